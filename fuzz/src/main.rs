@@ -7,7 +7,7 @@
 #![no_main]
 
 use libfuzzer_sys as _;
-use loadgen::fuzz::{FuzzTarget, TARGETS, change_word, plant};
+use loadgen::fuzz::{Format, FuzzTarget, TARGETS, plant};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
@@ -60,7 +60,12 @@ unsafe extern "C" {
     fn LLVMFuzzerMutate(data: *mut u8, size: usize, max_size: usize) -> usize;
 }
 
-/// Mutates an input: half of the time by changing one word, otherwise as libFuzzer does.
+/// The format of the target's inputs.
+fn format() -> Format {
+    TARGET.get().map_or(Format::Bytes, |target| target.format)
+}
+
+/// Mutates an input: half of the time as its format allows, otherwise as libFuzzer does.
 ///
 /// # Safety
 /// `data` must hold `size` bytes and have room for `max_size`. libFuzzer, the only caller,
@@ -74,13 +79,50 @@ pub unsafe extern "C" fn LLVMFuzzerCustomMutator(
 ) -> usize {
     // SAFETY: guaranteed by the caller.
     let room = unsafe { std::slice::from_raw_parts_mut(data, max_size) };
-    let changed = (seed % 2 == 0).then(|| change_word(&room[..size], seed.into()));
+    let input = &room[..size];
+    let changed = (seed % 2 == 0).then(|| format().changed(input, input, seed.into()));
     match changed.flatten() {
-        Some(changed) if changed.len() <= max_size => {
+        Some(changed) if (1..=max_size).contains(&changed.len()) => {
             room[..changed.len()].copy_from_slice(&changed);
             changed.len()
         }
         // SAFETY: as above; the buffer is passed on unchanged.
         _ => unsafe { LLVMFuzzerMutate(data, size, max_size) },
+    }
+}
+
+/// Changes an input with parts of another; 0 if that is not possible, upon which libFuzzer chooses
+/// again between this and [`LLVMFuzzerCustomMutator`].
+///
+/// # Safety
+/// `data` must hold `size` bytes, `other` must hold `other_size`, and `out` must have room for
+/// `max_size`. libFuzzer, the only caller, guarantees that.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn LLVMFuzzerCustomCrossOver(
+    data: *const u8,
+    size: usize,
+    other: *const u8,
+    other_size: usize,
+    out: *mut u8,
+    max_size: usize,
+    seed: u32,
+) -> usize {
+    if data.is_null() || other.is_null() {
+        return 0;
+    }
+    // SAFETY: guaranteed by the caller.
+    let (input, other) = unsafe {
+        (
+            std::slice::from_raw_parts(data, size),
+            std::slice::from_raw_parts(other, other_size),
+        )
+    };
+    match format().changed(input, other, seed.into()) {
+        Some(changed) if changed.len() <= max_size => {
+            // SAFETY: there is room, and the vector is none of the caller's memory.
+            unsafe { out.copy_from_nonoverlapping(changed.as_ptr(), changed.len()) };
+            changed.len()
+        }
+        _ => 0,
     }
 }

@@ -7,8 +7,9 @@
 
 use super::input::Input;
 use super::planted::planted;
-use crate::account::{CallAccount, Claim, ClaimKind, TurnTimes};
+use crate::account::{CallAccount, Claim, ClaimKind, TurnAccount, TurnTimes};
 use crate::targets::livekit::fuzzed::{Data, LONGEST_STREAM};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// Maximum number of messages in one input.
@@ -23,7 +24,7 @@ pub(super) fn run(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let start = Instant::now();
     let (mut data, mut account) = (Data::default(), CallAccount::new(start));
-    let (mut told, mut replies, mut turns, mut settled) = (0, false, 0, Vec::new());
+    let (mut agents, mut turns, mut settled) = (BTreeSet::new(), 0, Vec::new());
     for number in 0..MESSAGES as u32 {
         if input.is_empty() {
             break;
@@ -31,9 +32,8 @@ pub(super) fn run(bytes: &[u8]) {
         let at = start + APART * number;
         if let Some(claim) = data.packet(input.long(), at) {
             is_plausible(&claim);
-            told += 1;
-            replies |= matches!(&claim.kind, ClaimKind::Reply(r) if r.e2e_latency.is_some());
             account.claim(&claim);
+            agents.insert(claim.agent);
         }
         assert!(data.kept() <= LONGEST_STREAM, "{} bytes", data.kept());
         if at >= start + TURN * (turns as u32 + 1) {
@@ -58,7 +58,15 @@ pub(super) fn run(bytes: &[u8]) {
         );
         assert!(placed.likely() <= placed.latest);
     }
-    planted([told > 1, replies]);
+    let of_replies = |(_, told): &(usize, TurnAccount)| told.e2e_latency.is_some();
+    // Transcripts of the caller's words name no agent.
+    agents.remove("");
+    let transcribed = settled.iter().any(|(_, told)| told.transcribed.is_some());
+    planted([
+        settled.iter().any(of_replies),
+        transcribed,
+        agents.len() > 2,
+    ]);
 }
 
 fn is_plausible(claim: &Claim) {

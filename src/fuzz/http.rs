@@ -52,7 +52,5 @@ pub(super) fn run(bytes: &[u8]) {
             body.len()
         );
     }
-    let lower = bytes.to_ascii_lowercase();
-    let has = |part: &[u8]| lower.windows(part.len()).any(|found| found == part);
-    planted([metrics, has(b"http/1.0")]);
+    planted([metrics, head.starts_with("HTTP/1.0")]);
 }

@@ -13,10 +13,13 @@ mod datagrams;
 mod dotenv;
 mod durations;
 mod exposition;
+mod fields;
 mod folder;
 mod http;
 mod input;
+mod items;
 mod journal;
+mod mutation;
 mod opus;
 mod pipe;
 mod planted;
@@ -32,8 +35,8 @@ mod tests;
 mod threshold;
 mod words;
 
+pub use mutation::Format;
 pub use planted::plant;
-pub use words::change_word;
 
 /// A fuzz target.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +45,8 @@ pub struct FuzzTarget {
     pub name: &'static str,
     /// Runs it on one input.
     pub run: fn(&[u8]),
+    /// How its inputs are built, for mutations.
+    pub format: Format,
     /// How many mutations of its corpus the unit tests try: a few tenths of a second's worth.
     pub mutations: u64,
 }
@@ -51,101 +56,121 @@ pub const TARGETS: &[FuzzTarget] = &[
     FuzzTarget {
         name: "address",
         run: address::run,
+        format: Format::Text,
         mutations: 20_000,
     },
     FuzzTarget {
         name: "annotation",
         run: annotation::run,
+        format: Format::Text,
         mutations: 20_000,
     },
     FuzzTarget {
         name: "audio",
         run: audio::run,
+        format: Format::Bytes,
         mutations: 100,
     },
     FuzzTarget {
         name: "data",
         run: data::run,
+        format: Format::Messages(0),
         mutations: 5_000,
     },
     FuzzTarget {
         name: "datagrams",
         run: datagrams::run,
+        format: Format::Bytes,
         mutations: 40,
     },
     FuzzTarget {
         name: "dotenv",
         run: dotenv::run,
+        format: Format::Text,
         mutations: 20_000,
     },
     FuzzTarget {
         name: "duration",
         run: durations::run,
+        format: Format::Text,
         mutations: 20_000,
     },
     FuzzTarget {
         name: "exposition",
         run: exposition::run,
+        format: Format::Text,
         mutations: 10_000,
     },
     FuzzTarget {
         name: "folder",
         run: folder::run,
+        format: Format::Text,
         mutations: 40,
     },
     FuzzTarget {
         name: "http",
         run: http::run,
+        format: Format::Text,
         mutations: 5_000,
     },
     FuzzTarget {
         name: "journal",
         run: journal::run,
+        format: Format::Text,
         mutations: 500,
     },
     FuzzTarget {
         name: "opus",
         run: opus::run,
+        format: Format::Bytes,
         mutations: 100,
     },
     FuzzTarget {
         name: "pipe",
         run: pipe::run,
+        format: Format::Text,
         mutations: 2_000,
     },
     FuzzTarget {
         name: "redact",
         run: redact::run,
+        format: Format::Text,
         mutations: 4_000,
     },
     FuzzTarget {
         name: "rtp",
         run: rtp::run,
+        format: Format::Bytes,
         mutations: 3_000,
     },
     FuzzTarget {
         name: "scenario",
         run: scenario::run,
+        format: Format::Text,
         mutations: 200,
     },
     FuzzTarget {
         name: "sdp",
         run: sdp::run,
+        format: Format::Text,
         mutations: 200,
     },
     FuzzTarget {
         name: "signalling",
         run: signalling::run,
+        format: Format::Messages(1),
         mutations: 2_000,
     },
     FuzzTarget {
         name: "srtp",
         run: srtp::run,
+        format: Format::Bytes,
         mutations: 2_000,
     },
     FuzzTarget {
         name: "threshold",
         run: threshold::run,
+        format: Format::Text,
         mutations: 20_000,
     },
 ];

@@ -159,3 +159,24 @@ fn overridden(scenario: &Scenario) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Most mutations of an invalid scenario are invalid too, and then nothing is planned.
+    #[test]
+    fn the_scenarios_of_the_corpus_are_valid_but_for_one() {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/scenario");
+        for entry in std::fs::read_dir(corpus).expect("a readable folder") {
+            let path = entry.expect("a readable folder").path();
+            if path.extension().is_none_or(|extension| extension != "yaml") {
+                continue;
+            }
+            let bytes = std::fs::read(&path).expect("a readable file");
+            let read = check(&bytes, &path, &environment, Unset::Absent, &load);
+            let meant = !path.ends_with("wrong.yaml");
+            assert_eq!(read.is_ok(), meant, "{}: {read:#?}", path.display());
+        }
+    }
+}

@@ -3,7 +3,7 @@
 //! Invariant: the mutations come from a seed that a failure prints. The instrumented fuzzer of
 //! `scripts/fuzz` finds deeper defects, but needs its own build.
 
-use super::{FuzzTarget, TARGETS, plant};
+use super::{Format, FuzzTarget, TARGETS, plant};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
@@ -82,8 +82,17 @@ const TELLING: [&[u8]; 12] = [
     b"\xe2\x80\xa8",
 ];
 
-fn mutated(random: &mut ChaCha8Rng, inputs: &[&Vec<u8>]) -> Vec<u8> {
+/// Changes an input as its format allows, or its bytes anywhere.
+fn mutated(random: &mut ChaCha8Rng, inputs: &[&Vec<u8>], format: Format) -> Vec<u8> {
     let mut bytes = inputs[random.random_range(0..inputs.len())].clone();
+    if format != Format::Bytes && random.random() {
+        for _ in 0..random.random_range(1..=MUTATIONS) {
+            let other = inputs[random.random_range(0..inputs.len())];
+            let changed = format.changed(&bytes, other, random.random());
+            bytes = changed.unwrap_or(bytes);
+        }
+        return bytes;
+    }
     for _ in 0..random.random_range(1..=MUTATIONS) {
         let at = random.random_range(0..=bytes.len());
         let length = random.random_range(0..=16).min(bytes.len() - at);
@@ -122,7 +131,7 @@ fn mutated_corpus_inputs_satisfy_their_targets_properties() {
         let inputs = corpus(target);
         let inputs: Vec<_> = inputs.values().collect();
         for seed in 0..target.mutations * times {
-            let input = mutated(&mut ChaCha8Rng::seed_from_u64(seed), &inputs);
+            let input = mutated(&mut ChaCha8Rng::seed_from_u64(seed), &inputs, target.format);
             let taken = std::panic::catch_unwind(|| (target.run)(&input));
             assert!(
                 taken.is_ok(),

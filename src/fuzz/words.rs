@@ -1,44 +1,105 @@
-//! Changes one word of an input and leaves the rest as it is.
+//! Changes one word of a text and leaves the rest as it is.
 //!
-//! In: an input, a seed. Out: another input. The fuzzer changes bytes anywhere, which mostly breaks
-//! a text's syntax, so code that needs valid text is seldom reached. A word here is a key, a number
-//! or a name: anything delimited by quotes, blanks or brackets.
+//! In: an input, and another whose words it may take. Out: a changed input. The fuzzer changes
+//! bytes anywhere, which mostly breaks a text's syntax, so code that needs valid text is seldom
+//! reached. A word here is a key, a number or a name: anything delimited by quotes, blanks or
+//! brackets.
 
-use rand::{Rng, RngExt as _, SeedableRng as _};
-use rand_chacha::ChaCha8Rng;
+use rand::{Rng, RngExt as _};
 use std::ops::Range;
 
+/// Numbers at which readers change their mind.
+const NUMBERS: [&str; 12] = [
+    "0",
+    "1",
+    "2",
+    "10",
+    "100",
+    "1000",
+    "65535",
+    "65536",
+    "4294967296",
+    "9007199254740993",
+    "18446744073709551615",
+    "18446744073709551616",
+];
+/// What can follow a number's digits.
+const ENDS: [&str; 6] = ["0", "00", ".5", ".0000005", "e3", "e-9"];
+
 /// Changes one word, or returns `None` if there is none.
-pub fn change_word(input: &[u8], seed: u64) -> Option<Vec<u8>> {
-    let random = &mut ChaCha8Rng::seed_from_u64(seed);
-    let words = words(input);
-    if words.is_empty() {
-        return None;
-    }
-    let word = words[random.random_range(0..words.len())].clone();
+pub(super) fn change_word(input: &[u8], other: &[u8], random: &mut impl Rng) -> Option<Vec<u8>> {
+    let word = pick(&words(input), random)?;
     let mut new = input[word.clone()].to_vec();
     let at = random.random_range(0..new.len());
-    match random.random_range(0..4) {
-        0 => new = input[words[random.random_range(0..words.len())].clone()].to_vec(),
-        1 => new.insert(at, printable(random)),
-        2 => drop(new.remove(at)),
-        _ => new[at] = printable(random),
+    match random.random_range(0..8) {
+        0 => new = input[pick(&words(input), random)?].to_vec(),
+        1 => new = other[pick(&words(other), random)?].to_vec(),
+        2 => new.insert(at, printable(random)),
+        3 => new.push(printable(random)),
+        4 => drop(new.remove(at)),
+        5 => new[at] = printable(random),
+        _ => {
+            let number = pick(&numbers(&new), random)?;
+            let changed = changed_number(&new[number.clone()], random);
+            new.splice(number, changed);
+        }
     }
     let mut changed = input.to_vec();
     changed.splice(word, new);
     Some(changed)
 }
 
+/// Inserts one printable character, or a word of the other input, anywhere.
+pub(super) fn insert(input: &[u8], other: &[u8], random: &mut impl Rng) -> Option<Vec<u8>> {
+    let new = match random.random_range(0..3) {
+        0 => other[pick(&words(other), random)?].to_vec(),
+        _ => vec![printable(random)],
+    };
+    let at = random.random_range(0..=input.len());
+    Some([&input[..at], &new, &input[at..]].concat())
+}
+
+fn changed_number(digits: &[u8], random: &mut impl Rng) -> Vec<u8> {
+    let value = std::str::from_utf8(digits).map_or(0, |text| text.parse().unwrap_or(u64::MAX));
+    let value = match random.random_range(0..6) {
+        0 => value.saturating_sub(1),
+        1 => value.saturating_add(1),
+        2 => value.saturating_mul(2),
+        3 => value / 2,
+        4 => return pick(&NUMBERS, random).unwrap_or_default().into(),
+        _ => {
+            let end = pick(&ENDS, random).unwrap_or_default();
+            return [digits, end.as_bytes()].concat();
+        }
+    };
+    value.to_string().into_bytes()
+}
+
+/// One of these, if there is any.
+pub(super) fn pick<T: Clone>(all: &[T], random: &mut impl Rng) -> Option<T> {
+    (!all.is_empty()).then(|| all[random.random_range(0..all.len())].clone())
+}
+
 fn words(input: &[u8]) -> Vec<Range<usize>> {
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte);
-    let mut words: Vec<Range<usize>> = Vec::new();
+    runs(input, |byte| {
+        byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte)
+    })
+}
+
+fn numbers(word: &[u8]) -> Vec<Range<usize>> {
+    runs(word, |byte| byte.is_ascii_digit())
+}
+
+/// The longest runs of such bytes.
+fn runs(input: &[u8], is_part: impl Fn(u8) -> bool) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
     for at in (0..input.len()).filter(|at| is_part(input[*at])) {
-        match words.last_mut() {
-            Some(word) if word.end == at => word.end += 1,
-            _ => words.push(at..at + 1),
+        match runs.last_mut() {
+            Some(run) if run.end == at => run.end += 1,
+            _ => runs.push(at..at + 1),
         }
     }
-    words
+    runs
 }
 
 /// A digit half of the time, since the meaning of most texts depends on their numbers.
@@ -52,13 +113,18 @@ fn printable(random: &mut impl Rng) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand::SeedableRng as _;
+    use rand_chacha::ChaCha8Rng;
 
     #[test]
     fn one_word_changes_and_the_rest_stays() {
         let input = br#"{"speech_end_ms": 2416.04, "text": "hi"}"#;
         assert_eq!(words(input).len(), 4);
-        for seed in 0..200 {
-            let changed = change_word(input, seed).expect("words");
+        for seed in 0..400 {
+            let random = &mut ChaCha8Rng::seed_from_u64(seed);
+            let Some(changed) = change_word(input, b"[other]", random) else {
+                continue;
+            };
             let same = |(a, b): &(&u8, &u8)| a == b;
             let before = input.iter().zip(&changed).take_while(same).count();
             let behind = input.iter().rev().zip(changed.iter().rev());
@@ -72,7 +138,21 @@ mod tests {
                 "{changed:?}"
             );
         }
-        assert_eq!(change_word(b"{ }", 1), None);
-        assert_eq!(change_word(b"", 1), None);
+        let random = &mut ChaCha8Rng::seed_from_u64(1);
+        assert_eq!(change_word(b"{ }", b"a", random), None);
+        assert_eq!(change_word(b"", b"a", random), None);
+    }
+
+    #[test]
+    fn numbers_become_neighbouring_large_and_fractional_ones() {
+        let random = &mut ChaCha8Rng::seed_from_u64(1);
+        let found: Vec<_> = (0..400)
+            .map(|_| String::from_utf8(changed_number(b"99", random)).expect("a number"))
+            .collect();
+        for number in ["98", "100", "198", "99.5", "0", "18446744073709551616"] {
+            assert!(found.iter().any(|one| one == number), "{number}");
+        }
+        let huge = changed_number(b"99999999999999999999", random);
+        assert!(!huge.is_empty());
     }
 }

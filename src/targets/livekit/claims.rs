@@ -87,12 +87,12 @@ pub(super) fn session(stream: &DataStream, arrival: Instant) -> Option<Answer> {
 pub(super) fn transcript(stream: &DataStream, caller: &str, arrival: Instant) -> Option<Claim> {
     let text = text(&String::from_utf8_lossy(&stream.content), TEXT)?;
     // Transcripts of the caller's words are sent in the caller's name.
-    let kind = match stream.sender == caller {
-        true => ClaimKind::Transcript(text),
-        false => ClaimKind::ReplyTranscript(text),
+    let (agent, kind) = match stream.sender == caller {
+        true => ("", ClaimKind::Transcript(text)),
+        false => (&*stream.sender, ClaimKind::ReplyTranscript(text)),
     };
     (stream.topic == TRANSCRIPTION).then(|| Claim {
-        agent: stream.sender.as_str().into(),
+        agent: agent.into(),
         arrival,
         sent: None,
         requested: None,
