@@ -8,10 +8,14 @@
 use super::chart::{Chart, heads};
 use super::plot::{Ink, Layer, Panel, Plot, Rise, WIDE};
 use super::section::Section;
-use super::view::{View, at_quantile};
+use super::view::{View, at_quantile, name};
 use crate::record::{AgentAccount, Ms, Step, TurnRecord};
 use maud::html;
 
+/// Maximum number of variants that are drawn, those that answer soonest.
+const VARIANTS: usize = 6;
+/// The replies that are drawn.
+const QUANTILES: [(&str, f64); 2] = [("median", 0.5), ("p95", 0.95)];
 /// By how much two instants of the agent may overlap although one led to the other.
 const TOUCHING_MS: f64 = 20.0;
 
@@ -52,20 +56,27 @@ struct Part {
 }
 
 pub(super) fn section(view: &View<'_>) -> Option<Section> {
-    let mut turns: Vec<(&TurnRecord, Ms)> = view.replied().collect();
-    turns.retain(|(turn, _)| !parts(turn).is_empty());
-    turns.sort_by_key(|(_, ttfa)| *ttfa);
-    let charts = [
-        ("account-p50", "The median reply", 0.5),
-        ("account-p95", "The p95 reply", 0.95),
-    ];
-    let charts: Vec<Chart> = charts
-        .into_iter()
-        .filter_map(|(id, title, q)| {
-            let (turn, ttfa) = at_quantile(&turns, q)?;
-            Some(chart((id, title), turn, *ttfa))
-        })
+    let told: Vec<(&TurnRecord, Ms)> = view
+        .replied()
+        .filter(|(turn, _)| !parts(turn).is_empty())
         .collect();
+    let ranked = view.summary.variants.iter().take(VARIANTS);
+    let mut names: Vec<Option<&str>> = ranked.map(|v| Some(v.name.as_str())).collect();
+    if names.is_empty() {
+        names.push(None);
+    }
+    let charts = names.iter().enumerate().flat_map(|(nth, variant)| {
+        let own = |(turn, _): &&(&TurnRecord, Ms)| variant.is_none_or(|v| v == turn.variant);
+        let mut turns: Vec<(&TurnRecord, Ms)> = told.iter().filter(own).copied().collect();
+        turns.sort_by_key(|(_, ttfa)| *ttfa);
+        let of = variant.map_or_else(String::new, |v| format!(" of {}", name(v)));
+        QUANTILES.iter().filter_map(move |(word, q)| {
+            let (turn, ttfa) = at_quantile(&turns, *q)?;
+            let id = format!("account-{word}-{nth}");
+            Some(chart((id, format!("The {word} reply{of}")), turn, *ttfa))
+        })
+    });
+    let charts: Vec<Chart> = charts.collect();
     if charts.is_empty() {
         return None;
     }
@@ -239,7 +250,7 @@ fn path(agent: &AgentAccount) -> String {
     }
 }
 
-fn chart((id, title): (&'static str, &'static str), turn: &TurnRecord, ttfa: Ms) -> Chart {
+fn chart((id, title): (String, String), turn: &TurnRecord, ttfa: Ms) -> Chart {
     let parts = parts(turn);
     let names = parts.iter().rev().map(|part| part.short.to_owned());
     let boxes = |known| {
@@ -276,8 +287,8 @@ fn chart((id, title): (&'static str, &'static str), turn: &TurnRecord, ttfa: Ms)
     let first = parts.iter().map(|part| part.from).fold(0.0, f64::min);
     let last = parts.iter().map(|part| part.to).fold(1.0, f64::max);
     Chart {
-        id,
-        title,
+        id: id.into(),
+        title: title.into(),
         caption,
         legend: Known::ALL.map(|(_, ink, text)| (ink, text)).to_vec(),
         heads: heads(&[

@@ -79,8 +79,8 @@ fn chart(shown: &[(&str, [Ms; 4], Ms)]) -> Chart {
         row
     };
     Chart {
-        id: "parts-chart",
-        title: "The parts of a ttfa",
+        id: "parts-chart".into(),
+        title: "The parts of a ttfa".into(),
         caption: "The turns that are the quantiles of the replied turns, as their callers observed them from outside the agent.".to_owned(),
         legend: used.iter().map(|i| (PARTS[*i].1, PARTS[*i].0)).collect(),
         heads: heads(&words),

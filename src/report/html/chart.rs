@@ -10,8 +10,8 @@ use std::borrow::Cow;
 
 pub(super) struct Chart {
     /// Unique on the page.
-    pub(super) id: &'static str,
-    pub(super) title: &'static str,
+    pub(super) id: Cow<'static, str>,
+    pub(super) title: Cow<'static, str>,
     /// What it shows, in a sentence or two.
     pub(super) caption: String,
     /// The meaning of each ink.

@@ -104,8 +104,8 @@ fn chart(turns: &[(usize, Ms)], groups: &BTreeMap<usize, Vec<Ms>>, width: usize)
         legend.push((Ink::Quiet, "a turn"));
     }
     Chart {
-        id: "against-load",
-        title: "Latency against concurrency",
+        id: "against-load".into(),
+        title: "Latency against concurrency".into(),
         caption: format!(
             "Replied turns by the number of calls in progress when the caller finished speaking. Groups of fewer than {LEAST} turns show no p95."
         ),

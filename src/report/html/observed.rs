@@ -86,8 +86,8 @@ fn chart(observed: &Observations, panels: &[Shown<'_>], axis: Range<f64>) -> Cha
     };
     let heads = drawn.iter().map(|panel| Cow::from(title(panel)));
     Chart {
-        id: "observed",
-        title: "Observed over time",
+        id: "observed".into(),
+        title: "Observed over time".into(),
         caption: format!(
             "What the observed endpoints and processes said about themselves, once a second, on the same time axis as the latency.{left_out}"
         ),

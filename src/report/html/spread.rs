@@ -113,8 +113,8 @@ fn histogram(ttfa: &Distribution) -> Chart {
         String::new()
     };
     Chart {
-        id: "histogram",
-        title: "Distribution of ttfa",
+        id: "histogram".into(),
+        title: "Distribution of ttfa".into(),
         caption: format!(
             "Replied turns by ttfa, in steps of {} ms.{tail_said}",
             short(width)
@@ -181,8 +181,8 @@ fn shares(ttfa: &Distribution, asked: usize) -> Chart {
         String::new()
     };
     Chart {
-        id: "shares",
-        title: "Share of turns answered within a time",
+        id: "shares".into(),
+        title: "Share of turns answered within a time".into(),
         caption: format!("Cumulative share of all turns that asked for a reply.{never_said}"),
         legend: vec![],
         plot: Plot {

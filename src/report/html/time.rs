@@ -134,8 +134,8 @@ fn chart(view: &View<'_>, slices: &[&Slice]) -> Chart {
     let known = under.is_some();
     panels.extend(under);
     Chart {
-        id: "over-time",
-        title: "Latency over time",
+        id: "over-time".into(),
+        title: "Latency over time".into(),
         caption: if known {
             "By the time at which the caller finished speaking; below, the number of calls in progress."
                 .to_owned()

@@ -85,8 +85,8 @@ fn chart(variants: &[VariantSummary]) -> Chart {
     }
     let lanes = variants.iter().rev();
     Chart {
-        id: "variants-chart",
-        title: "ttfa by variant",
+        id: "variants-chart".into(),
+        title: "ttfa by variant".into(),
         caption: "The median of each variant as a dot, its 95th percentile as a cross, with their 95 % intervals; the fastest at the top.".to_owned(),
         legend: vec![(Ink::Main, "median"), (Ink::Second, "95th percentile")],
         heads: heads(&["variant", "p50, ms", "95 % interval", "p95, ms", "95 % interval"]),
