@@ -23,12 +23,7 @@ struct Readings {
 
 impl Presence {
     pub(in crate::run) fn take(&mut self, reading: &Reading) {
-        if !self.0.contains_key(&reading.name) {
-            self.0.insert(reading.name.clone(), Readings::default());
-        }
-        let Some(readings) = self.0.get_mut(&reading.name) else {
-            return;
-        };
+        let readings = self.0.entry(reading.name.clone()).or_default();
         match &reading.gap {
             Some(why) => {
                 readings.failed += 1;
