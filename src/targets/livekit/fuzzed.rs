@@ -5,6 +5,7 @@
 
 use super::claims;
 use super::negotiation::{candidate_of, tracks_of};
+use super::requests::usage_request;
 use super::roster::Presence;
 use super::session::{left, on_request_response};
 use super::signal::{Reply, printable};
@@ -25,13 +26,16 @@ pub(crate) struct Data(Streams);
 
 impl Data {
     /// Handles a message that arrives at `at`; returns the claim that it completes, whoever sent
-    /// it.
+    /// it. A request is read too, as by an agent.
     pub(crate) fn packet(&mut self, bytes: &[u8], at: Instant) -> Option<Claim> {
         let packet = proto::DataPacket::bounded(bytes).ok()?;
         let stream = self.0.packet(packet, at, claims::is_wanted)?;
         match stream.topic == claims::SESSION {
             true => {
-                let (claim, id) = claims::session(&stream, at)?;
+                let Some((claim, id)) = claims::session(&stream, at) else {
+                    usage_request(&stream);
+                    return None;
+                };
                 // Every answer is to a request of 50 ms ago.
                 let requested = id.and_then(|_| at.checked_sub(Duration::from_millis(50)));
                 Some(Claim { requested, ..claim })
