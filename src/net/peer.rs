@@ -66,6 +66,8 @@ pub struct Peer<E> {
     stamped: bool,
     /// Simulated loss of received packets, if requested.
     impairment: Option<Impairment>,
+    /// Messages of the data channels are dropped.
+    ignores_messages: bool,
     dead: bool,
 }
 
@@ -99,6 +101,7 @@ impl<E: Endpoint> Peer<E> {
             read_next: None,
             stamped: false,
             impairment: None,
+            ignores_messages: false,
             dead: false,
         }
     }
@@ -137,6 +140,11 @@ impl<E: Endpoint> Peer<E> {
     /// Closes every socket.
     pub(super) fn close_all(&mut self) {
         self.transports = [None, None];
+    }
+
+    /// Drops all messages of the data channels from now on.
+    pub(crate) fn ignore_messages(&mut self) {
+        self.ignores_messages = true;
     }
 
     /// Starts to drop received audio, as `impairment` decides.
@@ -329,6 +337,7 @@ impl<E: Endpoint> Peer<E> {
             let event = match event {
                 TransportEvent::Connected => PeerEvent::Connected(index),
                 TransportEvent::Disconnected => PeerEvent::Disconnected(index),
+                TransportEvent::Message(..) if self.ignores_messages => continue,
                 // A flood of messages must not displace what the session cannot do without. What is
                 // lost here is as if the agent had not said it.
                 TransportEvent::Message(..) if self.events.capacity() <= RESERVED => continue,

@@ -105,6 +105,7 @@ impl Checker<'_> {
             agent_timeout,
             agent_track: file.agent_track.clone(),
             agent_identity: file.agent_identity.clone(),
+            agent_account: file.agent_account.unwrap_or_default(),
             on_agent_left: file.on_agent_left.unwrap_or_default(),
             reply_tone: file.reply_tone,
             decode: file.decode.unwrap_or_default(),

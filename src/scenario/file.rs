@@ -9,8 +9,8 @@ use super::evidence::EvidenceFile;
 use super::sentinels::SentinelsText;
 use crate::vocab::observed::{KNOWN_SERIES, MOST_OBSERVED, MOST_SERIES};
 use crate::vocab::{
-    Anchor, Channel, Decode, Expect, GreetingPolicy, Metric, OnAgentLeft, Prices, Transcripts,
-    duration,
+    AgentAccount, Anchor, Channel, Decode, Expect, GreetingPolicy, Metric, OnAgentLeft, Prices,
+    Transcripts, duration,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -237,6 +237,10 @@ pub(super) struct CallFile {
     /// none, those of kind STANDARD.
     #[schemars(length(min = 1, max = 256))]
     pub(super) agent_identity: Option<String>,
+    /// What happens to what a LiveKit agent says about its session: `read`: it is recorded beside
+    /// what was heard, and the agent is asked for the time every two seconds; `ignore`: it is
+    /// dropped unread, and the agent is asked nothing. Default: read.
+    pub(super) agent_account: Option<AgentAccount>,
     /// What happens if the agent leaves: `follow`: wait for it, or for another one, for up to
     /// `agent_timeout`; `fail`: the call has failed. Default: follow.
     pub(super) on_agent_left: Option<OnAgentLeft>,

@@ -8,8 +8,8 @@ use super::evidence::EvidenceSelection;
 use super::problem::Place;
 use super::threshold::Threshold;
 use crate::vocab::{
-    AgentDelay, Anchor, Channel, Decode, Expect, GreetingPolicy, Loss, OnAgentLeft, Pattern,
-    Prices, Transcripts,
+    AgentAccount, AgentDelay, Anchor, Channel, Decode, Expect, GreetingPolicy, Loss, OnAgentLeft,
+    Pattern, Prices, Transcripts,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -233,6 +233,8 @@ pub struct CallConfig {
     pub(crate) agent_track: Option<String>,
     /// Identity of the agent's participant; `None` selects it by its kind.
     pub(crate) agent_identity: Option<String>,
+    /// What happens to what the agent says about its session.
+    pub(crate) agent_account: AgentAccount,
     /// What happens if the agent leaves.
     pub(crate) on_agent_left: OnAgentLeft,
     /// Frequency of the tone that the agent answers with, in Hz; `None` for a voice.

@@ -94,6 +94,17 @@ pub(crate) enum Decode {
     Level,
 }
 
+/// What happens to what the agent says about its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AgentAccount {
+    /// It is read and recorded, and the agent is asked for the time.
+    #[default]
+    Read,
+    /// It is dropped unread, and the agent is asked nothing.
+    Ignore,
+}
+
 /// The state that an agent reports (LiveKit: the attribute `lk.agent.state`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AgentState {

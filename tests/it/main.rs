@@ -10,6 +10,7 @@ pub mod support;
 pub mod in_process;
 
 mod absent;
+mod account;
 mod architecture;
 mod bad_input;
 mod cli;

@@ -40,6 +40,16 @@ pub(crate) struct AgentArgs {
     /// Write one JSON object for every turn, with the timestamps that the reply was timed by
     #[arg(long, value_name = "FILE")]
     pub truth: Option<PathBuf>,
+    /// Describe each call in its room, as a LiveKit agent does: state, turns with their delays,
+    /// transcripts without words
+    #[arg(
+        long,
+        value_enum,
+        value_name = "on|off",
+        default_value = "on",
+        hide_possible_values = true
+    )]
+    pub session: Switch,
     /// Detect the end of the caller's speech by level, or by the calibration chirp
     #[arg(long, value_enum, default_value = "level", hide = true)]
     pub hear: Hear,
@@ -61,6 +71,15 @@ pub(crate) enum Hear {
     Level,
     /// By the calibration chirp.
     Chirp,
+}
+
+/// Whether the agent does something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Switch {
+    /// It does.
+    On,
+    /// It does not.
+    Off,
 }
 
 impl From<Hear> for EndDetection {
@@ -107,6 +126,7 @@ pub(super) fn execute(args: AgentArgs) -> Exit {
         agent_name: args.agent_name.unwrap_or_default(),
         hearing: args.hear.into(),
         truth: args.truth,
+        session: args.session == Switch::On,
         pipe: args.stdio,
         until_eof: args.until_eof,
     })

@@ -7,6 +7,7 @@
 mod args;
 mod level;
 mod measure;
+mod pairs;
 mod peer;
 mod table;
 

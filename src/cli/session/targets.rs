@@ -58,6 +58,7 @@ pub(crate) fn asks(scenario: &Scenario) -> Vec<Ask> {
             track: scenario.call.agent_track.clone(),
             identity: scenario.call.agent_identity.clone(),
         },
+        account: scenario.call.agent_account,
     };
     scenario.variants.iter().map(ask).collect()
 }

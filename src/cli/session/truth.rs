@@ -36,6 +36,8 @@ pub(crate) fn own_agent(prefix: &str, delay: Duration, file: &Path) -> Result<Ow
     let mut arguments = vec![
         format!("--delay={}", duration::format(delay)),
         format!("--reply-length={}", duration::format(REPLY)),
+        // Its truth file says everything.
+        "--session=off".to_owned(),
     ];
     arguments.extend(truth_arguments(file));
     Ok(OwnAgent {

@@ -70,6 +70,7 @@ call:
   agent_timeout: 20s
   agent_track: voice
   agent_identity: helper-1
+  agent_account: ignore
   on_agent_left: fail
   turns:
     - say: order

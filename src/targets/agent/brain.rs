@@ -9,6 +9,7 @@ use super::clip::{Clip, Voice};
 use super::crowd::Seat;
 use super::delay::DelayStream;
 use super::inbound::{Caller, EndDetection, Inbound};
+use super::moment::{Happening, Moment};
 use super::truth::{TruthLine, TruthSender};
 use crate::audio::{FRAME_TIME, Packet, RATE};
 use crate::call::AgentState;
@@ -56,6 +57,7 @@ pub(crate) struct AgentEnd {
     onset_due: Option<(Instant, Why)>,
     truth: Option<TruthSender>,
     states: Option<mpsc::Sender<AgentState>>,
+    moments: Option<mpsc::Sender<Moment>>,
 }
 
 impl AgentEnd {
@@ -81,12 +83,18 @@ impl AgentEnd {
             onset_due: None,
             truth,
             states: None,
+            moments: None,
         }
     }
 
     /// Sets the channel for state changes; changes are dropped while it is full.
     pub(in crate::targets) fn tell_states(&mut self, states: mpsc::Sender<AgentState>) {
         self.states = Some(states);
+    }
+
+    /// Sets the channel for what happens in the call; what does not fit is dropped.
+    pub(super) fn tell_moments(&mut self, moments: mpsc::Sender<Moment>) {
+        self.moments = Some(moments);
     }
 
     /// Media is flowing: sends silence from `slot` on.
@@ -102,9 +110,16 @@ impl AgentEnd {
         }
     }
 
-    fn state(&self, state: AgentState) {
+    fn state(&self, at: Instant, state: AgentState) {
         if let Some(s) = &self.states {
             let _ = s.try_send(state);
+        }
+        self.moment(at, Happening::State(state));
+    }
+
+    fn moment(&self, at: Instant, what: Happening) {
+        if let Some(moments) = &self.moments {
+            let _ = moments.try_send(Moment { at, what });
         }
     }
 
@@ -126,16 +141,21 @@ impl AgentEnd {
         }
     }
 
-    fn caller(&mut self, event: Caller) {
+    fn caller(&mut self, now: Instant, event: Caller) {
         match event {
             // While the caller speaks the agent listens: it stops what it is saying, and cancels
             // what it was about to say.
             Caller::Started | Caller::Resumed => {
-                if self.saying.take().is_some() {
-                    self.state(AgentState::Listening);
+                self.moment(now, Happening::CallerSpeaks);
+                if let Some(saying) = self.saying.take() {
+                    if saying.frame > 0 {
+                        self.moment(now, Happening::Silent { interrupted: true });
+                    }
+                    self.state(now, AgentState::Listening);
                 }
             }
             Caller::Ended { speech_end, packet } => {
+                self.moment(now, Happening::CallerStopped { speech_end });
                 let delay = self.delays.draw() * self.seat.factor();
                 let why = Why::Reply {
                     turn: self.turn,
@@ -147,7 +167,7 @@ impl AgentEnd {
                     .checked_sub(self.voice.reply.onset())
                     .unwrap_or(speech_end);
                 self.say(why, first);
-                self.state(AgentState::Thinking);
+                self.state(now, AgentState::Thinking);
             }
         }
     }
@@ -170,11 +190,12 @@ impl AgentEnd {
         let marker = saying.frame == 0;
         let Some(payload) = payload else {
             self.saying = None;
-            self.state(AgentState::Listening);
+            self.moment(due, Happening::Silent { interrupted: false });
+            self.state(due, AgentState::Listening);
             return None;
         };
         if marker {
-            self.state(AgentState::Speaking);
+            self.state(due, AgentState::Speaking);
             if saying.why != Why::Greeting {
                 self.turn += 1;
                 if let Some(inbound) = self.inbound.as_mut() {
@@ -192,6 +213,22 @@ impl AgentEnd {
             rtp_time,
             marker,
         })
+    }
+
+    /// Describes the reply or greeting whose packet with the onset left at `actual`.
+    fn tell_audible(&self, why: Why, actual: Instant) {
+        let Some(clip) = self.clip(&why) else { return };
+        let answers = match why {
+            Why::Greeting => None,
+            Why::Reply { speech_end, .. } => Some(speech_end),
+        };
+        let length = FRAME_TIME * clip.frames.len() as u32;
+        let audible = Happening::Audible {
+            at: actual + clip.onset_offset,
+            answers,
+            length: length.saturating_sub(clip.onset()),
+        };
+        self.moment(actual, audible);
     }
 
     fn tell_truth(&mut self, why: Why, actual: Instant) {
@@ -220,11 +257,11 @@ impl AgentEnd {
 }
 
 impl Endpoint for AgentEnd {
-    fn audio(&mut self, _now: Instant, _stream: RtpStream, packet: Packet<'_>) {
+    fn audio(&mut self, now: Instant, _stream: RtpStream, packet: Packet<'_>) {
         let Some(mut inbound) = self.inbound.take() else {
             return;
         };
-        inbound.packet(&packet, &mut |event| self.caller(event));
+        inbound.packet(&packet, &mut |event| self.caller(now, event));
         self.inbound = Some(inbound);
     }
 
@@ -232,7 +269,7 @@ impl Endpoint for AgentEnd {
         let Some(mut inbound) = self.inbound.take() else {
             return;
         };
-        inbound.timeout(now, &mut |event| self.caller(event));
+        inbound.timeout(now, &mut |event| self.caller(now, event));
         self.inbound = Some(inbound);
     }
 
@@ -260,6 +297,7 @@ impl Endpoint for AgentEnd {
 
     fn sent(&mut self, due: Instant, actual: Instant, _sequence: u64) {
         if let Some((_, why)) = self.onset_due.take_if(|(onset, _)| *onset == due) {
+            self.tell_audible(why, actual);
             self.tell_truth(why, actual);
         }
     }

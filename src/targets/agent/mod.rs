@@ -13,9 +13,13 @@ mod delay;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzed;
 mod inbound;
+mod moment;
 mod notice;
 mod pipe;
+mod session_stream;
+mod teller;
 mod truth;
+mod visit;
 mod worker;
 
 pub(crate) use brain::AgentEnd;

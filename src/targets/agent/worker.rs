@@ -3,25 +3,21 @@
 //! In: a server's address and credentials. Out: one job per room, until told to stop.
 //! Invariants: a job that fails affects no other; a lost registration is renewed.
 
-use super::brain::AgentEnd;
+use super::visit::{Invitation, attend};
 use super::{Agent, AgentNotice, Tell};
 use crate::call::{AgentState, Failure};
-use crate::net::{PeerHandle, monotonic_ns};
-use crate::targets::livekit::resolve::resolve;
 use crate::targets::livekit::signal::{self, Refusal, Socket};
-use crate::targets::livekit::{
-    Cause, Credentials, Join, ParticipantKind, Roster, Session, SessionCommand, SessionEvent, state,
-};
+use crate::targets::livekit::{Cause, Credentials, state};
 use crate::vocab::Address;
 use livekit_protocol as proto;
 use proto::{server_message, worker_message};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// Time limit for the worker's connection and for each job's join.
+/// Time limit for the worker's registration.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often the worker tells the server that it is alive and available.
 const STATUS_INTERVAL: Duration = Duration::from_millis(2_500);
@@ -29,8 +25,6 @@ const STATUS_INTERVAL: Duration = Duration::from_millis(2_500);
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Maximum messages queued for the server.
 const QUEUE: usize = 1_024;
-/// Number of the only track that the agent listens to.
-const CALLER: u32 = 0;
 
 #[derive(Debug, Clone)]
 pub(crate) struct WorkerOptions {
@@ -40,6 +34,9 @@ pub(crate) struct WorkerOptions {
     pub credentials: Credentials,
     /// Name for explicit dispatch; empty for automatic dispatch.
     pub agent_name: String,
+    /// What stands for the agent's words in the transcripts that it sends with the description of
+    /// its session; `None` if it sends neither.
+    pub session: Option<String>,
     /// Receives notices of problems with connections and jobs.
     pub tell: Tell,
 }
@@ -204,6 +201,11 @@ fn available(jobs: usize) -> worker_message::Message {
     })
 }
 
+/// The agent's identity in the room of this job.
+fn identity(job: &str) -> String {
+    format!("agent-{job}")
+}
+
 /// Handles a message from the server; returns the reply, if there is one.
 fn handle(
     message: server_message::Message,
@@ -217,7 +219,7 @@ fn handle(
         server_message::Message::Availability(a) => {
             let job = a.job?;
             let answer = proto::AvailabilityResponse {
-                participant_identity: format!("agent-{}", job.id),
+                participant_identity: identity(&job.id),
                 participant_name: "loadgen reference agent".into(),
                 job_id: job.id,
                 available: true,
@@ -273,7 +275,14 @@ async fn job(
         .as_ref()
         .map(|r| r.name.clone())
         .unwrap_or_default();
-    let done = attend(&agent, &options, &room, assignment.token, &end).await;
+    let invitation = Invitation {
+        address: options.address.clone(),
+        room: room.clone(),
+        token: assignment.token,
+        identity: identity(&job.id),
+        label: options.session.clone(),
+    };
+    let done = attend(&agent, invitation, &end).await;
     let last = match done {
         Ok(()) => status(proto::JobStatus::JsSuccess, String::new()),
         Err(f) => {
@@ -287,98 +296,4 @@ async fn job(
     };
     let _ = outbox.send(last).await;
     job.id
-}
-
-/// Joins the room and stays until the caller has left.
-async fn attend(
-    agent: &Agent,
-    options: &WorkerOptions,
-    room: &str,
-    token: String,
-    end: &CancellationToken,
-) -> Result<(), Failure> {
-    let remote = resolve(&options.address).await.map_err(|e| {
-        Failure::from(Cause::Unreachable {
-            detail: e.to_string(),
-        })
-    })?;
-    let (peer, media) = agent.engine.add(agent.end(room), remote);
-    let peer = Arc::new(peer);
-    let join = Join {
-        address: options.address.clone(),
-        token,
-        cid: format!("agent-{:x}", monotonic_ns(Instant::now())),
-        join_timeout: PATIENCE,
-        media_timeout: PATIENCE,
-    };
-    let mut session = Session::begin(join, peer.clone(), media);
-    let (states, mut changes) = mpsc::channel(16);
-    let commands = session.commands();
-    let (mut room, mut caller) = (Roster::default(), None);
-    let result = loop {
-        tokio::select! {
-            event = session.event() => match event {
-                Some(SessionEvent::Joined) => joined(&peer, states.clone()).await,
-                Some(SessionEvent::Participants(all)) => {
-                    let left = all.into_iter().filter_map(|p| room.update(p));
-                    let left: Vec<String> = left.map(|p| p.sid).collect();
-                    if caller.as_ref().is_some_and(|caller| left.contains(caller)) {
-                        break Ok(());
-                    }
-                    meet(&room, &mut caller, &peer).await;
-                }
-                Some(SessionEvent::Sections { transport, tracks }) => {
-                    room.place(transport, tracks);
-                    meet(&room, &mut caller, &peer).await;
-                }
-                Some(SessionEvent::Claim(_)) => {}
-                Some(SessionEvent::Closed(Failure::Dropped { .. })) if caller.is_some() => {
-                    break Ok(()); // the room was deleted under us: the call is over
-                }
-                Some(SessionEvent::Closed(f)) => break Err(f),
-                None => break Ok(()),
-            },
-            Some(told) = changes.recv() => {
-                let attributes = HashMap::from([(
-                    state::ATTRIBUTE.to_owned(),
-                    state::value(told).to_owned(),
-                )]);
-                let _ = commands.try_send(SessionCommand::SetAttributes(attributes));
-            }
-            () = end.cancelled() => break Ok(()),
-        }
-    };
-    session.leave().await;
-    result
-}
-
-async fn joined(peer: &PeerHandle<AgentEnd>, states: mpsc::Sender<AgentState>) {
-    let started = peer.with(|p, now| {
-        let _ = states.try_send(AgentState::Listening);
-        p.endpoint.tell_states(states);
-        let slot = p.slot_from(now);
-        p.endpoint.connected(slot);
-    });
-    // If the engine is gone, the session ends too.
-    let _ = started.await;
-}
-
-/// Listens to the caller: the first participant that is not an agent and whose track reaches us.
-async fn meet(room: &Roster, caller: &mut Option<String>, peer: &PeerHandle<AgentEnd>) {
-    if caller.is_some() {
-        return;
-    }
-    let mut placed = room.placed();
-    let found = placed.find(|(p, ..)| p.kind != ParticipantKind::Agent);
-    let Some((participant, _, section)) = found else {
-        return;
-    };
-    *caller = Some(participant.sid.clone());
-    let section = section.clone();
-    let listening = peer.with(move |p, now| {
-        p.listen_to(section.transport, &section.mid, CALLER);
-        p.endpoint.caller_here(now);
-    });
-    // If the engine is gone, the session ends too.
-    let _ = listening.await;
 }

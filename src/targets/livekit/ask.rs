@@ -3,6 +3,7 @@
 
 use super::token::Dispatch;
 use super::voices::AgentChoice;
+use crate::vocab::AgentAccount;
 use std::collections::BTreeMap;
 
 /// The requirements of a variant's calls.
@@ -14,4 +15,6 @@ pub(crate) struct Ask {
     pub room_metadata: String,
     /// Which participant is the agent, and which of its tracks to use.
     pub choice: AgentChoice,
+    /// What happens to what the agent says about its session.
+    pub account: AgentAccount,
 }

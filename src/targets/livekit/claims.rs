@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 /// Topic of the byte streams in which an agent describes its session.
 pub(super) const SESSION: &str = "lk.agent.session";
 /// Topic of the text streams that carry transcripts.
-const TRANSCRIPTION: &str = "lk.transcription";
+pub(super) const TRANSCRIPTION: &str = "lk.transcription";
 /// Longest duration that an agent can plausibly claim, in seconds.
 const LONGEST: f64 = 3_600.0;
 /// Maximum length of a text and of a name, in characters.

@@ -96,6 +96,8 @@ impl<E: Endpoint> RoomCall<E> {
                     }
                     continue;
                 }
+                // Only an agent needs them.
+                SessionEvent::Published(_) | SessionEvent::UsageRequest(_) => continue,
                 SessionEvent::Participants(all) => self.voices.participants(all, Instant::now()),
                 SessionEvent::Sections { transport, tracks } => {
                     self.voices.sections(transport, tracks, Instant::now())

@@ -5,6 +5,7 @@
 
 use super::claims;
 use super::media_failure::media_failure;
+use super::requests::usage_request;
 use super::session::{LiveSession, SessionEvent};
 use super::wire::Bounded as _;
 use crate::call::Failure;
@@ -37,6 +38,10 @@ impl<E: Endpoint> LiveSession<'_, E> {
         };
         if let Some(claim) = claim {
             self.offer(SessionEvent::Claim(claim));
+        } else if stream.topic == claims::SESSION
+            && let Some(id) = usage_request(&stream)
+        {
+            self.offer(SessionEvent::UsageRequest(id));
         }
         Ok(())
     }

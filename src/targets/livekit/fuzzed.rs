@@ -5,6 +5,7 @@
 
 use super::claims;
 use super::negotiation::{candidate_of, tracks_of};
+use super::requests::usage_request;
 use super::roster::Presence;
 use super::session::{left, on_request_response};
 use super::signal::{Reply, printable};
@@ -28,7 +29,7 @@ pub(crate) struct Data(Streams);
 
 impl Data {
     /// Handles a message that arrives at `at`; returns the claim that it completes, whoever sent
-    /// it.
+    /// it. A request is read too, as by an agent.
     pub(crate) fn packet(&mut self, bytes: &[u8], at: Instant) -> Option<Claim> {
         let packet = proto::DataPacket::bounded(bytes).ok()?;
         let wanted = |topic: &str, attributes: &_, sender: &str| {
@@ -37,7 +38,10 @@ impl Data {
         let stream = self.0.packet(packet, at, wanted)?;
         match stream.topic == claims::SESSION {
             true => {
-                let (claim, id) = claims::session(&stream, at)?;
+                let Some((claim, id)) = claims::session(&stream, at) else {
+                    usage_request(&stream);
+                    return None;
+                };
                 // Every answer is to a request of 50 ms ago.
                 let requested = id.and_then(|_| at.checked_sub(Duration::from_millis(50)));
                 Some(Claim { requested, ..claim })

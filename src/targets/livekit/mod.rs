@@ -18,6 +18,7 @@ mod ledger;
 mod media_failure;
 mod negotiation;
 mod own;
+pub(in crate::targets) mod packets;
 mod requests;
 pub(in crate::targets) mod resolve;
 mod rooms;

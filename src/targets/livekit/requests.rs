@@ -6,14 +6,14 @@
 //! again.
 
 use super::claims::SESSION;
+use super::packets::byte_stream;
+use super::streams::DataStream;
+use super::wire::Bounded as _;
 use livekit_protocol as proto;
 use prost::Message as _;
 use proto::agent::agent_session_message::Message;
 use proto::agent::session_request::{GetSessionUsage, Request};
 use proto::agent::{AgentSessionMessage, SessionRequest};
-use proto::data_packet::Value;
-use proto::data_stream::header::ContentHeader;
-use proto::data_stream::{ByteHeader, Chunk, Header, Trailer};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -96,42 +96,40 @@ fn packets(agent: &str, id: String) -> [Vec<u8>; 3] {
     let message = AgentSessionMessage {
         message: Some(request),
     };
-    let content = message.encode_to_vec();
-    let header = Header {
-        stream_id: id.clone(),
-        topic: SESSION.into(),
-        mime_type: "application/octet-stream".into(),
-        total_length: Some(content.len() as u64),
-        content_header: Some(ContentHeader::ByteHeader(ByteHeader { name: id.clone() })),
-        ..Default::default()
+    byte_stream(&id, SESSION, message.encode_to_vec(), &[agent.to_owned()])
+}
+
+/// The id of the request for the session's usage that a stream holds.
+pub(super) fn usage_request(stream: &DataStream) -> Option<String> {
+    let message = AgentSessionMessage::bounded(&stream.content).ok()?;
+    let Some(Message::Request(request)) = message.message else {
+        return None;
     };
-    let chunk = Chunk {
-        stream_id: id.clone(),
-        content,
-        ..Default::default()
-    };
-    let trailer = Trailer {
-        stream_id: id,
-        ..Default::default()
-    };
-    [
-        Value::StreamHeader(header),
-        Value::StreamChunk(chunk),
-        Value::StreamTrailer(trailer),
-    ]
-    .map(|value| {
-        let packet = proto::DataPacket {
-            destination_identities: vec![agent.to_owned()],
-            value: Some(value),
-            ..Default::default()
-        };
-        packet.encode_to_vec()
-    })
+    let asks = matches!(request.request, Some(Request::GetSessionUsage(_)));
+    asks.then_some(request.request_id)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_is_read_as_it_was_written() {
+        let stream = |content: Vec<u8>| DataStream {
+            sender: "caller".into(),
+            topic: SESSION.into(),
+            content,
+        };
+        let [_, chunk, _] = packets("agent", "loadgen-7".into());
+        let packet = proto::DataPacket::bounded(&chunk).expect("a data packet");
+        let Some(proto::data_packet::Value::StreamChunk(chunk)) = packet.value else {
+            panic!("no chunk");
+        };
+        let id = usage_request(&stream(chunk.content));
+        assert_eq!(id.as_deref(), Some("loadgen-7"));
+        let other = AgentSessionMessage::default().encode_to_vec();
+        assert_eq!(usage_request(&stream(other)), None);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_agent_is_not_asked_for_ever() {

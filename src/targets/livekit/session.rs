@@ -74,6 +74,10 @@ pub(crate) enum SessionEvent {
     },
     /// A participant says something about its session with us.
     Claim(Claim),
+    /// Our track is published, with this id.
+    Published(String),
+    /// A participant asks for the usage of our session, with the id of its request.
+    UsageRequest(String),
     /// The session is over.
     Closed(Failure),
 }
@@ -274,6 +278,7 @@ impl<E: Endpoint> LiveSession<'_, E> {
             Reply::Answer(a) => self.on_answer(a).await,
             Reply::Offer(o) => self.on_offer(o).await,
             Reply::Trickle(t) => self.on_trickle(&t).await,
+            Reply::TrackPublished(t) => self.on_published(t).await,
             Reply::MediaSectionsRequirement(m) => self.reoffer(m.num_audios).await,
             Reply::Leave(l) => Err(left(&l)),
             Reply::RequestResponse(r) => on_request_response(&r),
@@ -323,6 +328,16 @@ impl<E: Endpoint> LiveSession<'_, E> {
             self.send_event(SessionEvent::Joined).await?;
         }
         Ok(())
+    }
+
+    async fn on_published(
+        &mut self,
+        published: proto::TrackPublishedResponse,
+    ) -> Result<(), Failure> {
+        match published.track {
+            Some(track) => self.send_event(SessionEvent::Published(track.sid)).await,
+            None => Ok(()),
+        }
     }
 
     async fn participants(&mut self, all: &[proto::ParticipantInfo]) -> Result<(), Failure> {

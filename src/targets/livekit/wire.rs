@@ -165,6 +165,8 @@ impl Bounded for proto::SignalResponse {
         one(4, &[text(1, "bytes of a candidate", CANDIDATE), plain(2)]),
         // Update
         one(5, &[many(1, "participants", PARTICIPANTS, PARTICIPANT)]),
+        // Our track is published: its id
+        one(6, &[one(2, &[plain(1)])]),
         // Leave
         one(8, &[plain(2)]),
         // Response to a request
@@ -328,6 +330,8 @@ impl Bounded for proto::agent::AgentSessionMessage {
                 ),
             ],
         ),
+        // Request: its id, and that it asks for the session's usage
+        one(4, &[text(1, "bytes of a request's id", NAME), plain(9)]),
         // Response: to which request, what was used, and when that was told
         one(
             5,

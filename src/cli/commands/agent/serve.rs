@@ -32,10 +32,14 @@ pub(super) struct Service {
     pub(super) truth: Option<PathBuf>,
     /// Serve over stdin and stdout instead of through a server.
     pub(super) pipe: bool,
+    /// Describe each call's session in its room.
+    pub(super) session: bool,
     /// Stop when standard input closes, that is, when the process at its other end ends.
     pub(super) until_eof: bool,
 }
 
+/// Longest name of a sound file in transcripts, in characters.
+const LABEL: usize = 100;
 /// Media threads of the agent; one handles hundreds of calls.
 const THREADS: usize = 1;
 
@@ -113,6 +117,18 @@ fn prepare(service: &Service) -> Result<Agent, Trouble> {
     })
 }
 
+/// What stands for the agent's words in transcripts: they are not known, but what is played is.
+fn label(sound: &Sound) -> String {
+    match sound {
+        Sound::Tone => "[tone]".to_owned(),
+        Sound::File(path) => {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let short: String = name.chars().take(LABEL).collect();
+            format!("[{short}]")
+        }
+    }
+}
+
 fn recording(path: &Path) -> Result<Clip, Trouble> {
     let shown = path.display();
     let bytes = std::fs::read(path).map_err(|e| {
@@ -149,6 +165,7 @@ fn livekit(agent: Agent, service: &Service) -> Result<(), Trouble> {
         address,
         credentials,
         agent_name: service.agent_name.clone(),
+        session: service.session.then(|| label(&service.settings.reply)),
         tell,
     };
     let stop = CancellationToken::new();

@@ -21,6 +21,11 @@ pub(crate) struct CallersArgs {
     /// Number of times to measure each level; the run with the median CPU usage is shown
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = crate::cli::number::whole(1..=99))]
     pub repeat: u32,
+    /// Measure each level this often reading what the agent says about its session, and as often
+    /// ignoring it, alternately; shows the ratio of their CPU usage
+    #[arg(long, value_name = "N", requires = "url", conflicts_with_all = ["repeat", "peer"],
+          value_parser = crate::cli::number::whole(1..=99))]
+    pub account_pairs: Option<u32>,
     /// Process id of the server, if it runs here and is not found by its port
     #[arg(long, value_name = "PID", requires = "url")]
     pub server_pid: Option<u32>,

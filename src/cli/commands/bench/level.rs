@@ -41,6 +41,9 @@ pub(crate) struct LevelArgs {
     /// Minimum length of a call
     #[arg(long, value_parser = crate::cli::duration::parse_duration)]
     pub lasting: Duration,
+    /// Ignore what the agent says about its session
+    #[arg(long)]
+    pub ignore_account: bool,
     /// Agent to ask for at the server in LIVEKIT_URL; without it, an embedded one
     #[arg(long)]
     pub agent_name: Option<String>,
@@ -109,10 +112,14 @@ pub(super) fn scenario_text(args: &LevelArgs) -> String {
         "    - {say: order, start: {after: call_start, delay: {min: 700ms, max: 1700ms}}}\n";
     let more =
         "    - {say: order, start: {after: agent_speech_end, delay: {min: 100ms, max: 300ms}}}\n";
+    let account = match args.ignore_account {
+        true => "ignore",
+        false => "read",
+    };
     format!(
         "version: 1\nname: bench-callers\nseed: {}\ntarget: {target}\n\
          utterances: {{order: {{file: ../fixtures/order-status.wav}}}}\n\
-         call:\n  greeting: none\n  turns:\n{first}{}load: {{calls: {}, ramp: {}ms}}\n",
+         call:\n  greeting: none\n  agent_account: {account}\n  turns:\n{first}{}load: {{calls: {}, ramp: {}ms}}\n",
         args.calls,
         more.repeat(turns(args.lasting)),
         args.calls,
@@ -229,15 +236,21 @@ fn came(finished: &Finished) -> Came {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vocab::AgentAccount;
 
     #[test]
     fn every_level_is_a_valid_scenario_of_full_concurrency() {
         for (calls, agent) in [(1, None), (400, Some("bench-1".to_owned()))] {
+            let account = match calls {
+                1 => AgentAccount::Read,
+                _ => AgentAccount::Ignore,
+            };
             let args = LevelArgs {
                 calls,
                 ramp: Duration::from_millis(10) * calls,
                 lasting: Duration::from_secs(30),
                 agent_name: agent,
+                ignore_account: account == AgentAccount::Ignore,
             };
             let source = ScenarioSource::made("bench", scenario_text(&args), &[])
                 .expect("the sounds are unpacked");
@@ -245,6 +258,7 @@ mod tests {
                 Ok(s) => s,
                 Err(t) => panic!("{t:?}"),
             };
+            assert_eq!(scenario.call.agent_account, account);
             assert_eq!(scenario.call.turns.len(), 7);
             assert_eq!(Plan::new(&scenario).concurrency(), u64::from(calls));
         }

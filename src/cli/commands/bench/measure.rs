@@ -6,6 +6,7 @@
 
 use super::args::CallersArgs;
 use super::level::{Came, LevelArgs, REPLY, TURN, Word, scenario_text};
+use super::pairs::{self, AccountPairs};
 use super::peer;
 use crate::cli::console;
 use crate::cli::exit::Exit;
@@ -18,7 +19,7 @@ use crate::plan::{Consent, Plan};
 use crate::scenario::Unset;
 use crate::targets::OwnAgent;
 use crate::targets::livekit::{Credentials, OwnWorker};
-use crate::vocab::Address;
+use crate::vocab::{Address, AgentAccount};
 use serde::Serialize;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -53,6 +54,8 @@ pub(super) struct Level {
     pub peer: Option<peer::Took>,
     /// CPU usage of a Go participant divided by the generator's per caller.
     pub peer_ratio: Option<f64>,
+    /// What it costs to read the agent's account.
+    pub account_pairs: Option<AccountPairs>,
     #[serde(flatten)]
     pub came: Came,
 }
@@ -76,13 +79,14 @@ pub(super) fn callers(args: &CallersArgs) -> Result<BenchResult, Trouble> {
     let peer = args.peer.as_deref().map(peer::Peer::prepare).transpose()?;
     let mut levels = Vec::new();
     for calls in &args.calls {
+        if let Some(count) = args.account_pairs {
+            let run = |account| measure_level(args, *calls, server.as_ref(), account);
+            levels.extend(pairs::measure(count, run)?);
+            continue;
+        }
         let mut runs = Vec::new();
         for _ in 0..args.repeat {
-            console::say(&format!(
-                "{calls} callers: {:.0} s",
-                (length(args, *calls)).as_secs_f64()
-            ));
-            let mut level = measure_level(args, *calls, server.as_ref())?;
+            let mut level = measure_level(args, *calls, server.as_ref(), AgentAccount::Read)?;
             if let (Some(peer), Some((address, credentials))) = (&peer, &server) {
                 let took = peer.run(*calls, args.window, address, credentials)?;
                 level.peer_ratio = Some(took.cpu_percent / level.generator_cpu_percent);
@@ -108,6 +112,7 @@ fn consent(args: &CallersArgs, host: Option<&str>) -> Result<Option<Consent>, Tr
         calls,
         ramp: ramp(args, calls),
         lasting: length(args, calls),
+        ignore_account: false,
         agent_name: host.map(|_| "loadgen-bench".into()),
     });
     let scenario =
@@ -116,7 +121,7 @@ fn consent(args: &CallersArgs, host: Option<&str>) -> Result<Option<Consent>, Tr
 }
 
 /// The run with the median CPU usage, with the exceeded health bounds of all runs.
-fn median(mut runs: Vec<Level>) -> Option<Level> {
+pub(super) fn median(mut runs: Vec<Level>) -> Option<Level> {
     runs.sort_by(|a, b| a.generator_cpu_percent.total_cmp(&b.generator_cpu_percent));
     let invalid: Vec<String> = runs.iter().flat_map(|l| l.came.invalid.clone()).collect();
     let middle = runs.len() / 2;
@@ -155,6 +160,7 @@ impl Generator {
         args: &CallersArgs,
         calls: u32,
         server: Option<(&Address, &Credentials, &str)>,
+        account: AgentAccount,
     ) -> Result<Self, Trouble> {
         let program = std::env::current_exe().map_err(|e| system("cannot find this program", e))?;
         let mut command = Command::new(program);
@@ -163,6 +169,7 @@ impl Generator {
             .arg(format!("--calls={calls}"))
             .arg(format!("--ramp={}ms", ramp(args, calls).as_millis()))
             .arg(format!("--lasting={}ms", length(args, calls).as_millis()))
+            .args((account == AgentAccount::Ignore).then_some("--ignore-account"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
         if let Some((address, credentials, agent)) = server {
@@ -248,7 +255,12 @@ fn measure_level(
     args: &CallersArgs,
     calls: u32,
     server: Option<&(Address, Credentials)>,
+    account: AgentAccount,
 ) -> Result<Level, Trouble> {
+    console::say(&format!(
+        "{calls} callers: {:.0} s",
+        length(args, calls).as_secs_f64()
+    ));
     let folder = tempfile::tempdir().map_err(|e| system("cannot create a temporary folder", e))?;
     let name = format!("loadgen-bench-{}", settings::random_id());
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -265,7 +277,7 @@ fn measure_level(
         }
     };
     let through = server.map(|(address, credentials)| (address, credentials, name.as_str()));
-    let mut generator = Generator::start(args, calls, through)?;
+    let mut generator = Generator::start(args, calls, through, account)?;
     let Word::Begins { rss_bytes } = generator.hear()? else {
         return Err(system("the generator", "its first message was unexpected"));
     };
@@ -304,6 +316,7 @@ fn measure_level(
         rss_kib: grown as f64 / 1_024.0 / f64::from(calls),
         peer: None,
         peer_ratio: None,
+        account_pairs: None,
         came: *came,
     })
 }

@@ -56,6 +56,19 @@ pub(super) fn text(done: &BenchResult) -> String {
                 took.participants, took.cpu_percent, took.rss_kib,
             );
         }
+        if let Some(pairs) = &l.account_pairs {
+            text += &format!(
+                "\nreading the agent's account at {} callers: {} pairs, median ratio of CPU {:.3}, \
+                 95 % upper bound {}\n",
+                l.calls,
+                pairs.pairs.len(),
+                pairs.ratio_median,
+                pairs.ratio_upper_95.map_or_else(
+                    || "none (5 pairs are needed)".to_owned(),
+                    |r| format!("{r:.3}")
+                ),
+            );
+        }
         for why in &l.came.failures {
             text += &format!("\nfailed at {} callers: {}\n", l.calls, why.escape_debug());
         }

@@ -1,0 +1,113 @@
+//! Compares callers that read what the agent says about its session with callers that ignore it.
+//!
+//! In: a way to measure a level. Out: the level, with the ratio of the CPU usage in each pair of
+//! runs. Invariant: the order within a pair alternates, so that a machine that becomes slower, or
+//! faster, favours neither.
+
+use super::measure::{Level, median};
+use crate::cli::trouble::Trouble;
+use crate::stats::{Distribution, Sample};
+use crate::vocab::AgentAccount;
+use serde::Serialize;
+use std::time::Duration;
+
+/// Level of an equal-tailed interval whose upper end is a one-sided bound at 95 %.
+const LEVEL: f64 = 0.9;
+
+/// The pairs of a level.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct AccountPairs {
+    pub pairs: Vec<Pair>,
+    /// Median over the pairs of the CPU usage reading divided by that ignoring.
+    pub ratio_median: f64,
+    /// One-sided upper bound of that median at 95 %, from order statistics; `None` with fewer than
+    /// five pairs.
+    pub ratio_upper_95: Option<f64>,
+}
+
+/// Percent of one core per caller.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(super) struct Pair {
+    pub reading_cpu_percent: f64,
+    pub ignoring_cpu_percent: f64,
+}
+
+impl Pair {
+    fn ratio(self) -> f64 {
+        self.reading_cpu_percent / self.ignoring_cpu_percent
+    }
+}
+
+/// Measures `count` pairs; returns the median run of those that read.
+pub(super) fn measure(
+    count: u32,
+    mut run: impl FnMut(AgentAccount) -> Result<Level, Trouble>,
+) -> Result<Option<Level>, Trouble> {
+    let (mut reading, mut invalid, mut pairs) = (Vec::new(), Vec::new(), Vec::new());
+    for nth in 0..count {
+        let mut order = [AgentAccount::Read, AgentAccount::Ignore];
+        if nth % 2 == 1 {
+            order.reverse();
+        }
+        let [first, second] = order.map(|account| run(account).map(|level| (account, level)));
+        let mut both = [first?, second?];
+        both.sort_by_key(|(account, _)| *account == AgentAccount::Ignore);
+        let [(_, read), (_, ignored)] = both;
+        pairs.push(Pair {
+            reading_cpu_percent: read.generator_cpu_percent,
+            ignoring_cpu_percent: ignored.generator_cpu_percent,
+        });
+        invalid.extend(ignored.came.invalid);
+        reading.push(read);
+    }
+    Ok(median(reading).map(|mut level| {
+        level.came.invalid.extend(invalid);
+        level.account_pairs = Some(AccountPairs::of(pairs));
+        level
+    }))
+}
+
+impl AccountPairs {
+    fn of(pairs: Vec<Pair>) -> Self {
+        // The statistics are those of durations: a ratio of 1 is a second.
+        let sample = |pair: &Pair| {
+            let ratio = Duration::try_from_secs_f64(pair.ratio());
+            ratio.map_or(Sample::Infinite, Sample::Finite)
+        };
+        let ratio = |sample| match sample {
+            Sample::Finite(ratio) => Some(ratio.as_secs_f64()),
+            Sample::Infinite => None,
+        };
+        let ratios: Distribution = pairs.iter().map(sample).collect();
+        let upper = ratios.interval(0.5, LEVEL).ok();
+        Self {
+            ratio_median: ratios.quantile(0.5).and_then(ratio).unwrap_or_default(),
+            ratio_upper_95: upper.and_then(|interval| ratio(interval.upper)),
+            pairs,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(ratios: &[f64]) -> AccountPairs {
+        let pair = |ratio: &f64| Pair {
+            reading_cpu_percent: 0.5 * ratio,
+            ignoring_cpu_percent: 0.5,
+        };
+        AccountPairs::of(ratios.iter().map(pair).collect())
+    }
+
+    #[test]
+    fn the_bound_of_ten_pairs_is_the_second_largest_ratio() {
+        let ratios = [1.01, 1.0, 1.09, 1.02, 0.99, 1.03, 0.98, 1.2, 1.04, 1.05];
+        let ten = pairs(&ratios);
+        assert!((ten.ratio_median - 1.02).abs() < 1e-6, "{ten:?}");
+        // 8 of 10 below the median have a probability of 5.5 %, 9 of 10 one of 1.1 %.
+        assert!((ten.ratio_upper_95.expect("a bound") - 1.09).abs() < 1e-6);
+        assert!((pairs(&ratios[..5]).ratio_upper_95.expect("a bound") - 1.09).abs() < 1e-6);
+        assert_eq!(pairs(&ratios[..4]).ratio_upper_95, None);
+    }
+}

@@ -1,0 +1,35 @@
+//! What happens in a call of the reference agent, for the description of its session.
+
+use crate::call::AgentState;
+use std::time::{Duration, Instant};
+
+/// Something that happened, and when the agent noticed it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Moment {
+    pub at: Instant,
+    pub what: Happening,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Happening {
+    /// The caller began to speak, or went on after a pause.
+    CallerSpeaks,
+    /// The caller stopped.
+    CallerStopped {
+        /// Capture time of the last speech sample.
+        speech_end: Instant,
+    },
+    /// The agent's state changed.
+    State(AgentState),
+    /// The first audible sample of something that the agent says left.
+    Audible {
+        at: Instant,
+        /// End of the speech that it answers; `None` for a greeting.
+        answers: Option<Instant>,
+        /// Time from that sample to the clip's end.
+        length: Duration,
+    },
+    /// The agent finished what it was saying, or stopped because the caller spoke.
+    Silent { interrupted: bool },
+}

@@ -1,0 +1,408 @@
+//! Describes a call of the reference agent to the room, as a stock LiveKit agent does.
+//!
+//! In: what happens in the call, requests, time. Out: data packets. Invariants: every figure is
+//! what happened; order and rate are those of a Python agent (livekit-agents 1.8.9); what waits to
+//! be sent is bounded.
+
+mod messages;
+
+use super::moment::{Happening, Moment};
+use crate::call::AgentState;
+use crate::targets::livekit::packets::{
+    FINAL, SESSION, TRANSCRIPTION, TextStream, byte_stream, packet,
+};
+use messages::{Said, Usage, WallTime};
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Time between two reports of the session's usage; each is sent twice, as by the Python agent.
+const USAGE_EVERY: Duration = Duration::from_secs(1);
+/// Time between two words of a transcript of the agent's speech.
+const WORD_EVERY: Duration = Duration::from_millis(250);
+/// Maximum number of words of a transcript.
+const WORDS: u32 = 1_000;
+/// Maximum number of packets that wait for the data channel.
+const WAITING: usize = 256;
+
+/// A participant whose speech is transcribed.
+#[derive(Debug, Clone, Default)]
+struct Speaker {
+    identity: String,
+    /// Id of its track; empty as long as it is not known. Such speech is not transcribed: clients
+    /// in Rust and Python crash on a transcript of no track.
+    track: String,
+}
+
+/// Speech of the caller's that has not been answered yet.
+#[derive(Debug)]
+struct Heard {
+    began: Instant,
+    /// Where it ended, and when the agent noticed that, if it has.
+    ended: Option<(Instant, Instant)>,
+    /// Ids of its transcript, in the streams and as older clients read it.
+    segments: [String; 2],
+}
+
+impl Heard {
+    fn length(&self) -> Duration {
+        let length = |(ended, _): (Instant, Instant)| ended.saturating_duration_since(self.began);
+        self.ended.map(length).unwrap_or_default()
+    }
+
+    /// What stands for the caller's words, which the agent does not recognise.
+    fn text(&self) -> String {
+        format!("[{:.1} s of speech]", self.length().as_secs_f64())
+    }
+}
+
+/// What the agent is saying.
+#[derive(Debug)]
+struct Saying {
+    began: Instant,
+    /// End of the speech that it answers; `None` for a greeting.
+    answers: Option<Instant>,
+    ends: Instant,
+    /// Ids of its transcript, in the stream and as older clients read it.
+    segments: [String; 2],
+    stream: Option<TextStream>,
+    text: String,
+    words: u32,
+}
+
+impl Saying {
+    /// When the next word is due: none is behind the end.
+    fn next_word(&self) -> Option<Instant> {
+        let due = self.began + WORD_EVERY * (self.words + 1);
+        (due < self.ends && self.words < WORDS).then_some(due)
+    }
+}
+
+/// Ids that are unique in the room.
+#[derive(Debug)]
+struct Ids {
+    prefix: String,
+    made: u64,
+}
+
+impl Ids {
+    fn next(&mut self, kind: &str) -> String {
+        self.made += 1;
+        format!("{kind}_{}_{}", self.prefix, self.made)
+    }
+
+    /// The ids of a transcript, in a stream and as older clients read it.
+    fn segments(&mut self) -> [String; 2] {
+        [self.next("SG"), self.next("SG")]
+    }
+}
+
+/// The description of one call.
+#[derive(Debug)]
+pub(super) struct SessionStream {
+    /// The same instant on both clocks.
+    epoch: (Instant, WallTime),
+    ids: Ids,
+    own: Speaker,
+    caller: Speaker,
+    /// Name of what the agent says.
+    label: String,
+    state: AgentState,
+    heard: Option<Heard>,
+    saying: Option<Saying>,
+    usage: Usage,
+    /// `None` before the call has begun.
+    next_usage: Option<Instant>,
+    packets: VecDeque<Vec<u8>>,
+}
+
+impl SessionStream {
+    /// The description of a call that has not begun yet. `identity`: the agent's own; `label`: what
+    /// stands for its words in transcripts.
+    pub(super) fn new(now: Instant, identity: String, label: String) -> Self {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH);
+        let wall = WallTime(wall.unwrap_or_default().as_nanos() as i64);
+        Self {
+            epoch: (now, wall),
+            ids: Ids {
+                prefix: identity.clone(),
+                made: 0,
+            },
+            own: Speaker {
+                identity,
+                track: String::new(),
+            },
+            caller: Speaker::default(),
+            label,
+            state: AgentState::Initializing,
+            heard: None,
+            saying: None,
+            usage: Usage::default(),
+            next_usage: None,
+            packets: VecDeque::new(),
+        }
+    }
+
+    /// The call begins.
+    pub(super) fn begin(&mut self, now: Instant) {
+        let id = self.ids.next("item");
+        let at = self.wall(now);
+        self.tell(messages::handoff(at, id));
+        self.state(now, AgentState::Listening);
+        self.next_usage = Some(now + USAGE_EVERY);
+    }
+
+    /// The agent's own track is published, with this id.
+    pub(super) fn published(&mut self, track: String) {
+        self.own.track = track;
+    }
+
+    /// The caller has this identity and this track.
+    pub(super) fn met(&mut self, identity: String, track: String) {
+        self.caller = Speaker { identity, track };
+    }
+
+    /// Handles what happened.
+    pub(super) fn happened(&mut self, moment: Moment) {
+        let Moment { at, what } = moment;
+        match what {
+            Happening::CallerSpeaks => self.caller_speaks(at),
+            Happening::CallerStopped { speech_end } => self.caller_stopped(at, speech_end),
+            Happening::State(state) => self.state(at, state),
+            Happening::Audible {
+                at: began,
+                answers,
+                length,
+            } => {
+                let segments = self.ids.segments();
+                self.saying = Some(Saying {
+                    began,
+                    answers,
+                    ends: began + length,
+                    segments,
+                    stream: None,
+                    text: String::new(),
+                    words: 0,
+                });
+            }
+            Happening::Silent { interrupted } => self.silent(at, interrupted),
+        }
+    }
+
+    /// Answers a request for the usage.
+    pub(super) fn asked(&mut self, now: Instant, request: String) {
+        let at = self.wall(now);
+        self.tell(messages::usage_response(at, self.usage, request));
+    }
+
+    /// When [`SessionStream::timeout`] is to be called.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let word = self.saying.as_ref().and_then(Saying::next_word);
+        word.into_iter().chain(self.next_usage).min()
+    }
+
+    /// Says what is due by `now`.
+    pub(super) fn timeout(&mut self, now: Instant) {
+        if let Some(due) = self.next_usage.filter(|due| *due <= now) {
+            self.tell_usage(now);
+            self.tell_usage(now);
+            // Reports that were missed are not made up for.
+            self.next_usage = Some(now.max(due + USAGE_EVERY));
+        }
+        while let Some(mut saying) = self
+            .saying
+            .take_if(|s| s.next_word().is_some_and(|w| w <= now))
+        {
+            self.word(now, &mut saying);
+            self.saying = Some(saying);
+        }
+    }
+
+    /// Takes the packets that are to be sent.
+    pub(super) fn take_packets(&mut self) -> VecDeque<Vec<u8>> {
+        std::mem::take(&mut self.packets)
+    }
+
+    /// Keeps packets that could not be sent yet.
+    pub(super) fn keep(&mut self, unsent: VecDeque<Vec<u8>>) {
+        let newer = std::mem::replace(&mut self.packets, unsent);
+        self.packets.extend(newer);
+        let excess = self.packets.len().saturating_sub(WAITING);
+        self.packets.drain(..excess);
+    }
+
+    fn caller_speaks(&mut self, at: Instant) {
+        match &mut self.heard {
+            Some(heard) => heard.ended = None,
+            None => {
+                self.heard = Some(Heard {
+                    began: at,
+                    ended: None,
+                    segments: self.ids.segments(),
+                });
+            }
+        }
+        let at = self.wall(at);
+        self.tell(messages::user_state(at, true));
+    }
+
+    fn caller_stopped(&mut self, at: Instant, speech_end: Instant) {
+        let Some(mut heard) = self.heard.take() else {
+            return;
+        };
+        heard.ended = Some((speech_end, at));
+        let ended = self.wall(speech_end);
+        self.tell(messages::user_state(ended, false));
+        self.transcribe(at, &heard, false);
+        self.heard = Some(heard);
+    }
+
+    fn state(&mut self, at: Instant, new: AgentState) {
+        // Until the agent speaks, the caller may go on: then its turn was not over.
+        if new == AgentState::Speaking
+            && let Some(heard) = self.heard.take()
+        {
+            self.turn_over(at, &heard);
+        }
+        let old = std::mem::replace(&mut self.state, new);
+        let wall = self.wall(at);
+        self.tell(messages::agent_state(wall, old, new));
+        if matches!(new, AgentState::Thinking | AgentState::Speaking) {
+            self.tell_usage(at);
+        }
+    }
+
+    /// Reports the caller's turn.
+    fn turn_over(&mut self, at: Instant, heard: &Heard) {
+        let Some((ended, noticed)) = heard.ended else {
+            return;
+        };
+        self.usage.heard += heard.length();
+        self.tell_usage(at);
+        let now = self.wall(at);
+        self.tell(messages::transcribed(now, heard.text()));
+        let said = Said {
+            id: self.ids.next("item"),
+            text: heard.text(),
+            began: self.wall(heard.began),
+            stopped: self.wall(ended),
+        };
+        let delay = noticed.saturating_duration_since(ended);
+        self.tell(messages::user_turn(now, said, delay));
+        self.transcribe(at, heard, true);
+    }
+
+    /// Sends a transcript of what the caller has said.
+    fn transcribe(&mut self, at: Instant, heard: &Heard, is_final: bool) {
+        let text = heard.text();
+        let [segment, legacy] = &heard.segments;
+        let Speaker { identity, track } = &self.caller;
+        if track.is_empty() {
+            return;
+        }
+        let legacy = messages::transcription(identity, track, legacy, &text, is_final);
+        self.packets.push_back(packet("", &[], legacy));
+        let attributes = attributes(track, segment, is_final);
+        let id = self.ids.next("TS");
+        let opened = self.wall(at).milliseconds();
+        let (mut stream, header) =
+            TextStream::open(id, identity, TRANSCRIPTION, attributes.clone(), opened);
+        let chunk = stream.chunk(&text);
+        self.packets
+            .extend([header, chunk, stream.close(attributes)]);
+    }
+
+    /// Transcribes another piece of what the agent is saying: its name, then how much of it has
+    /// been said.
+    fn word(&mut self, now: Instant, saying: &mut Saying) {
+        saying.words += 1;
+        let said = WORD_EVERY * saying.words;
+        let word = match saying.words {
+            1 => self.label.clone(),
+            _ => format!(" {:.2}s", said.as_secs_f64()),
+        };
+        saying.text += &word;
+        let [segment, legacy] = &saying.segments;
+        let Speaker { identity, track } = &self.own;
+        if track.is_empty() {
+            return;
+        }
+        let legacy = messages::transcription(identity, track, legacy, &saying.text, false);
+        self.packets.push_back(packet("", &[], legacy));
+        let opened = self.wall(now).milliseconds();
+        let stream = saying.stream.get_or_insert_with(|| {
+            let id = self.ids.next("TS");
+            let attributes = attributes(track, segment, false);
+            let (stream, header) = TextStream::open(id, "", TRANSCRIPTION, attributes, opened);
+            self.packets.push_back(header);
+            stream
+        });
+        let chunk = stream.chunk(&word);
+        self.packets.push_back(chunk);
+    }
+
+    /// Closes the transcript of what the agent said, and reports it.
+    fn silent(&mut self, at: Instant, interrupted: bool) {
+        let Some(saying) = self.saying.take() else {
+            return;
+        };
+        let Saying {
+            began,
+            answers,
+            segments: [segment, legacy],
+            stream,
+            text,
+            ..
+        } = saying;
+        let Speaker { identity, track } = &self.own;
+        if let Some(stream) = stream {
+            let legacy = messages::transcription(identity, track, &legacy, &text, true);
+            self.packets.push_back(packet("", &[], legacy));
+            let attributes = attributes(track, &segment, true);
+            self.packets.push_back(stream.close(attributes));
+        }
+        self.usage.said += at.saturating_duration_since(began);
+        self.tell_usage(at);
+        let said = Said {
+            id: self.ids.next("item"),
+            text,
+            began: self.wall(began),
+            stopped: self.wall(at),
+        };
+        let delay = answers.map(|end| began.saturating_duration_since(end));
+        let now = self.wall(at);
+        self.tell(messages::reply(now, said, delay, interrupted));
+    }
+
+    fn tell_usage(&mut self, at: Instant) {
+        let at = self.wall(at);
+        self.tell(messages::usage(at, self.usage));
+    }
+
+    /// Queues a message of the session stream.
+    fn tell(&mut self, message: Vec<u8>) {
+        let id = self.ids.next("AS");
+        self.packets.extend(byte_stream(&id, SESSION, message, &[]));
+    }
+
+    /// The instant on the clock of the wall, which is not adjusted during a call.
+    fn wall(&self, at: Instant) -> WallTime {
+        let (epoch, WallTime(wall)) = self.epoch;
+        let ns = |d: Duration| d.as_nanos() as i64;
+        WallTime(match at.checked_duration_since(epoch) {
+            Some(after) => wall + ns(after),
+            None => wall - ns(epoch.duration_since(at)),
+        })
+    }
+}
+
+/// The attributes of a transcript.
+fn attributes(track: &str, segment: &str, is_final: bool) -> HashMap<String, String> {
+    HashMap::from([
+        ("lk.transcribed_track_id".to_owned(), track.to_owned()),
+        ("lk.segment_id".to_owned(), segment.to_owned()),
+        (FINAL.to_owned(), is_final.to_string()),
+    ])
+}
+
+#[cfg(test)]
+mod tests;
