@@ -52,6 +52,8 @@ pub(crate) enum ClaimKind {
 pub(crate) struct UserTurn {
     /// What the agent understood.
     pub text: Option<Arc<str>>,
+    /// Where the agent places the beginning of the caller's speech.
+    pub started_speaking: Option<AgentTime>,
     /// Where the agent's voice activity detection places the end of the caller's speech.
     pub stopped_speaking: Option<AgentTime>,
     /// `stopped_speaking` → final transcript.

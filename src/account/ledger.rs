@@ -15,12 +15,16 @@ use std::time::{Duration, Instant};
 
 /// Maximum number of claims of each kind that wait for their turn; a turn takes a handful.
 const WAITING: usize = 256;
+/// Maximum number of transcripts that wait for their turn.
+const TEXTS: usize = 64;
 /// Maximum number of tools and states of a turn.
 const OF_TURN: usize = 64;
 /// Maximum length of a turn's text in bytes.
 const TEXT: usize = 8 * 1024;
 /// Maximum number of agents of a call whose clocks are followed.
 const CLOCKS: usize = 8;
+/// An instant further from the call than this is not one of the call.
+const LONGEST_CALL: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// An agent's own end of speech and ours differ by less than this if they mean the same speech: an
 /// overloaded agent notices it many seconds late.
 const SAME_SPEECH: Duration = Duration::from_secs(30);
@@ -62,6 +66,8 @@ pub(crate) struct CallAccount {
     tells: bool,
     /// Whether the agent has told what it understood in any turn.
     transcribes: bool,
+    /// Whether the agent has described a reply with its words.
+    describes: bool,
 }
 
 /// What an agent said, when it arrived, and which of the clocks its instants are on.
@@ -100,6 +106,7 @@ impl CallAccount {
             settled: 0,
             tells: false,
             transcribes: false,
+            describes: false,
         }
     }
 
@@ -108,10 +115,10 @@ impl CallAccount {
         match &claim.kind {
             ClaimKind::Transcript(text) => {
                 self.transcribes = true;
-                return keep(&mut self.transcripts, (claim.arrival, text.clone()));
+                return keep_text(&mut self.transcripts, (claim.arrival, text.clone()));
             }
             ClaimKind::ReplyTranscript(text) => {
-                return keep(&mut self.reply_texts, (claim.arrival, text.clone()));
+                return keep_text(&mut self.reply_texts, (claim.arrival, text.clone()));
             }
             ClaimKind::Usage(models) => self.usage.claim(&claim.agent, models, CLOCKS),
             _ => {}
@@ -133,6 +140,7 @@ impl CallAccount {
                 keep(&mut self.user_turns, Said::new(claim, clock, what.clone()));
             }
             ClaimKind::Reply(what) => {
+                self.describes |= what.text.is_some();
                 keep(&mut self.replies, Said::new(claim, clock, what.clone()));
             }
             ClaimKind::Tools(events) => {
@@ -224,8 +232,10 @@ impl CallAccount {
     }
 
     fn of(&self, turn: &TurnTimes, next: Option<&TurnTimes>) -> TurnAccount {
-        let heard = self.heard(turn, next);
         let judged = self.reply_to(turn, next);
+        // Another agent in the room may describe the same speech.
+        let clock = judged.map(|(_, said)| said.clock);
+        let heard = self.heard(turn, next, clock);
         let user = heard.map(|heard| heard.what.clone()).unwrap_or_default();
         let reply = judged.map(|(_, said)| said.what.clone());
         let reply = reply.unwrap_or_default();
@@ -257,10 +267,10 @@ impl CallAccount {
                 .and_then(|(_, said)| self.placed(said, reply.asked?)),
             path: told.as_ref().map(lengths).unwrap_or_default(),
             transcribed: self.transcripts_of(turn, next).next().map(|(at, _)| *at),
-            heard_text: self.heard_text(turn, next),
+            heard_text: self.heard_text(turn, next, clock),
             reply_text: self.reply_text(turn, next),
             tools: self.placed_tools(&tools),
-            states: self.states_of(turn, next),
+            states: self.states_of(turn, next, clock),
         }
     }
 
@@ -277,27 +287,37 @@ impl CallAccount {
 
     /// What the agent understood in the turn: of its own description, or else of its transcripts.
     /// An utterance with a pause in it can be several turns to the agent.
-    fn heard_text(&self, turn: &TurnTimes, next: Option<&TurnTimes>) -> Option<Arc<str>> {
-        let described = self.user_turns.iter().filter(|said| {
-            let at = self.heard_at(said);
-            at >= turn.media_start && next.is_none_or(|next| at < next.media_start + MARGIN)
-        });
+    fn heard_text(
+        &self,
+        turn: &TurnTimes,
+        next: Option<&TurnTimes>,
+        clock: Option<usize>,
+    ) -> Option<Arc<str>> {
+        let (from, to) = (turn.media_start, next.map(|next| next.media_start));
+        let inside = |at: Instant| at >= from && to.is_none_or(|to| at < to);
+        let own = |said: &&Said<UserTurn>| clock.is_none_or(|clock| clock == said.clock);
+        let described = self.user_turns.iter().filter(own);
+        let described = described.filter(|said| inside(self.heard_at(said)));
         let described = joined(described.filter_map(|said| said.what.text.as_deref()));
-        let text =
-            described.or_else(|| joined(self.transcripts_of(turn, next).map(|(_, text)| &**text)));
-        text.or_else(|| self.transcribes.then(|| "".into()))
+        // A transcript can come while the caller is still speaking, after a pause.
+        let texts = self.transcripts.iter().filter(|(at, _)| inside(*at));
+        let text = described.or_else(|| joined(texts.map(|(_, text)| &**text)));
+        // The transcript of the last turn may come after the call.
+        let is_over = next.is_some() || clock.is_some();
+        text.or_else(|| (self.transcribes && is_over).then(|| "".into()))
     }
 
     /// What the agent said in the turn.
     fn reply_text(&self, turn: &TurnTimes, next: Option<&TurnTimes>) -> Option<Arc<str>> {
         let replies = self.replies_in(turn, next);
         let described = joined(replies.filter_map(|(_, said)| said.what.text.as_deref()));
-        described.or_else(|| {
-            let (from, to) = (turn.speech_end, next.map(|next| next.speech_end));
-            let inside = |at: Instant| at >= from && to.is_none_or(|to| at < to);
-            let texts = self.reply_texts.iter().filter(|(at, _)| inside(*at));
-            joined(texts.map(|(_, text)| &**text))
-        })
+        if self.describes {
+            return described;
+        }
+        let (from, to) = (turn.media_start, next.map(|next| next.media_start));
+        let inside = |at: Instant| at >= from && to.is_none_or(|to| at < to);
+        let texts = self.reply_texts.iter().filter(|(at, _)| inside(*at));
+        joined(texts.map(|(_, text)| &**text))
     }
 
     /// The calls of tools that began in the turn, each once, by when they began.
@@ -342,9 +362,15 @@ impl CallAccount {
     }
 
     /// The states that began in the turn.
-    fn states_of(&self, turn: &TurnTimes, next: Option<&TurnTimes>) -> Vec<(SessionState, Placed)> {
+    fn states_of(
+        &self,
+        turn: &TurnTimes,
+        next: Option<&TurnTimes>,
+        clock: Option<usize>,
+    ) -> Vec<(SessionState, Placed)> {
         let (from, to) = (turn.media_start, next.map(|next| next.media_start));
-        let placed = self.states.iter().filter_map(|said| {
+        let own = |said: &&Said<_>| clock.is_none_or(|clock| clock == said.clock);
+        let placed = self.states.iter().filter(own).filter_map(|said| {
             let (state, at) = said.what;
             Some((state, self.placed(said, at)?))
         });
@@ -372,20 +398,33 @@ impl CallAccount {
         first.map_or(judged, |(_, said)| said).what.clone()
     }
 
-    /// Where the agent places the end of the caller's speech, or when it described the turn.
+    /// Where the agent places the end of the caller's speech, or else its beginning, or when it
+    /// described the turn.
     fn heard_at(&self, said: &Said<UserTurn>) -> Instant {
-        let at = said.what.stopped_speaking;
+        let at = said.what.stopped_speaking.or(said.what.started_speaking);
         let at = at.and_then(|at| self.placed(said, at));
         at.map_or(said.arrival, Placed::likely)
     }
 
     /// The agent's description of the caller's turn: of those whose end of speech lies within the
     /// turn, the one nearest to ours.
-    fn heard(&self, turn: &TurnTimes, next: Option<&TurnTimes>) -> Option<&Said<UserTurn>> {
+    fn heard(
+        &self,
+        turn: &TurnTimes,
+        next: Option<&TurnTimes>,
+        clock: Option<usize>,
+    ) -> Option<&Said<UserTurn>> {
+        let margin = if turn.turn > 0 {
+            MARGIN
+        } else {
+            Duration::ZERO
+        };
+        let from = turn.media_start + margin;
         let apart = |said: &Said<UserTurn>| {
             let at = self.heard_at(said);
+            let own = clock.is_none_or(|clock| clock == said.clock);
             let inside =
-                at >= turn.media_start && next.is_none_or(|next| at < next.media_start + MARGIN);
+                own && at >= from && next.is_none_or(|next| at < next.media_start + MARGIN);
             let apart = abs_diff(at, turn.speech_end);
             (inside && apart <= SAME_SPEECH).then_some(apart)
         };
@@ -406,7 +445,7 @@ impl CallAccount {
                 Some(at) => self.placed(said, at)?.likely(),
                 None => said.arrival,
             };
-            // Nobody describes a reply that has not begun: such a clock is not to be believed.
+            // An item describes a reply that has begun: a later start means that the clock is wrong.
             (at <= said.arrival + MARGIN).then_some((at, said))
         });
         began.filter(move |(at, _)| *at >= from && to.is_none_or(|to| *at < to))
@@ -439,9 +478,12 @@ impl CallAccount {
         self.placed_on(said.clock, at)
     }
 
+    /// Places an instant on the caller's clock; `None` if it cannot be of this call.
     fn placed_on(&self, clock: usize, at: AgentTime) -> Option<Placed> {
         let (earliest, latest) = self.clocks.get(clock)?.1.place(at)?;
-        Some(Placed { earliest, latest })
+        let is_of_this_call = |at: Instant| abs_diff(at, self.epoch) <= LONGEST_CALL;
+        let plausible = is_of_this_call(latest) && earliest.is_none_or(is_of_this_call);
+        plausible.then_some(Placed { earliest, latest })
     }
 
     /// Drops the claims that came before the oldest turn that is not settled. `None`: there is none.
@@ -495,8 +537,8 @@ fn told(
         .e2e_latency
         .and_then(|d| i64::try_from(d.as_nanos()).ok());
     let started = told_length.or_else(|| reply.started_speaking.map(since))?;
-    let before = |tool: &&Said<ToolEvent>| tool.clock == judged.clock;
-    let spans = tools.iter().filter(before).filter_map(|tool| {
+    let own = |tool: &&Said<ToolEvent>| tool.clock == judged.clock;
+    let spans = tools.iter().filter(own).filter_map(|tool| {
         let (began, ended) = (since(tool.what.began?), since(tool.what.ended?));
         (began >= 0 && ended <= started).then_some((began, ended))
     });
@@ -543,6 +585,13 @@ fn earlier(a: Option<AgentTime>, b: Option<AgentTime>) -> Option<AgentTime> {
 
 fn abs_diff(a: Instant, b: Instant) -> Duration {
     a.max(b).duration_since(a.min(b))
+}
+
+fn keep_text(queue: &mut VecDeque<(Instant, Arc<str>)>, new: (Instant, Arc<str>)) {
+    if queue.len() == TEXTS {
+        queue.pop_front();
+    }
+    queue.push_back(new);
 }
 
 fn keep<T>(queue: &mut VecDeque<T>, new: T) {

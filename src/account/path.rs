@@ -15,8 +15,11 @@ use std::time::Duration;
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// By how much an instant may be off, in ns: some agents cut their instants to whole milliseconds,
-/// and parts touch rather than meet.
+/// and one part can begin slightly before the other has ended.
 const TOLERANCE: i64 = 20_000_000;
+
+/// How late a busy agent can be with what it had only to pass on, in ns.
+const LAG: i64 = 150_000_000;
 
 /// A step of the critical path.
 #[derive(
@@ -54,9 +57,9 @@ pub(crate) enum Step {
     Llm,
     /// The synthesis, until its first audio.
     Tts,
-    /// A model that hears and speaks, from the end of the turn.
+    /// A speech-to-speech model, from the end of the turn.
     Model,
-    /// Nothing that the agent tells of.
+    /// Time that none of the agent's figures covers.
     Unexplained,
     /// From the agent's first audio until it was audible on the wire.
     Delivery,
@@ -162,15 +165,18 @@ impl Told {
             parts.push(part(Step::Tool, *from, *to));
             before = before.max(*to);
         }
-        let speaks = self.tts.map(|d| self.started.saturating_sub(ns(d)));
+        // Speech that was made ahead of the decision waited for it.
+        let speaks = self
+            .tts
+            .map(|d| self.started.saturating_sub(ns(d)).max(decided));
         parts.extend(speaks.map(|from| part(Step::Tts, from, self.started)));
         if let Some(llm) = self.llm.map(ns) {
             let (from, length) = match (self.asked, self.transcription.map(ns)) {
                 // It was asked when the transcript was there. Its first sentence may have waited
                 // for the end of the turn.
                 (Some(_), Some(transcribed)) if self.is_preemptive() => {
-                    let waited =
-                        transcribed.saturating_add(llm) <= decided.saturating_add(TOLERANCE);
+                    let taken_up = self.asked.map_or(decided, |asked| asked.max(decided));
+                    let waited = transcribed.saturating_add(llm) <= taken_up.saturating_add(LAG);
                     let token = self.first_token.map_or(llm, ns);
                     (transcribed, if waited { token } else { llm })
                 }
@@ -214,13 +220,13 @@ impl Told {
                 .filter(|(_, part)| part.from < at && end(part) <= at.saturating_add(TOLERANCE));
             let last = before.max_by_key(|(_, part)| (end(part).min(at), part.from));
             let Some((index, part)) = last.map(|(index, part)| (index, *part)) else {
-                steps.push((self.nothing(), at));
+                steps.push((self.uncovered(), at));
                 break;
             };
             parts.remove(index);
             let to = end(&part).clamp(0, at);
             if to < at {
-                steps.push((self.nothing(), at - to));
+                steps.push((self.uncovered(), at - to));
             }
             let from = part.from.clamp(0, to);
             if from < to {
@@ -233,7 +239,7 @@ impl Told {
     }
 
     /// What fills the time that no part covers.
-    fn nothing(&self) -> Step {
+    fn uncovered(&self) -> Step {
         match self.llm.or(self.tts) {
             Some(_) => Step::Unexplained,
             None => Step::Model,
@@ -294,6 +300,25 @@ mod tests {
         };
         assert_eq!(shown(&late), "end_of_turn 1500, unexplained 5, tts 15");
 
+        // A busy agent passes the sentence on a little later.
+        let busy = Told {
+            started: 1_565 * MS,
+            llm: ms(850),
+            ..late.clone()
+        };
+        assert_eq!(shown(&busy), "end_of_turn 1500, unexplained 50, tts 15");
+        // It also spoke ahead of the decision.
+        let spoken = Told {
+            started: 920 * MS,
+            end_of_turn: ms(900),
+            asked: Some(903 * MS),
+            first_token: ms(150),
+            llm: ms(200),
+            tts: ms(300),
+            ..plain.clone()
+        };
+        assert_eq!(shown(&spoken), "end_of_turn 900, tts 20");
+
         // A tool without a word before it; the hook took a while too.
         let tool = Told {
             started: 2_320 * MS,
@@ -341,7 +366,7 @@ mod tests {
         #[test]
         fn the_steps_add_up(
             started in -5_000i64..60_000,
-            delays in prop::collection::vec(prop::option::of(0u64..20_000), 5),
+            delays in prop::collection::vec(prop::option::of(0u64..20_000), 6),
             asked in prop::option::of(-20_000i64..80_000),
             tools in prop::collection::vec((-1_000i64..60_000, 0i64..5_000), 0..6),
         ) {
@@ -352,7 +377,7 @@ mod tests {
                 end_of_turn: of(1),
                 hook: of(2),
                 asked: asked.map(|ms| ms * MS),
-                first_token: of(2),
+                first_token: of(5),
                 llm: of(3),
                 tts: of(4),
                 tools: tools.into_iter().map(|(from, length)| (from * MS, (from + length) * MS)).collect(),

@@ -34,7 +34,7 @@ pub(crate) struct TurnAccount {
     /// Where the agent places the end of the caller's speech.
     pub stopped_speaking: Option<Placed>,
     /// When the agent noticed that the caller had stopped; only if it does not say where it places
-    /// the end of speech, as with models that hear and speak.
+    /// the end of speech, as with speech-to-speech models.
     pub turn_over: Option<Placed>,
     /// When the agent began to play its reply out.
     pub started_speaking: Option<Placed>,
@@ -68,7 +68,7 @@ pub(crate) struct TurnAccount {
 pub(crate) struct ToolAccount {
     pub name: Arc<str>,
     pub began: Placed,
-    /// `None` if it has not ended by the end of the turn.
+    /// `None` if its end is not known.
     pub ended: Option<Placed>,
     pub failed: bool,
 }

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// Maximum number of models of a call.
 const MODELS: usize = 32;
+/// Largest sum of an amount, as large as a number in a record may be.
+const MOST: u64 = 1_000_000_000_000;
 
 /// What a model does in the pipeline.
 #[derive(
@@ -42,8 +44,8 @@ pub(crate) struct ModelUsage {
     pub used: Used,
 }
 
-/// Amounts of which a price can be asked. Tokens that were read from a cache are not among
-/// `input_tokens`, and tokens of audio are in neither.
+/// Billable amounts. `input_tokens` and `output_tokens` are of text; tokens that were read from a
+/// cache are not among `input_tokens`.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
 )]
@@ -77,23 +79,18 @@ fn is_zero(amount: &u64) -> bool {
 }
 
 impl Used {
-    /// The sum of both.
+    /// The sum of both, each amount at most [`MOST`].
     pub(crate) fn plus(self, other: Self) -> Self {
+        let sum = |a: u64, b: u64| a.saturating_add(b).min(MOST);
         Self {
-            input_tokens: self.input_tokens.saturating_add(other.input_tokens),
-            cached_tokens: self.cached_tokens.saturating_add(other.cached_tokens),
-            output_tokens: self.output_tokens.saturating_add(other.output_tokens),
-            input_audio_tokens: self
-                .input_audio_tokens
-                .saturating_add(other.input_audio_tokens),
-            cached_audio_tokens: self
-                .cached_audio_tokens
-                .saturating_add(other.cached_audio_tokens),
-            output_audio_tokens: self
-                .output_audio_tokens
-                .saturating_add(other.output_audio_tokens),
-            characters: self.characters.saturating_add(other.characters),
-            audio_ms: self.audio_ms.saturating_add(other.audio_ms),
+            input_tokens: sum(self.input_tokens, other.input_tokens),
+            cached_tokens: sum(self.cached_tokens, other.cached_tokens),
+            output_tokens: sum(self.output_tokens, other.output_tokens),
+            input_audio_tokens: sum(self.input_audio_tokens, other.input_audio_tokens),
+            cached_audio_tokens: sum(self.cached_audio_tokens, other.cached_audio_tokens),
+            output_audio_tokens: sum(self.output_audio_tokens, other.output_audio_tokens),
+            characters: sum(self.characters, other.characters),
+            audio_ms: sum(self.audio_ms, other.audio_ms),
         }
     }
 
@@ -173,7 +170,7 @@ mod tests {
         usage.claim("three", &[llm("a", 1_000)], 2);
         assert_eq!(usage.total(), [llm("a", 32), llm("b", 3)]);
         usage.claim("two", &vec![llm("c", u64::MAX); 1_000], 2);
-        assert_eq!(usage.total()[1], llm("c", u64::MAX), "no overflow");
+        assert_eq!(usage.total()[1], llm("c", MOST), "no overflow");
         assert_eq!(usage.agents[1].1.len(), MODELS);
     }
 }

@@ -33,9 +33,11 @@ impl WordErrors {
         })
     }
 
-    /// The errors, at most as many as there are words: a share of the words.
-    pub(crate) fn of_words(self) -> (usize, usize) {
-        (self.errors.min(self.words) as usize, self.words as usize)
+    /// The number of errors, at most that of the words, and the number of words.
+    pub(crate) fn capped(self) -> (usize, usize) {
+        // A record can say anything.
+        let words = (self.words as usize).min(WORDS);
+        ((self.errors as usize).min(words), words)
     }
 }
 
@@ -129,7 +131,7 @@ mod tests {
         }
         assert_eq!(WordErrors::between(" ?! ", "hello"), None);
         let added = WordErrors::between("yes", "yes I would").expect("a word was said");
-        assert_eq!(added.of_words(), (1, 1), "never more than all");
+        assert_eq!(added.capped(), (1, 1), "never more than all");
     }
 
     proptest! {

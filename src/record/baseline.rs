@@ -30,6 +30,16 @@ pub(crate) struct Baseline {
     pub turns: Vec<TurnRecord>,
 }
 
+/// A baseline may be committed, and transcripts are what people said.
+fn without_transcripts(turn: &TurnRecord) -> TurnRecord {
+    let mut turn = turn.clone();
+    if let Some(agent) = &mut turn.agent {
+        agent.heard_text = None;
+        agent.reply_text = None;
+    }
+    turn
+}
+
 impl Baseline {
     /// The baseline of a run, without its warm-up calls.
     pub(crate) fn of(record: &RunRecord) -> Self {
@@ -40,7 +50,7 @@ impl Baseline {
             summary: record.summary.clone(),
             scenario: record.scenario.clone(),
             calls: calls.cloned().collect(),
-            turns: turns.cloned().collect(),
+            turns: turns.map(without_transcripts).collect(),
         }
     }
 
@@ -94,7 +104,7 @@ impl Baseline {
 #[cfg(test)]
 mod tests {
     use super::super::fixtures::{Run, facts};
-    use super::super::{Ending, RunRecord};
+    use super::super::{AgentAccount, Ending, RunRecord};
     use super::*;
     use std::fs;
 
@@ -107,6 +117,20 @@ mod tests {
         run.good(2);
         let summary = Summary::build(&facts(2, Ending::Finished), &run.calls, &run.turns, &[]);
         RunRecord::new(summary, run.turns, run.calls, Some("version: 1\n".into()))
+    }
+
+    #[test]
+    fn a_baseline_has_no_transcripts() {
+        let mut record = record();
+        let turn = record.turns.last_mut().expect("turns");
+        turn.agent = Some(AgentAccount {
+            heard_text: Some("my secret order".into()),
+            reply_text: Some("your secret order".into()),
+            reply_matches: Some(true),
+            ..AgentAccount::default()
+        });
+        let text = Baseline::of(&record).to_lines();
+        assert!(!text.contains("secret") && text.contains("reply_matches"));
     }
 
     #[test]

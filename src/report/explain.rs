@@ -93,6 +93,9 @@ fn unit(row: &MetricRow) -> String {
 
 fn shown(row: &MetricRow) -> String {
     let shown = match (row.kind, row.shown) {
+        (MetricKind::Share, _) if !row.compared => {
+            "on the screen after a run and in reports where it is known; as a share where a threshold or a comparison names it"
+        }
         (MetricKind::Share, _) => {
             "as a number of turns on the screen after a run and in every report; as a share where a threshold or a comparison names it"
         }
@@ -119,7 +122,7 @@ pub(crate) fn list(screen: Screen) -> String {
     let doubts = FLAGS.iter().map(|m| (m.flag.name(), m.text));
     let sections: [(&str, Vec<(&str, &str)>); 4] = [
         ("latencies, ms", of(false).collect()),
-        ("shares of turns", of(true).collect()),
+        ("shares", of(true).collect()),
         ("terms", terms.collect()),
         ("doubts, flags of turns", doubts.collect()),
     ];

@@ -35,7 +35,7 @@ pub(super) fn sentences(summary: &Summary) -> Vec<(&'static str, String)> {
     .collect()
 }
 
-/// `end of turn 731, LLM 452, …: mean ms; the longest step is the end of turn in 55 of 60 replies`.
+/// `end of turn 731.0, LLM 452.4, …: mean ms; most often the longest: end of turn, in 55 of 60 turns`.
 fn path(path: &PathFigures) -> String {
     let mut steps: Vec<&StepFigures> = path.steps.iter().collect();
     steps.sort_by_key(|step| std::cmp::Reverse(step.mean_ms));
@@ -44,8 +44,7 @@ fn path(path: &PathFigures) -> String {
         format!("{} {mean}", step.step.words())
     });
     let told: Vec<String> = told.collect();
-    let longest = path.steps.iter().max_by_key(|step| step.longest);
-    let longest = longest.map_or_else(String::new, |step| {
+    let longest = path.longest().map_or_else(String::new, |step| {
         let of = plural(path.turns, "turn");
         format!(
             "; most often the longest: {}, in {} of {of}",
@@ -78,7 +77,7 @@ fn used(usage: &UsageFigures) -> String {
     }
     if usage.model_changes > 0 {
         let times = plural(usage.model_changes, "time");
-        told.push(format!("another model took over {times}"));
+        told.push(format!("{times} a further model was used"));
     }
     format!("per call: {}", told.join("; "))
 }
@@ -141,7 +140,7 @@ fn cost(cost: &Cost) -> String {
     }
 }
 
-/// An amount of money with three significant digits or more.
+/// An amount of money: two decimals from 1 on, four from a hundredth on, else six.
 pub(super) fn money(amount: f64) -> String {
     let digits = match amount.abs() {
         a if a >= 1.0 => 2,

@@ -7,7 +7,7 @@
 //! fail end first. Records stay in memory only if there are such gates, and without their texts.
 
 use super::event::RunEvent;
-use crate::record::{CallRecord, OpenCall, SteadySpan, Threshold, TurnRecord};
+use crate::record::{AgentAccount, CallRecord, OpenCall, SteadySpan, Threshold, TurnRecord};
 use std::time::Duration;
 
 /// Confidence level of each evaluation. A run has a few hundred at most, since each sees 2 % more
@@ -30,6 +30,7 @@ fn without_texts(turn: &TurnRecord) -> TurnRecord {
         utterance: String::new(),
         playout_model: None,
         agent_track: None,
+        agent: turn.agent.as_ref().map(AgentAccount::figures),
         ..turn.clone()
     }
 }
@@ -70,6 +71,7 @@ impl<'a> AbortWatch<'a> {
             }
             RunEvent::CallEnded(call) => self.calls.push(CallRecord {
                 room: String::new(),
+                usage: Vec::new(),
                 ..CallRecord::clone(call)
             }),
             _ => {}

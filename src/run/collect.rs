@@ -328,11 +328,13 @@ impl<'a> Collector<'a> {
         }
         let mut outcomes = Vec::new();
         for turn in &done.result.turns {
-            let failure = done.result.failure.as_ref();
-            let record = self.record(done.index, &done.room, turn, &done.plan, failure);
-            let account = done.told.accounts.get(&turn.turn);
-            let record = self.with_account(record, account, turn, &done.plan);
-            self.turn(record, tell);
+            if !self.recorded.contains_key(&(done.index, turn.turn)) {
+                let failure = done.result.failure.as_ref();
+                let record = self.record(done.index, &done.room, turn, &done.plan, failure);
+                let account = done.told.accounts.get(&turn.turn);
+                let record = self.with_account(record, account, turn, &done.plan);
+                self.turn(record, tell);
+            }
             outcomes.extend(self.recorded.remove(&(done.index, turn.turn)));
         }
         let context = CallContext {

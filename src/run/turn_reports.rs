@@ -94,8 +94,8 @@ impl TurnReports {
         self.opinions.take_voice()
     }
 
-    /// Reports what is still missing when the call is over, and returns what the agents told: the agent's description of its last
-    /// reply, then second opinions, unless the run is stopped.
+    /// Reports what is still missing when the call is over: the description of the last reply, then
+    /// second opinions, unless the run is stopped. Returns what the agents said about the call.
     pub(super) async fn finish(mut self, connection: Option<&mut dyn Connection>) -> CallTold {
         let stop = self.shared.stop.clone();
         if let Some(connection) = connection {

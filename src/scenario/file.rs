@@ -9,7 +9,7 @@ use super::evidence::EvidenceFile;
 use super::sentinels::SentinelsText;
 use crate::vocab::observed::{KNOWN_SERIES, MOST_OBSERVED, MOST_SERIES};
 use crate::vocab::{
-    AgentAccount, Anchor, Channel, Decode, Expect, GreetingPolicy, Metric, OnAgentLeft, Prices,
+    AccountUse, Anchor, Channel, Decode, Expect, GreetingPolicy, Metric, OnAgentLeft, Prices,
     Transcripts, duration,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -240,7 +240,7 @@ pub(super) struct CallFile {
     /// What happens to what a LiveKit agent says about its session: `read`: it is recorded beside
     /// what was heard, and the agent is asked for the time every two seconds; `ignore`: it is
     /// dropped unread, and the agent is asked nothing. Default: read.
-    pub(super) agent_account: Option<AgentAccount>,
+    pub(super) agent_account: Option<AccountUse>,
     /// What happens if the agent leaves: `follow`: wait for it, or for another one, for up to
     /// `agent_timeout`; `fail`: the call has failed. Default: follow.
     pub(super) on_agent_left: Option<OnAgentLeft>,

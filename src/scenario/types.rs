@@ -8,7 +8,7 @@ use super::evidence::EvidenceSelection;
 use super::problem::Place;
 use super::threshold::Threshold;
 use crate::vocab::{
-    AgentAccount, AgentDelay, Anchor, Channel, Decode, Expect, GreetingPolicy, Loss, OnAgentLeft,
+    AccountUse, AgentDelay, Anchor, Channel, Decode, Expect, GreetingPolicy, Loss, OnAgentLeft,
     Pattern, Prices, Transcripts,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -234,7 +234,7 @@ pub struct CallConfig {
     /// Identity of the agent's participant; `None` selects it by its kind.
     pub(crate) agent_identity: Option<String>,
     /// What happens to what the agent says about its session.
-    pub(crate) agent_account: AgentAccount,
+    pub(crate) agent_account: AccountUse,
     /// What happens if the agent leaves.
     pub(crate) on_agent_left: OnAgentLeft,
     /// Frequency of the tone that the agent answers with, in Hz; `None` for a voice.

@@ -64,8 +64,8 @@ impl Proportion {
             all.hits += hits;
             all.total += size;
             all.groups += 1;
-            all.squares += (size * size) as f64;
-            all.between += (hits * hits) as f64 / size as f64;
+            all.squares += (size as f64).powi(2);
+            all.between += (hits as f64).powi(2) / size as f64;
         }
         all
     }

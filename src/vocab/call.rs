@@ -97,7 +97,7 @@ pub(crate) enum Decode {
 /// What happens to what the agent says about its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum AgentAccount {
+pub(crate) enum AccountUse {
     /// It is read and recorded, and the agent is asked for the time.
     #[default]
     Read,

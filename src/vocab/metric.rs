@@ -121,6 +121,14 @@ const fn share(definition: &'static str) -> MetricRow {
     }
 }
 
+const fn of_words(definition: &'static str) -> MetricRow {
+    MetricRow {
+        about: SampleUnit::Word,
+        compared: false,
+        ..share(definition)
+    }
+}
+
 const fn compared(row: MetricRow) -> MetricRow {
     MetricRow {
         compared: true,
@@ -139,11 +147,11 @@ const LLM_NODE_TTFS: &str =
 const TTS_NODE_TTFB: &str = "by the agent's own account, from the first text given to speech synthesis until its first audio";
 const TOOL_CALL: &str = "by the agent's own account, how long its tools ran in the turn; tools that ran at the same time count once";
 const E2E_LATENCY: &str = "by the agent's own account, from where it places the caller's end of speech until the agent began to play its reply out";
-const UNEXPLAINED: &str = "the part of e2e_latency on the critical path that nothing the agent tells accounts for: not the end of the turn, the hook, tools, the language model nor the synthesis";
+const UNEXPLAINED: &str =
+    "the part of the agent's critical path that none of its own figures covers";
 const TRANSCRIPT_DELAY: &str =
     "from the end of the caller's speech until the arrival of its final transcript at the caller";
-const BLIND_SPOT: &str =
-    "the part of ttfa that the agent does not know of: ttfa minus its own e2e_latency";
+const BLIND_SPOT: &str = "the part of ttfa that the agent does not know of: ttfa minus its own e2e_latency, or, if it reports none, minus the time between its two instants";
 const BLIND_SPOT_FRONT: &str = "the front of the blind spot: from the end of the caller's speech until where the agent places that end, on the caller's clock";
 const BLIND_SPOT_BACK: &str = "the back of the blind spot: from the instant at which the agent began to play its reply out, on the caller's clock, until the caller heard it";
 const PLAYOUT: &str = "how long the adaptive jitter buffer of a WebRTC receiver would have held back the onset packet of a reply";
@@ -164,7 +172,7 @@ impl Metric {
     /// is tested twice: `ttfa` contains `ttfa_wire`, and `replied` is the complement of `missed`,
     /// `early` and `failed`.
     pub const fn row(self) -> MetricRow {
-        use SampleUnit::{Call, Turn, Word};
+        use SampleUnit::{Call, Turn};
         use Visibility::{Account, Always, Asked, First, Measured};
         match self {
             Self::Ttfa => compared(latency(
@@ -228,15 +236,13 @@ impl Metric {
                 share("share of turns in which the agent was audible before the end of speech")
             }
             Self::Failed => share("share of turns whose call failed before the turn could end"),
-            Self::Wer => MetricRow {
-                about: Word,
-                ..share(WER)
+            // What they compare with may differ between two runs: they are compared if asked for.
+            Self::Wer => of_words(WER),
+            Self::ReplyWer => of_words(REPLY_WER),
+            Self::ReplyMismatched => MetricRow {
+                compared: false,
+                ..share(REPLY_MISMATCHED)
             },
-            Self::ReplyWer => MetricRow {
-                about: Word,
-                ..share(REPLY_WER)
-            },
-            Self::ReplyMismatched => share(REPLY_MISMATCHED),
         }
     }
 

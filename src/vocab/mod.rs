@@ -48,7 +48,7 @@ pub use turn::{Anchor, Confidence, Expect, Flag, Outcome};
 pub(crate) use address::Address;
 #[cfg(any(test, fuzzing))]
 pub(crate) use address::AddressError;
-pub(crate) use call::{AgentAccount, Channel, Decode, Transcripts};
+pub(crate) use call::{AccountUse, Channel, Decode, Transcripts};
 pub(crate) use metric::{MetricKind, SampleUnit, Visibility};
 pub(crate) use nearest::nearest;
 pub(crate) use pattern::Pattern;

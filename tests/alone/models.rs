@@ -6,6 +6,7 @@
 use crate::support::reports::Row;
 use crate::support::{LivekitServer, Loadgen, PipelineAgent, Reports, in_repo};
 use serde_json::Value;
+use std::path::Path;
 use std::time::Duration;
 
 const TURNS_PER_CALL: usize = 2;
@@ -45,6 +46,7 @@ fn check_speech_to_speech(turns: &[Row], log: &[Value]) {
             for name in ["agent_started_speaking_ms", "transcript_delay_ms"] {
                 assert_ne!(row[name], "", "{name} of {row:?}");
             }
+            assert!(row["path"].contains("model "), "{row:?}");
         }
     }
     // Without a VAD, the session does not know when the caller stopped.
@@ -63,9 +65,45 @@ fn check_speech_to_speech(turns: &[Row], log: &[Value]) {
     for line in lines(&tools, log, "tool") {
         let at = |name: &str| line[name].as_f64().expect("an instant");
         let took = at("ended_at") - at("started_at");
-        assert!((1.0..5.0).contains(&took), "{took} s: {line}");
+        let recorded: f64 = row["tool_call_ms"].parse().expect("it is told");
+        assert!((recorded - took * 1e3).abs() < 1.0, "{recorded} {line}");
     }
     assert_eq!(lines(&tools, log, "tool").len(), TURNS_PER_CALL);
+}
+
+/// The recorded usage of a variant's call is what the agent's session counted in the end.
+fn check_usage(run: &Path, variant: &str, log: &[Value]) {
+    let text = std::fs::read_to_string(run.join("calls.jsonl")).expect("readable");
+    let calls = text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"));
+    let call: Value = calls
+        .filter(|call: &Value| call["variant"] == variant)
+        .last()
+        .expect("a call");
+    let session = log
+        .iter()
+        .find(|line| line["event"] == "call" && line["room"] == call["room"]);
+    let session = session.unwrap_or_else(|| panic!("no line about {call}"));
+    let sum = |models: &Value, figure: &str| -> u64 {
+        let models = models.as_array().expect("a list").iter();
+        models
+            .filter_map(|model| model.pointer(figure)?.as_u64())
+            .sum()
+    };
+    for (recorded, logged) in [
+        ("/used/output_tokens", "/output_tokens"),
+        ("/used/characters", "/characters_count"),
+    ] {
+        let (recorded, logged) = (
+            sum(&call["usage"], recorded),
+            sum(&session["usage"], logged),
+        );
+        assert!(
+            recorded > 0 && recorded == logged,
+            "{recorded} {logged}: {call}"
+        );
+    }
 }
 
 fn check_fallback(turns: &[Row], log: &[Value]) {
@@ -111,4 +149,5 @@ fn other_language_models_are_called_and_what_they_do_not_tell_is_empty() {
     let log = agent.lines();
     check_speech_to_speech(turns, &log);
     check_fallback(turns, &log);
+    check_usage(&run.dir().join("run"), "fallback", &log);
 }

@@ -55,22 +55,13 @@ fn check_turn(row: &Row, line: &Value, zero_ms: f64) {
         );
     }
     assert_eq!(row["llm_node_ttfs_ms"], "", "{row:?}");
-    // It contains the time from the model's first token to its first sentence.
-    let explained = [
-        "end_of_turn_delay_ms",
-        "on_user_turn_completed_delay_ms",
-        "llm_node_ttft_ms",
-        "tts_node_ttfb_ms",
-    ];
-    let rest = explained
-        .iter()
-        .fold(figure(row, "e2e_latency_ms"), |rest, name| {
-            rest - figure(row, name)
-        });
-    assert!(
-        (figure(row, "unexplained_ms") - rest.max(0.0)).abs() < 0.1,
-        "{rest} {row:?}"
-    );
+    let steps = row["path"]
+        .split("; ")
+        .filter_map(|step| step.split_once(' '));
+    let sum: f64 = steps
+        .map(|(_, ms)| ms.parse::<f64>().expect("a length"))
+        .sum();
+    assert!((sum - figure(row, "ttfa_ms")).abs() < 0.01, "{sum} {row:?}");
 
     let width = figure(row, "agent_clock_width_ms");
     for (column, name) in [

@@ -120,19 +120,14 @@ fn the_critical_path_names_what_each_setting_costs() {
     // 0.5 s more silence are 0.5 s more until the end of the turn.
     let more = mean(&vad, "end_of_turn") - mean(&base, "end_of_turn");
     assert!((300.0..900.0).contains(&more), "{more} ms");
-    let tools = of("tool-700");
-    for row in &tools {
-        let longest = path(row).into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
-        assert_eq!(longest.map(|(name, _)| name), Some("tool"), "{row:?}");
-    }
-    assert!(mean(&tools, "tool") >= TOOL_MS && mean(&base, "tool") == 0.0);
+    let tool = mean(&of("tool-700"), "tool");
+    assert!((TOOL_MS..TOOL_MS + 300.0).contains(&tool), "{tool} ms");
+    assert_eq!(mean(&base, "tool"), 0.0);
     // The end of the turn takes longer than the model: asked earlier, it is not waited for.
-    assert!(mean(&of("late"), "llm") > 200.0);
-    assert_eq!(
-        mean(&of("preemptive"), "llm"),
-        0.0,
-        "{:?}",
-        of("preemptive")
+    let (late, preemptive) = (mean(&of("late"), "llm"), mean(&of("preemptive"), "llm"));
+    assert!(
+        late > 200.0 && preemptive < late / 2.0,
+        "{late} {preemptive}"
     );
     let ttfa = |variant: &str| {
         median(

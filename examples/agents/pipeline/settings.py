@@ -173,7 +173,10 @@ def _checked(base: Settings, given: dict[str, Any], problems: list[str], label: 
     if settings.realtime:
         clashes = [name for name in _NOT_WITH_REALTIME if getattr(settings, name)]
         clashes += ["stt"] if settings.stt != "scripted" else []
+        clashes += ["tool_preamble: false"] if not settings.tool_preamble else []
         problems += [f"{label('realtime')}: cannot be combined with {name}" for name in clashes]
+    elif settings.realtime_vad:
+        problems.append(f"{label('realtime_vad')}: needs realtime")
     if problems:
         raise SettingsError(problems)
     return settings

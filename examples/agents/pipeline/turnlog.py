@@ -50,8 +50,8 @@ class TurnLog:
         self._user: llm.ChatMessage | None = None
         self._session: AgentSession | None = None
         self._used: dict[str, float] = {}
-        # Name and start of each tool call that has not ended.
-        self._tools: dict[str, tuple[str, float]] = {}
+        # Name, start and turn of each tool call that has not ended.
+        self._tools: dict[str, tuple[str, float, int]] = {}
 
     def attach(self, session: AgentSession) -> None:
         """Listens to the session until it closes."""
@@ -69,12 +69,13 @@ class TurnLog:
         update = event.update
         if update.type == "tool_call_started":
             call = update.function_call
-            self._tools[call.call_id] = (call.name, event.created_at)
+            turn = self._turn if self._user else self._turn - 1
+            self._tools[call.call_id] = (call.name, event.created_at, turn)
         elif update.type == "tool_call_ended":
-            name, started = self._tools.pop(update.call_id, (None, None))
+            name, started, turn = self._tools.pop(update.call_id, (None, None, None))
             self._emit(
                 "tool",
-                turn=self._turn if self._user else self._turn - 1,
+                turn=turn,
                 tool=name,
                 call_id=update.call_id,
                 started_at=started,

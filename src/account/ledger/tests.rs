@@ -255,8 +255,9 @@ fn texts_belong_to_the_turn_in_which_they_were_said() {
     call.turn(0, 1_000, 2_000, Some(3_060));
     words(&mut call, 9_500, 9_020, "thanks");
     call.turn(1, 8_000, 9_000, None);
-    // Of the last turn it understood nothing.
+    // Of the third turn it understood nothing; the transcript of the last may still come.
     call.turn(2, 14_000, 15_000, None);
+    call.turn(3, 18_000, 19_000, None);
     let all = call.account.settle(true);
     let texts: Vec<_> = all
         .iter()
@@ -368,6 +369,7 @@ fn claims_without_turns_are_bounded() {
         call.claim(n, None, None, ClaimKind::ReplyTranscript("word".into()));
         let state = ClaimKind::State(SessionState::Idle);
         call.claim(n, Some(n as i64), None, state);
+        call.claim(n, Some(n as i64), None, ClaimKind::CallerStopped);
         let tool = ToolEvent {
             id: n.to_string().into(),
             name: None,
@@ -385,8 +387,10 @@ fn claims_without_turns_are_bounded() {
         account.reply_texts.len(),
         account.tools.len(),
         account.states.len(),
+        account.stops.len(),
     ];
-    assert_eq!(kept, [WAITING; 6]);
+    let expected = [WAITING, WAITING, TEXTS, TEXTS, WAITING, WAITING, WAITING];
+    assert_eq!(kept, expected);
 }
 
 #[test]
@@ -424,4 +428,71 @@ fn a_model_that_hears_and_speaks_has_a_path_too() {
         (steps(account), account.turn_over),
         (vec![("model", 950)], None)
     );
+}
+
+#[test]
+fn what_another_agent_in_the_room_describes_is_not_added() {
+    let mut call = Script::new();
+    let describe = |call: &mut Script| {
+        let turn = UserTurn {
+            text: Some("where is my order".into()),
+            stopped_speaking: Some(agent(2_020)),
+            end_of_turn_delay: Some(Duration::from_millis(400)),
+            ..UserTurn::default()
+        };
+        call.claim(2_500, Some(2_490), None, ClaimKind::UserTurn(turn));
+        let thinking = ClaimKind::State(SessionState::Thinking);
+        call.claim(2_500, Some(2_495), None, thinking);
+    };
+    // A second agent takes notes and says nothing.
+    call.agent = "notes";
+    describe(&mut call);
+    call.agent = "agent";
+    describe(&mut call);
+    call.reply(6_000, 2_900, Some(150), Some(880));
+    call.turn(0, 1_000, 2_000, Some(3_000));
+    let (_, account) = &call.account.settle(true)[0];
+    assert_eq!(account.heard_text.as_deref(), Some("where is my order"));
+    assert_eq!(account.states.len(), 1);
+    assert!(!account.path.is_empty());
+}
+
+#[test]
+fn instants_that_cannot_be_of_the_call_are_not_placed() {
+    let mut call = Script::new();
+    let reply = Reply {
+        // The beginning of the epoch, and milliseconds that were taken for seconds.
+        asked: Some(AgentTime(0)),
+        started_speaking: Some(agent(2_900)),
+        llm_node_ttft: Some(Duration::from_millis(150)),
+        ..Reply::default()
+    };
+    call.claim(6_000, Some(5_990), None, ClaimKind::Reply(reply));
+    let tool = ToolEvent {
+        id: "call".into(),
+        name: Some("look_up".into()),
+        began: Some(agent(2_100)),
+        ended: Some(AgentTime(i64::MAX)),
+        failed: false,
+    };
+    call.claim(6_000, Some(5_990), None, ClaimKind::Tools(vec![tool]));
+    call.turn(0, 1_000, 2_000, Some(3_000));
+    let (_, account) = &call.account.settle(true)[0];
+    assert_eq!(account.asked, None);
+    assert_eq!(account.tools[0].ended, None);
+    assert!(account.started_speaking.is_some());
+}
+
+#[test]
+fn a_transcript_during_the_utterance_is_part_of_its_turn() {
+    let mut call = Script::new();
+    for (at, text) in [(1_400, "where is my order"), (2_600, "I ordered it last week")] {
+        call.claim(at, None, None, ClaimKind::Transcript(text.into()));
+    }
+    call.turn(0, 1_000, 2_000, Some(3_000));
+    call.turn(1, 8_000, 9_000, None);
+    let all = call.account.settle(true);
+    let text = all[0].1.heard_text.as_deref();
+    assert_eq!(text, Some("where is my order I ordered it last week"));
+    assert_eq!(all[0].1.transcribed, Some(call.at(2_600)));
 }

@@ -196,6 +196,18 @@ impl AgentAccount {
         }
     }
 
+    /// The figures alone, without texts and lists.
+    pub(crate) fn figures(&self) -> Self {
+        Self {
+            path: Vec::new(),
+            tools: Vec::new(),
+            states: Vec::new(),
+            heard_text: None,
+            reply_text: None,
+            ..self.clone()
+        }
+    }
+
     /// What was said and understood, compared with what should have been.
     fn of_words(account: &TurnAccount, words: &SaidWords<'_>) -> Self {
         let (heard, reply) = (account.heard_text.as_deref(), account.reply_text.as_deref());
@@ -228,7 +240,7 @@ fn own_latency(account: &TurnAccount) -> Option<Duration> {
 }
 
 /// The part of the agent's critical path that nothing explains; `None` without a path, and for a
-/// model that hears and speaks, of which no parts are known.
+/// speech-to-speech model, of which no parts are known.
 fn unexplained(account: &TurnAccount) -> Option<Ms> {
     if account.path.iter().any(|(step, _)| *step == Step::Model) {
         return None;

@@ -92,12 +92,11 @@ impl Summary {
     /// The same with what the run costs. `calls`: all of its calls.
     pub(crate) fn priced(mut self, prices: Option<&Prices>, calls: &[CallRecord]) -> Self {
         let Some(prices) = prices else { return self };
-        let duration = self.run.duration_ms;
-        self.usage = self.usage.map(|u| u.priced(prices, calls, Some(duration)));
+        self.usage = self.usage.map(|u| u.priced(prices, calls, true));
         for variant in &mut self.variants {
             let own = calls.iter().filter(|c| c.variant == variant.name);
             let own: Vec<CallRecord> = own.cloned().collect();
-            variant.usage = variant.usage.take().map(|u| u.priced(prices, &own, None));
+            variant.usage = variant.usage.take().map(|u| u.priced(prices, &own, false));
         }
         self
     }

@@ -5,7 +5,7 @@
 //! that never happened is +∞; the turns of a call are one group.
 
 use super::samples::{counting_calls, counting_turns, finite, of_call, of_turn};
-use crate::record::{CallRecord, Ms, TurnRecord};
+use crate::record::{AgentAccount, CallRecord, Ms, TurnRecord};
 use crate::stats::{Distribution, Population, Proportion, Sample};
 use crate::vocab::{Expect, Metric, Outcome};
 use std::collections::BTreeMap;
@@ -56,6 +56,13 @@ const fn found(of: fn(&TurnRecord) -> Option<Ms>) -> ValueSource {
 /// Counts a negative time as 0, so that quantiles are those of all turns.
 fn not_negative(ms: Option<Ms>) -> Option<Ms> {
     ms.map(|ms| ms.max(Ms::default()))
+}
+
+/// The account of a turn whose words count: a call that failed says nothing about recognition.
+fn understood(turn: &TurnRecord) -> Option<&AgentAccount> {
+    turn.agent
+        .as_ref()
+        .filter(|_| turn.outcome != Outcome::Failed)
 }
 
 const fn calls(awaited: bool, of: fn(&CallRecord) -> Option<Ms>) -> ValueSource {
@@ -133,12 +140,10 @@ impl Metric {
             Self::Missed => ValueSource::Share(|t| t.outcome == Outcome::Missed),
             Self::Early => ValueSource::Share(|t| t.outcome == Outcome::Early),
             Self::Failed => ValueSource::ShareOfCalls(|t| t.outcome == Outcome::Failed),
-            Self::Wer => ValueSource::Parts(|t| Some(t.agent.as_ref()?.heard_errors?.of_words())),
-            Self::ReplyWer => {
-                ValueSource::Parts(|t| Some(t.agent.as_ref()?.reply_errors?.of_words()))
-            }
+            Self::Wer => ValueSource::Parts(|t| Some(understood(t)?.heard_errors?.capped())),
+            Self::ReplyWer => ValueSource::Parts(|t| Some(understood(t)?.reply_errors?.capped())),
             Self::ReplyMismatched => ValueSource::Parts(|t| {
-                let matches = t.agent.as_ref()?.reply_matches?;
+                let matches = understood(t)?.reply_matches?;
                 Some((usize::from(!matches), 1))
             }),
         }
@@ -239,7 +244,6 @@ impl Metric {
 mod tests {
     use super::*;
     use crate::account::WordErrors;
-    use crate::record::AgentAccount;
     use crate::record::fixtures::{Failure, Outcome, Run};
 
     #[test]

@@ -31,6 +31,11 @@ pub(crate) struct StepFigures {
 }
 
 impl PathFigures {
+    /// The step that is most often the longest; of equal ones, the first.
+    pub(crate) fn longest(&self) -> Option<&StepFigures> {
+        self.steps.iter().rev().max_by_key(|step| step.longest)
+    }
+
     /// The figures of these turns; `None` if none has a path.
     pub(super) fn of<'a>(turns: impl IntoIterator<Item = &'a TurnRecord>) -> Option<Self> {
         let paths = turns.into_iter().filter(|t| t.counts());

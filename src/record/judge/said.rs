@@ -30,9 +30,9 @@ pub(crate) struct SaidFigures {
 /// A share, 0 to 1, with its confidence interval at 95 %.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Rate {
-    /// How many.
+    /// Number of hits.
     pub hits: usize,
-    /// Of how many.
+    /// Number of samples.
     pub of: usize,
     /// The share.
     pub rate: f64,

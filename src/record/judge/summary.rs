@@ -83,7 +83,7 @@ pub struct Summary {
     /// What the replies waited for, step by step; absent if no agent tells enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) critical_path: Option<PathFigures>,
-    /// How well the agent understood and spoke; absent if nobody can say.
+    /// How well the agent understood and spoke; absent without transcripts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) said: Option<SaidFigures>,
     /// What the agents used, and what it costs; absent if they do not tell.

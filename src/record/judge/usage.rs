@@ -1,11 +1,11 @@
 //! What the agents used, and what it costs.
 //!
 //! In: call records, prices. Out: usage by model, cost per call, per minute and per hour.
-//! Invariants: warm-up calls are left out; an amount without a price makes no cost of 0: it is
-//! named.
+//! Invariants: warm-up calls are left out; an amount without a price is listed, never counted as
+//! free.
 
 use crate::account::{ModelKind, ModelUsage, Used, sum};
-use crate::record::{CallRecord, Ms};
+use crate::record::CallRecord;
 use crate::vocab::Prices;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,16 +14,18 @@ use std::collections::BTreeSet;
 /// Units of text that a price is for.
 const MILLION: f64 = 1e6;
 const MS_PER_MINUTE: f64 = 60_000.0;
+/// Maximum number of models that are listed.
+const MODELS: usize = 100;
 
 /// What the measured calls used, by the agents' own account.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct UsageFigures {
     /// Number of calls whose agent tells what it used.
     pub calls: usize,
-    /// How often a call used more than one model of a kind: each further one counts, since a
-    /// fallback had taken over.
+    /// Further models of the same kind within a call, summed over the calls: a fallback that took
+    /// over, for example.
     pub model_changes: usize,
-    /// The sum over these calls, by model.
+    /// The sum over these calls, by model; beyond the first [`MODELS`], the rest of each kind in one.
     pub models: Vec<ModelFigures>,
     /// What that costs; absent without prices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,7 +71,7 @@ impl UsageFigures {
             let kinds: BTreeSet<ModelKind> = call.usage.iter().map(|u| u.kind).collect();
             call.usage.len() - kinds.len()
         };
-        let models = sum(told().flat_map(|c| &c.usage)).into_iter();
+        let models = bounded(sum(told().flat_map(|c| &c.usage))).into_iter();
         (calls > 0).then(|| Self {
             calls,
             model_changes: told().map(changes).sum(),
@@ -78,13 +80,8 @@ impl UsageFigures {
         })
     }
 
-    /// The same with its cost. `duration`: of the run, if these are all of its calls.
-    pub(super) fn priced(
-        mut self,
-        prices: &Prices,
-        calls: &[CallRecord],
-        duration: Option<Ms>,
-    ) -> Self {
+    /// The same with its cost. `is_run`: these are all calls of the run.
+    pub(super) fn priced(mut self, prices: &Prices, calls: &[CallRecord], is_run: bool) -> Self {
         let mut unpriced = Vec::new();
         for model in &mut self.models {
             model.cost = model.price(prices, &mut unpriced);
@@ -95,7 +92,12 @@ impl UsageFigures {
             .sum();
         let of_models: f64 = self.models.iter().filter_map(|m| m.cost).sum();
         let total = of_models + prices.call_minute.unwrap_or(0.0) * minutes;
-        let hours = duration.map(|ms| ms.as_f64() / MS_PER_MINUTE / 60.0);
+        let first = told(calls).filter_map(|c| c.started_ms).min();
+        let last = told(calls).filter_map(|c| c.ended_ms).max();
+        let span = first
+            .zip(last)
+            .map(|(first, last)| last.as_f64() - first.as_f64());
+        let hours = span.filter(|_| is_run).map(|ms| ms / MS_PER_MINUTE / 60.0);
         self.cost = Some(Cost {
             currency: prices.currency().to_owned(),
             total,
@@ -106,6 +108,24 @@ impl UsageFigures {
         });
         self
     }
+}
+
+/// At most [`MODELS`] of them; the rest of each kind is added up under one name.
+fn bounded(mut models: Vec<ModelUsage>) -> Vec<ModelUsage> {
+    if models.len() <= MODELS {
+        return models;
+    }
+    let rest = models
+        .split_off(MODELS)
+        .into_iter()
+        .map(|usage| ModelUsage {
+            provider: "other".to_owned(),
+            model: "other".to_owned(),
+            ..usage
+        });
+    let rest: Vec<ModelUsage> = rest.collect();
+    models.extend(sum(&rest));
+    models
 }
 
 /// The measured calls whose agent tells what it used.
@@ -124,8 +144,8 @@ impl ModelFigures {
         }
     }
 
-    /// What the model costs; amounts without a price are added to `unpriced`. Recognition and
-    /// synthesis are paid by one of their amounts, a language model by all of its tokens.
+    /// What the model costs; amounts without a price are added to `unpriced`. Characters and audio of
+    /// recognition and synthesis are other measures of what is paid already, if anything is.
     fn price(&self, prices: &Prices, unpriced: &mut Vec<String>) -> Option<f64> {
         let Some(of) = prices.of(&self.provider, &self.model) else {
             unpriced.push(self.model.clone());
@@ -177,9 +197,11 @@ impl ModelFigures {
                 None => missing.push(format!("{} {name}", self.model)),
             }
         }
-        if self.kind == ModelKind::Llm || cost.is_none() {
-            unpriced.extend(missing);
+        let is_alternative = |name: &str| name.ends_with("characters") || name.ends_with("minutes");
+        if self.kind != ModelKind::Llm && cost.is_some() {
+            missing.retain(|name| !is_alternative(name));
         }
+        unpriced.extend(missing);
         cost
     }
 }
@@ -187,6 +209,7 @@ impl ModelFigures {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Ms;
     use crate::record::fixtures::Run;
     use crate::vocab::ModelPrices;
 
@@ -253,8 +276,14 @@ mod tests {
             ),
         ]);
         given.call_minute = Some(0.1);
-        let hour = Ms::from_micros(3_600_000_000);
-        let priced = figures.priced(&given, &run.calls, Some(hour));
+        // The two calls took half an hour together, and a third one has no usage.
+        let half_an_hour = Ms::from_micros(1_800_000_000);
+        let started = run.calls[0].started_ms;
+        run.calls[1].ended_ms = started.map(|started| started + half_an_hour);
+        run.calls[1].started_ms = run.calls[1]
+            .ended_ms
+            .map(|ended| Ms::from_micros(ended.micros() - 60_000_000));
+        let priced = figures.priced(&given, &run.calls, true);
         let costs: Vec<Option<f64>> = priced.models.iter().map(|m| m.cost).collect();
         // Cached tokens cost as much as others unless a price says otherwise.
         assert_eq!(costs, [Some(6.0), None, Some(1.0)]);
@@ -262,7 +291,7 @@ mod tests {
         assert!((cost.total - 7.2).abs() < 1e-9, "{cost:?}");
         assert!((cost.per_call - 3.6).abs() < 1e-9, "{cost:?}");
         assert!((cost.per_minute.expect("calls take time") - 3.6).abs() < 1e-9);
-        assert!((cost.per_hour.expect("a whole run") - 7.2).abs() < 1e-9);
+        assert!((cost.per_hour.expect("a whole run") - 14.4).abs() < 1e-9);
         assert_eq!(cost.unpriced, ["big output_tokens", "small"]);
     }
 

@@ -41,7 +41,7 @@ pub(crate) struct VariantSummary {
     /// What its replies waited for, step by step; absent if its agents do not tell enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub critical_path: Option<PathFigures>,
-    /// How well the variant understood and spoke; absent if nobody can say.
+    /// How well the variant understood and spoke; absent without transcripts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub said: Option<SaidFigures>,
     /// What its agents used, and what it costs; absent if they do not tell.

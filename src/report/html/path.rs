@@ -11,9 +11,6 @@ use crate::record::{PathFigures, Rate, SaidFigures, Step, Summary, UsageFigures}
 use crate::vocab::Metric;
 use maud::{Markup, html};
 
-/// Maximum number of variants in a table.
-const VARIANTS: usize = 24;
-
 /// What is told of the whole run or of a variant.
 struct Told<'a> {
     name: String,
@@ -32,7 +29,7 @@ fn all(summary: &Summary) -> Vec<Told<'_>> {
             usage: summary.usage.as_ref(),
         }];
     }
-    let variants = summary.variants.iter().take(VARIANTS);
+    let variants = summary.variants.iter();
     let of = variants.map(|v| Told {
         name: name(&v.name),
         path: v.critical_path.as_ref(),
@@ -78,8 +75,7 @@ pub(super) fn critical(view: &View<'_>) -> Option<Section> {
             let step = of(path, *step);
             step.map_or_else(|| "–".to_owned(), |s| figure(Some(s.mean_ms)))
         };
-        let longest = path.steps.iter().max_by_key(|s| s.longest);
-        let longest = longest.map_or_else(String::new, |s| {
+        let longest = path.longest().map_or_else(String::new, |s| {
             format!("{}, in {}", s.step.words(), s.longest)
         });
         let cells = std::iter::once(path.turns.to_string()).chain(steps.iter().map(mean));
@@ -110,7 +106,7 @@ pub(super) fn words_and_cost(view: &View<'_>) -> Option<Section> {
         "",
         "understood",
         "said",
-        "matched",
+        "mismatched",
         "used per call",
         "a call",
         "a minute",

@@ -3,7 +3,7 @@
 
 use super::token::Dispatch;
 use super::voices::AgentChoice;
-use crate::vocab::AgentAccount;
+use crate::vocab::AccountUse;
 use std::collections::BTreeMap;
 
 /// The requirements of a variant's calls.
@@ -16,5 +16,5 @@ pub(crate) struct Ask {
     /// Which participant is the agent, and which of its tracks to use.
     pub choice: AgentChoice,
     /// What happens to what the agent says about its session.
-    pub account: AgentAccount,
+    pub account: AccountUse,
 }

@@ -29,8 +29,10 @@ pub(super) const SESSION: &str = "lk.agent.session";
 pub(super) const TRANSCRIPTION: &str = "lk.transcription";
 /// Longest duration that an agent can plausibly claim, in seconds.
 const LONGEST: f64 = 3_600.0;
-/// Maximum length of a text and of a name, in characters.
-const TEXT: usize = 4_000;
+/// Longest audio that an agent can plausibly have used in a call, in seconds: a month.
+const MOST_AUDIO: f64 = 2_678_400.0;
+/// Maximum length of a text and of a name, in bytes.
+const TEXT: usize = 8 * 1024;
 const NAME: usize = 128;
 /// Maximum number of tools in a message.
 const TOOLS: usize = 32;
@@ -83,17 +85,21 @@ pub(super) fn session(stream: &DataStream, arrival: Instant) -> Option<Answer> {
     }
 }
 
-/// The claim in a stream of text: a final transcript of what the caller said, or of a reply.
+/// The claim in a stream of text: a final transcript of what the caller said, or of a reply. A reply
+/// is spoken while its stream is open, so it belongs where the stream was opened.
 pub(super) fn transcript(stream: &DataStream, caller: &str, arrival: Instant) -> Option<Claim> {
     let text = text(&String::from_utf8_lossy(&stream.content), TEXT)?;
     // Transcripts of the caller's words are sent in the caller's name.
-    let (agent, kind) = match stream.sender == caller {
-        true => ("", ClaimKind::Transcript(text)),
-        false => (&*stream.sender, ClaimKind::ReplyTranscript(text)),
+    let (agent, at, kind) = match stream.sender == caller {
+        true => ("", arrival, ClaimKind::Transcript(text)),
+        false => {
+            let kind = ClaimKind::ReplyTranscript(text);
+            (&*stream.sender, stream.opened, kind)
+        }
     };
     (stream.topic == TRANSCRIPTION).then(|| Claim {
         agent: agent.into(),
-        arrival,
+        arrival: at,
         sent: None,
         requested: None,
         kind,
@@ -106,7 +112,9 @@ fn kind(event: Event) -> ClaimKind {
             Some(Item::Message(message)) => said(&message),
             _ => ClaimKind::Other,
         },
-        Event::AgentStateChanged(change) => state(change.new_state()),
+        Event::AgentStateChanged(change) => {
+            AgentState::try_from(change.new_state).map_or(ClaimKind::Other, state)
+        }
         Event::UserStateChanged(change) if change.new_state() == UserState::UsListening => {
             ClaimKind::CallerStopped
         }
@@ -129,7 +137,8 @@ fn said(message: &ChatMessage) -> ClaimKind {
     match ChatRole::try_from(message.role) {
         Ok(ChatRole::User) => ClaimKind::UserTurn(user_turn(&metrics, text)),
         Ok(ChatRole::Assistant) => ClaimKind::Reply(Reply {
-            // An item is made when the model is asked for it.
+            // An item is created when the model is asked for it, or when a reply that was made
+            // ahead is taken up.
             asked: message
                 .created_at
                 .as_ref()
@@ -174,7 +183,7 @@ fn tool_event(event: &Event, sent: Option<AgentTime>) -> Option<ClaimKind> {
                 name: None,
                 began: None,
                 ended: sent,
-                failed: ended.status() != ToolCallStatus::TcDone,
+                failed: ended.status() == ToolCallStatus::TcError,
             }],
             Update::CallUpdated(_) | Update::ReplyUpdated(_) => return None,
         },
@@ -213,8 +222,7 @@ fn usage(usage: AgentSessionUsage) -> ClaimKind {
 /// What a model was used for; `None` for models that no price is asked for.
 fn model_usage(usage: Usage) -> Option<ModelUsage> {
     let count = |n: i32| u64::try_from(n).unwrap_or_default();
-    // An hour of audio is 3,600,000 ms; whatever is beyond the range of the type is cut.
-    let ms = |seconds: f64| (seconds.max(0.0) * 1e3).round() as u64;
+    let ms = |seconds: f64| (seconds.clamp(0.0, MOST_AUDIO) * 1e3).round() as u64;
     let (kind, provider, model, used) = match usage {
         Usage::Llm(llm) => {
             // Totals contain their parts: cached tokens, and tokens of audio.
@@ -264,12 +272,10 @@ fn model_usage(usage: Usage) -> Option<ModelUsage> {
     })
 }
 
-/// At most `most` characters of a text, without space around it; `None` if nothing is left.
+/// At most `most` bytes of a text, without space around it; `None` if nothing is left.
 fn text(text: &str, most: usize) -> Option<Arc<str>> {
-    let cut = text
-        .char_indices()
-        .nth(most)
-        .map_or(text.len(), |(at, _)| at);
+    let cut = (0..=most.min(text.len())).rfind(|at| text.is_char_boundary(*at));
+    let cut = cut.unwrap_or(0);
     let text = text[..cut].trim();
     (!text.is_empty()).then(|| text.into())
 }
@@ -277,6 +283,10 @@ fn text(text: &str, most: usize) -> Option<Arc<str>> {
 fn user_turn(metrics: &MetricsReport, text: Option<Arc<str>>) -> UserTurn {
     UserTurn {
         text,
+        started_speaking: metrics
+            .started_speaking_at
+            .as_ref()
+            .map(|t| time(t.seconds, t.nanos)),
         stopped_speaking: metrics
             .stopped_speaking_at
             .as_ref()
@@ -326,6 +336,7 @@ mod tests {
             sender: "agent".into(),
             topic: SESSION.into(),
             content: message.encode_to_vec(),
+            opened: Instant::now(),
         };
         session(&stream, Instant::now())
     }

@@ -119,6 +119,7 @@ mod tests {
             sender: "caller".into(),
             topic: SESSION.into(),
             content,
+            opened: Instant::now(),
         };
         let [_, chunk, _] = packets("agent", "loadgen-7".into());
         let packet = proto::DataPacket::bounded(&chunk).expect("a data packet");

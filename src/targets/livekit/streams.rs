@@ -18,7 +18,7 @@ const OPEN: usize = 32;
 const LONGEST: usize = 64 * 1024;
 /// Maximum number of chunks of a stream; a reply comes word by word.
 const CHUNKS: usize = 512;
-/// Maximum time for which a stream may be open.
+/// Maximum time between two packets of a stream: that of a reply is open while it is spoken.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Maximum number of bytes kept of streams that are not complete.
@@ -33,6 +33,8 @@ pub(super) struct DataStream {
     pub sender: String,
     pub topic: String,
     pub content: Vec<u8>,
+    /// When its header arrived.
+    pub opened: Instant,
 }
 
 #[derive(Debug)]
@@ -43,7 +45,8 @@ struct Open {
     stream: DataStream,
     /// Length according to the header, if it says one.
     length: Option<u64>,
-    since: Instant,
+    /// When its last packet arrived.
+    last: Instant,
     /// By index, with their versions.
     chunks: BTreeMap<u64, (i32, Vec<u8>)>,
     bytes: usize,
@@ -89,7 +92,7 @@ impl Streams {
         at: Instant,
         wanted: impl Fn(&str, &HashMap<String, String>, &str) -> bool,
     ) -> Option<DataStream> {
-        let is_old = |open: &Open| at.saturating_duration_since(open.since) > PATIENCE;
+        let is_old = |open: &Open| at.saturating_duration_since(open.last) > PATIENCE;
         self.open.retain(|open| !is_old(open));
         let sender = packet.participant_identity;
         // Older servers do not say who sent a packet besides in whose name.
@@ -101,7 +104,7 @@ impl Streams {
             Value::StreamHeader(header) if wanted(&header.topic, &header.attributes, &sender) => {
                 self.header(source, sender, header, at)
             }
-            Value::StreamChunk(chunk) => self.chunk(&source, chunk),
+            Value::StreamChunk(chunk) => self.chunk(&source, chunk, at),
             Value::StreamTrailer(trailer) => self.trailer(&source, &trailer),
             _ => None,
         }
@@ -127,6 +130,7 @@ impl Streams {
             sender,
             topic: header.topic,
             content: header.inline_content.unwrap_or_default(),
+            opened: at,
         };
         if !stream.content.is_empty() {
             // A short stream is its header alone.
@@ -144,7 +148,7 @@ impl Streams {
             stream,
             // Text that is still being written has the length 0.
             length: header.total_length.filter(|length| *length > 0),
-            since: at,
+            last: at,
             chunks: BTreeMap::new(),
             bytes: 0,
             ended: false,
@@ -152,9 +156,10 @@ impl Streams {
         None
     }
 
-    fn chunk(&mut self, source: &str, chunk: Chunk) -> Option<DataStream> {
+    fn chunk(&mut self, source: &str, chunk: Chunk, now: Instant) -> Option<DataStream> {
         let at = self.position(source, &chunk.stream_id)?;
         let open = &mut self.open[at];
+        open.last = now;
         let known = open.chunks.get(&chunk.chunk_index);
         if known.is_some_and(|(version, _)| *version >= chunk.version) {
             return None;

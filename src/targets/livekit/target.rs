@@ -16,7 +16,7 @@ use super::token::{Credentials, Dispatch, RoomTicket};
 use crate::call::Failure;
 use crate::net::{Endpoint, Engine};
 use crate::targets::{CallLine, Dial, Notice, OpenTarget, Opened, Opening, OwnAgent, Target};
-use crate::vocab::{Address, AgentAccount};
+use crate::vocab::{AccountUse, Address};
 use futures_util::future::BoxFuture;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -143,7 +143,7 @@ impl<E: Endpoint> OpenTarget<E> for OpenLivekit<E> {
             peer.tell(move |p, _| p.impair(impairment));
         }
         let ask = self.ask(dial.variant);
-        if ask.account == AgentAccount::Ignore {
+        if ask.account == AccountUse::Ignore {
             peer.tell(|p, _| p.ignore_messages());
         }
         let joined = self.join(dial, &ask);

@@ -236,21 +236,21 @@ fn came(finished: &Finished) -> Came {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vocab::AgentAccount;
+    use crate::vocab::AccountUse;
 
     #[test]
     fn every_level_is_a_valid_scenario_of_full_concurrency() {
         for (calls, agent) in [(1, None), (400, Some("bench-1".to_owned()))] {
             let account = match calls {
-                1 => AgentAccount::Read,
-                _ => AgentAccount::Ignore,
+                1 => AccountUse::Read,
+                _ => AccountUse::Ignore,
             };
             let args = LevelArgs {
                 calls,
                 ramp: Duration::from_millis(10) * calls,
                 lasting: Duration::from_secs(30),
                 agent_name: agent,
-                ignore_account: account == AgentAccount::Ignore,
+                ignore_account: account == AccountUse::Ignore,
             };
             let source = ScenarioSource::made("bench", scenario_text(&args), &[])
                 .expect("the sounds are unpacked");

@@ -19,7 +19,7 @@ use crate::plan::{Consent, Plan};
 use crate::scenario::Unset;
 use crate::targets::OwnAgent;
 use crate::targets::livekit::{Credentials, OwnWorker};
-use crate::vocab::{Address, AgentAccount};
+use crate::vocab::{AccountUse, Address};
 use serde::Serialize;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -86,7 +86,7 @@ pub(super) fn callers(args: &CallersArgs) -> Result<BenchResult, Trouble> {
         }
         let mut runs = Vec::new();
         for _ in 0..args.repeat {
-            let mut level = measure_level(args, *calls, server.as_ref(), AgentAccount::Read)?;
+            let mut level = measure_level(args, *calls, server.as_ref(), AccountUse::Read)?;
             if let (Some(peer), Some((address, credentials))) = (&peer, &server) {
                 let took = peer.run(*calls, args.window, address, credentials)?;
                 level.peer_ratio = Some(took.cpu_percent / level.generator_cpu_percent);
@@ -160,7 +160,7 @@ impl Generator {
         args: &CallersArgs,
         calls: u32,
         server: Option<(&Address, &Credentials, &str)>,
-        account: AgentAccount,
+        account: AccountUse,
     ) -> Result<Self, Trouble> {
         let program = std::env::current_exe().map_err(|e| system("cannot find this program", e))?;
         let mut command = Command::new(program);
@@ -169,7 +169,7 @@ impl Generator {
             .arg(format!("--calls={calls}"))
             .arg(format!("--ramp={}ms", ramp(args, calls).as_millis()))
             .arg(format!("--lasting={}ms", length(args, calls).as_millis()))
-            .args((account == AgentAccount::Ignore).then_some("--ignore-account"))
+            .args((account == AccountUse::Ignore).then_some("--ignore-account"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
         if let Some((address, credentials, agent)) = server {
@@ -255,7 +255,7 @@ fn measure_level(
     args: &CallersArgs,
     calls: u32,
     server: Option<&(Address, Credentials)>,
-    account: AgentAccount,
+    account: AccountUse,
 ) -> Result<Level, Trouble> {
     console::say(&format!(
         "{calls} callers: {:.0} s",

@@ -7,7 +7,7 @@
 use super::measure::{Level, median};
 use crate::cli::trouble::Trouble;
 use crate::stats::{Distribution, Sample};
-use crate::vocab::AgentAccount;
+use crate::vocab::AccountUse;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -41,17 +41,17 @@ impl Pair {
 /// Measures `count` pairs; returns the median run of those that read.
 pub(super) fn measure(
     count: u32,
-    mut run: impl FnMut(AgentAccount) -> Result<Level, Trouble>,
+    mut run: impl FnMut(AccountUse) -> Result<Level, Trouble>,
 ) -> Result<Option<Level>, Trouble> {
     let (mut reading, mut invalid, mut pairs) = (Vec::new(), Vec::new(), Vec::new());
     for nth in 0..count {
-        let mut order = [AgentAccount::Read, AgentAccount::Ignore];
+        let mut order = [AccountUse::Read, AccountUse::Ignore];
         if nth % 2 == 1 {
             order.reverse();
         }
         let [first, second] = order.map(|account| run(account).map(|level| (account, level)));
         let mut both = [first?, second?];
-        both.sort_by_key(|(account, _)| *account == AgentAccount::Ignore);
+        both.sort_by_key(|(account, _)| *account == AccountUse::Ignore);
         let [(_, read), (_, ignored)] = both;
         pairs.push(Pair {
             reading_cpu_percent: read.generator_cpu_percent,
