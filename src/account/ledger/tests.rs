@@ -486,7 +486,10 @@ fn instants_that_cannot_be_of_the_call_are_not_placed() {
 #[test]
 fn a_transcript_during_the_utterance_is_part_of_its_turn() {
     let mut call = Script::new();
-    for (at, text) in [(1_400, "where is my order"), (2_600, "I ordered it last week")] {
+    for (at, text) in [
+        (1_400, "where is my order"),
+        (2_600, "I ordered it last week"),
+    ] {
         call.claim(at, None, None, ClaimKind::Transcript(text.into()));
     }
     call.turn(0, 1_000, 2_000, Some(3_000));
