@@ -202,12 +202,7 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
         target_file,
         target.as_ref(),
     );
-    if let (Some(call), Some(TargetConfig::Embedded(agent))) = (&mut call, &target) {
-        let reply = |v: &Variant| v.agent.as_ref().unwrap_or(agent).reply == Sound::Tone;
-        if variants.iter().all(reply) {
-            call.reply_tone.get_or_insert(TONE_HZ as u32);
-        }
-    }
+    declare_tone(call.as_mut(), target.as_ref(), &variants);
     let thresholds = checker.thresholds(
         file.thresholds
             .as_ref()
@@ -242,6 +237,20 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
         unset: unset_variables(checker),
         doubts: std::mem::take(&mut checker.doubts),
     })
+}
+
+/// Declares the tone that embedded agents answer with, if all of them do.
+fn declare_tone(
+    call: Option<&mut CallConfig>,
+    target: Option<&TargetConfig>,
+    variants: &[Variant],
+) {
+    if let (Some(call), Some(TargetConfig::Embedded(agent))) = (call, target) {
+        let reply = |v: &Variant| v.agent.as_ref().unwrap_or(agent).reply == Sound::Tone;
+        if variants.iter().all(reply) {
+            call.reply_tone.get_or_insert(TONE_HZ as u32);
+        }
+    }
 }
 
 /// The file's stem, converted to a name that is valid for rooms and folders.

@@ -155,6 +155,8 @@ const BLIND_SPOT: &str = "the part of ttfa that the agent does not know of: ttfa
 const BLIND_SPOT_FRONT: &str = "the front of the blind spot: from the end of the caller's speech until where the agent places that end, on the caller's clock";
 const BLIND_SPOT_BACK: &str = "the back of the blind spot: from the instant at which the agent began to play its reply out, on the caller's clock, until the caller heard it";
 const PLAYOUT: &str = "how long the adaptive jitter buffer of a WebRTC receiver would have held back the onset packet of a reply";
+const TTFA_WIRE: &str = "from the end of the caller's speech until the arrival of the packet that holds the onset, plus the onset's offset in its decoded audio";
+const AGENT_PRESENT: &str = "from the start of the call until an agent participant is in the room";
 const LEAD_IN: &str =
     "silence at the head of a reply: from its first packet with audio until its onset";
 
@@ -180,11 +182,7 @@ impl Metric {
                 First,
                 "time to first audio, mouth to ear: from the end of the caller's speech until the first audible sample of the agent's reply leaves the caller's loudspeaker; ttfa_wire + playout delay, exactly",
             )),
-            Self::TtfaWire => latency(
-                Turn,
-                Always,
-                "from the end of the caller's speech until the arrival of the packet that holds the onset, plus the onset's offset in its decoded audio",
-            ),
+            Self::TtfaWire => latency(Turn, Always, TTFA_WIRE),
             Self::Playout => latency(Turn, Asked, PLAYOUT),
             Self::LeadIn => latency(Turn, Asked, LEAD_IN),
             Self::Stop => compared(latency(
@@ -210,11 +208,7 @@ impl Metric {
                 Always,
                 "from the start of the call until signalling has joined and media flows",
             )),
-            Self::AgentPresent => latency(
-                Call,
-                Always,
-                "from the start of the call until an agent participant is in the room",
-            ),
+            Self::AgentPresent => latency(Call, Always, AGENT_PRESENT),
             Self::AgentAudible => compared(latency(
                 Call,
                 Always,
