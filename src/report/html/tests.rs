@@ -141,7 +141,7 @@ fn what_was_observed_is_drawn_under_the_latency() {
         chart.contains("worker: load, of 1") && chart.contains("<td>0.75</td>"),
         "{chart}"
     );
-    assert!(chart.contains("× no answer"));
+    assert!(chart.contains("× no value"));
     assert!(!chart.contains("<script"), "{chart}");
     assert_eq!(axis(&latency), axis(&chart), "the same time axis");
     assert!(page.contains("without a value during the whole run: server&lt;."));
