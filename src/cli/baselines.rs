@@ -54,7 +54,7 @@ pub(super) fn read(text: &str) -> Result<RunRecord, Trouble> {
         false => file(text).ok().filter(|named| named.is_file()),
     };
     if named.is_none() && path.is_dir() {
-        return reports::read(path).map_err(|e| Trouble::record(&e));
+        return reports::read_figures(path).map_err(|e| Trouble::record(&e));
     }
     let path = match (named, path.is_file()) {
         (Some(named), _) => named,

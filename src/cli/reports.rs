@@ -29,16 +29,27 @@ pub(super) fn write(
     written
 }
 
-/// Reads a run folder, and warns about torn parts of its journal.
+/// Reads a run folder, and warns about parts of it that are left out.
 ///
 /// # Errors
 /// As [`RunRecord::read`].
 pub(super) fn read(folder: &Path) -> Result<RunRecord, RecordError> {
-    let record = RunRecord::read(folder)?;
-    for torn in &record.torn {
-        console::warn(&torn.to_string());
+    RunRecord::read(folder).inspect(warn_of_parts)
+}
+
+/// Like [`read`], without what only a page shows.
+///
+/// # Errors
+/// As [`RunRecord::read`].
+pub(super) fn read_figures(folder: &Path) -> Result<RunRecord, RecordError> {
+    RunRecord::read_figures(folder).inspect(warn_of_parts)
+}
+
+fn warn_of_parts(record: &RunRecord) {
+    let torn = record.torn.iter().map(ToString::to_string);
+    for text in torn.chain(record.unread.clone()) {
+        console::warn(&text);
     }
-    Ok(record)
 }
 
 /// How a result is printed on stdout.

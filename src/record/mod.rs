@@ -23,6 +23,7 @@ pub use facts::error::RecordError;
 pub use facts::evidence::{Evidence, EvidenceReason, EvidenceTurn};
 pub use facts::folder::RunFolder;
 pub use facts::generator::Generator;
+pub(crate) use facts::journal::ReadingsRead;
 pub use facts::journal::{Journal, JournalRead};
 pub use facts::lines::Torn;
 pub use facts::measurement::MEASUREMENT_VERSION;

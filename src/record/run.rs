@@ -9,8 +9,8 @@ use super::facts::lines::{bounded, versioned};
 use super::facts::measurement::first;
 use super::{
     CallOutcome, CallRecord, EVIDENCE_FOLDER, Ending, Evidence, EvidenceTurn, Generator, Journal,
-    JournalRead, Ms, Outcome, Reading, RecordError, RunFacts, RunStart, START_VERSION,
-    SUMMARY_VERSION, Summary, Torn, TurnCounts, TurnRecord, Wave,
+    JournalRead, Ms, Outcome, Reading, ReadingsRead, RecordError, RunFacts, RunStart,
+    START_VERSION, SUMMARY_VERSION, Summary, Torn, TurnCounts, TurnRecord, Wave,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -41,6 +41,8 @@ pub struct RunRecord {
     pub(crate) observed: Vec<Reading>,
     /// The parts of the journal that were torn and are left out.
     pub(crate) torn: Vec<Torn>,
+    /// Why what was observed is incomplete, if it could not all be read.
+    pub(crate) unread: Option<String>,
     /// Whether a page shows transcripts: they are what people said, and pages are sent around.
     pub(crate) shows_transcripts: bool,
 }
@@ -65,17 +67,37 @@ impl RunRecord {
             waves: Vec::new(),
             observed: Vec::new(),
             torn: Vec::new(),
+            unread: None,
             shows_transcripts: false,
         }
     }
 
     /// Reads the folder of a run. If it has no summary of a finished run, the summary is rebuilt
-    /// from the journal and says that the run is incomplete.
+    /// from the journal and says that the run is incomplete. What was observed is no part of any
+    /// figure: if it cannot be read, it is left out, and the record says so.
     ///
     /// # Errors
     /// [`RecordError::NoRun`], [`RecordError::Corrupt`], [`RecordError::Newer`],
     /// [`RecordError::Io`].
     pub fn read(folder: &Path) -> Result<Self, RecordError> {
+        let record = Self::read_figures(folder)?;
+        let ReadingsRead {
+            readings,
+            torn,
+            error,
+        } = Journal::read_readings(&folder.join(TURNS));
+        let mut record = record.with_observed(readings).with_waves(folder);
+        record.torn.extend(torn);
+        record.unread = error.map(|e| format!("{e}; what was observed from there on is left out"));
+        Ok(record)
+    }
+
+    /// Like [`Self::read`], without what was observed and without waveforms, which only a page
+    /// shows.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub(crate) fn read_figures(folder: &Path) -> Result<Self, RecordError> {
         let summary: Option<Summary> = versioned(&folder.join(SUMMARY), SUMMARY_VERSION, LARGEST)?;
         let journal = folder.join(TURNS);
         if summary.is_none() && !journal.is_file() {
@@ -87,7 +109,6 @@ impl RunRecord {
             false => JournalRead::default(),
         };
         let (mut calls, torn_calls) = Journal::read_calls(&journal)?;
-        let (observed, torn_observed) = Journal::read_readings(&journal)?;
         let scenario = bounded(&folder.join("scenario.yaml"), LARGEST)?
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         let summary = match summary.filter(|s| s.run.complete) {
@@ -100,14 +121,9 @@ impl RunRecord {
         };
         Ok(Self {
             evidence: Evidence::read(folder)?,
-            torn: [torn, torn_calls, torn_observed]
-                .into_iter()
-                .flatten()
-                .collect(),
+            torn: torn.into_iter().chain(torn_calls).collect(),
             ..Self::new(summary, turns, calls, scenario)
-        }
-        .with_observed(observed)
-        .with_waves(folder))
+        })
     }
 
     /// Reads only the summary if the run is finished; otherwise rebuilds it as [`Self::read`] does.
@@ -118,7 +134,7 @@ impl RunRecord {
         let summary: Option<Summary> = versioned(&folder.join(SUMMARY), SUMMARY_VERSION, LARGEST)?;
         match summary.filter(|s| s.run.complete) {
             Some(summary) => Ok(summary),
-            None => Ok(Self::read(folder)?.summary),
+            None => Ok(Self::read_figures(folder)?.summary),
         }
     }
 

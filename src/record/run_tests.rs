@@ -167,6 +167,27 @@ fn missing_and_damaged_runs_are_errors() {
     assert!(error.to_string().contains("larger than 16 MiB"), "{error}");
 }
 
+/// Nothing is judged by what was observed, so a damaged file of it does not make a run unreadable.
+#[test]
+fn readings_that_cannot_be_read_are_left_out() {
+    let good = "{\"version\":1,\"at_ms\":1.0,\"name\":\"worker\",\"gauges\":{\"g\":1.0}}\n";
+    for damage in ["{\"version\":2}\n", "{]\n"] {
+        let dir = cut(&made(), Some(&start()));
+        let whole = RunRecord::read(dir.path()).unwrap();
+        assert_eq!(whole.unread, None);
+        let observed = format!("{good}{damage}{good}");
+        fs::write(dir.path().join("observed.jsonl"), observed).unwrap();
+        let record = RunRecord::read(dir.path()).unwrap();
+        assert_eq!(record.observed.len(), 1, "those before the damage are kept");
+        let unread = record.unread.clone().expect("a warning");
+        assert!(unread.contains("observed.jsonl`, line 2: "), "{unread}");
+        assert_eq!(record.turns, whole.turns);
+        assert_eq!(record.summary, whole.summary);
+        // Where only figures are needed, the file is not read.
+        assert_eq!(RunRecord::read_figures(dir.path()).unwrap(), whole);
+    }
+}
+
 /// A run whose last call was never answered, with the audio of the turns in `kept`.
 fn with_audio_of(kept: Vec<EvidenceTurn>) -> RunRecord {
     let mut run = Run::default();

@@ -5,9 +5,11 @@ use super::list::{self, PastRun};
 use super::text::clean;
 use super::*;
 use crate::record::fixtures::{Failure, Outcome, Run};
-use crate::record::{RunRecord, Summary};
+use crate::record::{Ms, Reading, RunRecord, Summary};
+use crate::vocab::Prices;
 use hdrhistogram::serialization::interval_log::IntervalLogIterator;
 use quick_junit::{Report, TestCaseStatus};
+use serde_json::json;
 use std::collections::BTreeSet;
 
 /// Names as users and attackers may choose them.
@@ -21,6 +23,65 @@ const HOSTILE: [&str; 8] = [
     "\u{202e}gnp.exe\u{200b}\r\n\tend",
     "'; DROP TABLE calls; -- $(reboot) %s %n {{7*7}} ${jndi:ldap://x}",
 ];
+
+/// Makes the agents of a run describe themselves; `text` gives the text for each place.
+pub(super) fn describe(run: &mut Run, text: &dyn Fn(&str) -> String) {
+    for turn in &mut run.turns {
+        let after = |ms: f64| turn.speech_end_ms.map_or(ms, |end| end.as_f64() + ms);
+        turn.agent = serde_json::from_value(json!({
+            "heard_end_ms": after(40.0),
+            "llm_node_ttft_ms": 300.0,
+            "e2e_latency_ms": 500.0,
+            "path": [{"step": "llm", "ms": 300.0}, {"step": "tool", "ms": 100.0}],
+            "tools": [{"name": text("tool"), "began_ms": after(100.0), "ended_ms": after(200.0)}],
+            "states": [{"state": "thinking", "at_ms": after(50.0)}],
+            "heard_text": text("heard"),
+            "reply_text": text("reply"),
+            "heard_errors": {"errors": 1, "words": 4},
+        }))
+        .expect("an account");
+    }
+    let used = |model: String| {
+        json!({
+            "kind": "llm", "provider": text("provider"), "model": model,
+            "used": {"input_tokens": 1_000, "output_tokens": 10},
+        })
+    };
+    for call in &mut run.calls {
+        let models = json!([used(text("model")), used("priced".into())]);
+        call.usage = serde_json::from_value(models).expect("usage");
+    }
+}
+
+/// Adds what the scenario's prices and observed endpoints contribute, and shows transcripts.
+pub(super) fn with_prices_and_readings(
+    record: RunRecord,
+    text: &dyn Fn(&str) -> String,
+) -> RunRecord {
+    let prices: Prices = serde_json::from_value(json!({
+        "currency": text("currency"),
+        "models": {"priced": {"input_tokens": 1.0, "output_tokens": 2.0}},
+    }))
+    .expect("prices");
+    let reading = |second: i64| Reading {
+        gauges: [
+            (text("gauge"), second as f64),
+            ("process_resident_memory_bytes".into(), 9.0),
+        ]
+        .into(),
+        counters: [(text("counter"), second as f64)].into(),
+        ..Reading::new(&text("source"), Ms::from_micros(second * 1_000_000))
+    };
+    let gap = Reading {
+        gap: Some(text("gap")),
+        ..Reading::new(&text("silent source"), Ms::from_micros(1_000_000))
+    };
+    let readings = (0..9).map(reading).chain([gap]).collect();
+    let mut record = record.with_observed(readings);
+    record.summary = record.summary.priced(Some(&prices), &record.calls);
+    record.shows_transcripts = true;
+    record
+}
 
 fn hostile(word: &str) -> RunRecord {
     let mut run = Run::default();
@@ -42,7 +103,15 @@ fn hostile(word: &str) -> RunRecord {
             failure.hint = word.into();
         }
     }
-    let mut record = of(run);
+    let text = |_: &str| word.to_owned();
+    describe(&mut run, &text);
+    let mut record = with_prices_and_readings(of(run), &text);
+    let usage = record.summary.usage.as_ref().expect("set above");
+    let cost = usage.cost.as_ref().expect("set above");
+    assert_eq!(
+        (cost.currency.as_str(), &cost.unpriced[..]),
+        (word, &[word.to_owned()][..])
+    );
     let summary = &mut record.summary;
     summary.run.name = word.into();
     summary.run.target = word.into();

@@ -6,7 +6,7 @@
 
 use super::text::grouped;
 use crate::record::ObservedSeries;
-use crate::vocab::observed::{KNOWN_SERIES, KnownSeries, known_series};
+use crate::vocab::observed::{KNOWN_SERIES, KnownSeries, SeriesKind, known_series};
 
 /// The meaning of a series, by its name.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +19,9 @@ pub(crate) struct Meaning<'a> {
 
 impl<'a> Meaning<'a> {
     pub(crate) fn of(name: &'a str, rate: bool) -> Self {
-        let known = known_series(name);
+        // An endpoint may give a recognised name to something else.
+        let same_kind = |known: &&KnownSeries| (known.kind == SeriesKind::Counter) == rate;
+        let known = known_series(name).filter(same_kind);
         Self { name, rate, known }
     }
 
@@ -93,6 +95,7 @@ mod tests {
         let all = [
             series("server", "a_total", true),
             series("server", "livekit_room_total", false),
+            series("server", "livekit_room_total", true),
             series("server", "process_cpu_seconds_total", true),
             series("agent", "process_resident_memory_bytes", false),
             series("agent", "b", false),
@@ -104,11 +107,12 @@ mod tests {
             "server: CPU, cores",
             "server: rooms",
             "server: a_total, a second",
+            "server: livekit_room_total, a second",
             "agent: memory, MiB",
             "agent: b",
         ];
         assert_eq!(told.collect::<Vec<_>>(), expected);
-        let (memory, other) = (ordered[3].1, ordered[4].1);
+        let (memory, other) = (ordered[4].1, ordered[5].1);
         assert_eq!(memory.text(f64::from(3 << 20)), "3.00");
         for (value, text) in [
             (0.0, "0.00"),

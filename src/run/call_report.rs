@@ -1,7 +1,7 @@
 //! Reports from the calls of a run.
 //!
-//! In: the calls, the dispatcher for calls that do not start, and the observers. Out: reports for the collector.
-//! Invariant: a call that has started reports its end exactly once.
+//! In: the calls, the dispatcher for calls that do not start, and the observers. Out: reports for
+//! the collector. Invariant: a call that has started reports its end exactly once.
 
 use crate::account::{ModelUsage, TurnAccount};
 use crate::call::{CallResult, Failure, Phase, TurnResult};

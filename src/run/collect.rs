@@ -27,7 +27,6 @@ use std::time::Instant;
 pub(super) struct Unwritten {
     pub turns: Vec<TurnRecord>,
     pub calls: Vec<CallRecord>,
-    pub observed: Vec<Reading>,
 }
 
 /// Collects what calls report.
@@ -41,6 +40,8 @@ pub(super) struct Collector<'a> {
     pub sentinels: SentinelTurns,
     /// Which of the observed sources have answered.
     presence: Presence,
+    /// A reading could not be recorded, so the later ones are not recorded either.
+    observed_lost: bool,
     /// Turns of calls in progress that are already recorded, with their outcome.
     recorded: HashMap<(usize, usize), Outcome>,
     /// Calls in progress, by index.
@@ -65,6 +66,7 @@ impl<'a> Collector<'a> {
             unwritten: Unwritten::default(),
             sentinels: SentinelTurns::default(),
             presence: Presence::default(),
+            observed_lost: false,
             recorded: HashMap::new(),
             begun: BTreeMap::new(),
             started: 0,
@@ -134,11 +136,18 @@ impl<'a> Collector<'a> {
         }
     }
 
+    /// Records a reading. A failure to write it is a notice: no figure is made from readings, so
+    /// the run is as good without them.
     fn observed(&mut self, reading: Reading, tell: &mut dyn FnMut(RunEvent)) {
         self.presence.take(&reading);
+        if self.observed_lost {
+            return;
+        }
         if let Err(e) = self.journal.append_reading(&reading) {
-            self.lost(e, tell);
-            self.unwritten.observed.push(reading);
+            self.observed_lost = true;
+            tell(RunEvent::Notice(format!(
+                "what is observed is not recorded any more: {e}"
+            )));
         }
     }
 

@@ -48,7 +48,7 @@ pub struct Finished {
     pub generator: Generator,
     /// Index of the audio that was kept, if evidence was asked for.
     pub(crate) evidence: Option<Evidence>,
-    /// What was observed besides the calls.
+    /// What was observed besides the calls, as far as it could be written and read.
     pub(crate) observed: Vec<Reading>,
     /// Why the journal is incomplete, if it is.
     pub journal_error: Option<RecordError>,
@@ -65,11 +65,12 @@ impl Finished {
             unreadable(e);
             Default::default()
         });
-        let mut observed = journal.readings().unwrap_or_else(|e| {
-            unreadable(e);
-            Vec::new()
-        });
-        self.observed.append(&mut observed);
+        let observed = journal.readings();
+        self.observed = observed.readings;
+        if let Some(e) = observed.error {
+            let notice = format!("what was observed cannot be read: {e}");
+            tell(RunEvent::Notice(notice));
+        }
         turns.append(&mut self.turns);
         (self.turns, turns) = last_of_each(turns).into_iter().partition(|t| !t.sentinel);
         if let Some(sentinels) = &mut self.sentinels {

@@ -298,7 +298,7 @@ async fn execute(
         zero_at,
         turns: std::mem::take(&mut collector.unwritten.turns),
         calls: std::mem::take(&mut collector.unwritten.calls),
-        observed: std::mem::take(&mut collector.unwritten.observed),
+        observed: Vec::new(),
     })
 }
 

@@ -4,6 +4,8 @@
 //! recognised series is listed once, here; scraping, reports and the capacity search read this
 //! table.
 
+use SeriesKind::{Counter, Gauge};
+
 /// Maximum number of endpoints and processes that a scenario may observe.
 pub(crate) const MOST_OBSERVED: usize = 16;
 /// Maximum number of series of each.
@@ -16,11 +18,22 @@ pub(crate) const CPU: &str = "process_cpu_seconds_total";
 /// Resident memory of a process, in bytes; also recorded for observed processes.
 pub(crate) const MEMORY: &str = "process_resident_memory_bytes";
 
+/// The kind of a series: how its values are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SeriesKind {
+    /// Its values may rise and fall, and are shown as they are.
+    Gauge,
+    /// Its values only rise, and are shown as a rate per second.
+    Counter,
+}
+
 /// A series that is recorded without being asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct KnownSeries {
     /// Its name at the endpoint.
     pub name: &'static str,
+    /// Its kind, also at an endpoint that declares no types.
+    pub kind: SeriesKind,
     /// What it shows, in words.
     pub words: &'static str,
     /// Its unit as shown; empty for numbers of things.
@@ -29,11 +42,12 @@ pub(crate) struct KnownSeries {
     pub divisor: u32,
 }
 
-const fn known(name: &'static str, words: &'static str, unit: &'static str) -> KnownSeries {
+const fn known(name: &'static str, kind: SeriesKind, words: &'static str) -> KnownSeries {
     KnownSeries {
         name,
+        kind,
         words,
-        unit,
+        unit: "",
         divisor: 1,
     }
 }
@@ -42,19 +56,29 @@ const fn known(name: &'static str, words: &'static str, unit: &'static str) -> K
 pub(crate) const KNOWN_SERIES: &[KnownSeries] = &[
     // Client libraries for Python, Go and others; the rate of processor seconds is a number of
     // cores.
-    known(CPU, "CPU", "cores"),
     KnownSeries {
+        unit: "cores",
+        ..known(CPU, Counter, "CPU")
+    },
+    KnownSeries {
+        unit: "MiB",
         divisor: 1 << 20,
-        ..known(MEMORY, "memory", "MiB")
+        ..known(MEMORY, Gauge, "memory")
     },
     // livekit-agents.
-    known("lk_agents_worker_load", "load", "of 1"),
-    known("lk_agents_active_job_count", "active jobs", ""),
-    known("lk_agents_child_process_count", "child processes", ""),
-    // livekit-server.
-    known("livekit_room_total", "rooms", ""),
-    known("livekit_participant_total", "participants", ""),
-    known("livekit_node_messages", "signalling messages", "a second"),
+    KnownSeries {
+        unit: "of 1",
+        ..known("lk_agents_worker_load", Gauge, "load")
+    },
+    known("lk_agents_active_job_count", Gauge, "active jobs"),
+    known("lk_agents_child_process_count", Gauge, "child processes"),
+    // livekit-server, whose gauges are named like counters and the other way round.
+    known("livekit_room_total", Gauge, "rooms"),
+    known("livekit_participant_total", Gauge, "participants"),
+    KnownSeries {
+        unit: "a second",
+        ..known("livekit_node_messages", Counter, "signalling messages")
+    },
 ];
 
 /// The recognised series of this name.

@@ -117,7 +117,7 @@ fn is_in_the_report(folder: &Path, address: &str) {
         "worker: load, of 1",
         "worker: queue_depth",
         "tests: memory, MiB",
-        "× no answer",
+        "× no value",
         "without a value during the whole run: silent.",
     ] {
         assert!(first.contains(title), "{title} is not in the page");

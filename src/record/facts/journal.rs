@@ -3,7 +3,8 @@
 //!
 //! In: records as they are made. Out: files that are intact except, at worst, for a torn end.
 //! Invariants: a line is one write, so a killed process loses no turn that has ended; a power cut
-//! loses nothing that had been synced; an amended turn gets another line, and its last line counts.
+//! loses nothing that had been synced; an amended turn gets another line, and its last line counts;
+//! no failure of `observed.jsonl` affects the other two files.
 
 use super::calls::CallRecord;
 use super::error::RecordError;
@@ -11,6 +12,7 @@ use super::folder::{create_private, sync_folder_of};
 use super::lines::{self, LineFile, LinesRead, Torn, io_error};
 use super::observed::Reading;
 use super::storage::Storage;
+use super::thinned::Thinned;
 use super::turns::TurnRecord;
 use crate::record::{CALL_VERSION, OBSERVED_VERSION, TURN_VERSION};
 use serde::de::DeserializeOwned;
@@ -29,6 +31,8 @@ pub struct Journal {
     calls: LineFile,
     /// Created with its first line: most runs observe nothing.
     observed: Option<LineFile>,
+    /// Why readings could not be synced, until somebody is told.
+    unsynced_readings: Option<RecordError>,
     last_sync: Option<Instant>,
 }
 
@@ -39,6 +43,18 @@ pub struct JournalRead {
     pub turns: Vec<TurnRecord>,
     /// The part that is left out because it was torn: the run was killed, or the power failed.
     pub(crate) torn: Option<Torn>,
+}
+
+/// The result of [`Journal::read_readings`].
+#[derive(Debug, Default)]
+pub(crate) struct ReadingsRead {
+    /// In the order of the file; of a long file, every second one of each source, or every fourth,
+    /// and so on.
+    pub readings: Vec<Reading>,
+    /// The part that is left out because it was torn.
+    pub torn: Option<Torn>,
+    /// Why the rest of the file is left out, if it is.
+    pub error: Option<RecordError>,
 }
 
 /// The file of calls that belongs to a file of turns.
@@ -101,6 +117,7 @@ impl Journal {
             turns: lines(turns)?,
             calls: lines(&calls_beside(turns))?,
             observed: None,
+            unsynced_readings: None,
             last_sync: None,
         })
     }
@@ -133,8 +150,12 @@ impl Journal {
     /// Appends what was observed at one instant.
     ///
     /// # Errors
-    /// As [`Self::append`], also when the file cannot be created.
+    /// As [`Self::append`], also when the file cannot be created, or when earlier readings could not
+    /// be synced.
     pub(crate) fn append_reading(&mut self, reading: &Reading) -> Result<(), RecordError> {
+        if let Some(error) = self.unsynced_readings.take() {
+            return Err(error);
+        }
         let file = match &mut self.observed {
             Some(file) => file,
             none => {
@@ -163,15 +184,18 @@ impl Journal {
         Ok(())
     }
 
-    /// Syncs appended lines to disk now.
+    /// Syncs appended lines to disk now. If readings cannot be synced, the next
+    /// [`Self::append_reading`] says so.
     ///
     /// # Errors
     /// [`RecordError::Io`].
     pub fn sync(&mut self) -> Result<(), RecordError> {
         let turns = self.turns.sync();
         let calls = self.calls.sync();
-        let observed = self.observed.as_mut().map_or(Ok(()), LineFile::sync);
-        turns.and(calls).and(observed)
+        if let Some(Err(error)) = self.observed.as_mut().map(LineFile::sync) {
+            self.unsynced_readings = Some(error);
+        }
+        turns.and(calls)
     }
 
     /// Reads back what was appended: turns in the order in which they ended, calls by index.
@@ -184,11 +208,8 @@ impl Journal {
     }
 
     /// Reads back what was observed, in the order in which it was appended.
-    ///
-    /// # Errors
-    /// As [`Self::read`].
-    pub(crate) fn readings(&self) -> Result<Vec<Reading>, RecordError> {
-        Ok(Self::read_readings(self.turns.path())?.0)
+    pub(crate) fn readings(&self) -> ReadingsRead {
+        Self::read_readings(self.turns.path())
     }
 
     /// Reads the turns. Torn parts are left out: an end that does not parse, and holes.
@@ -216,28 +237,40 @@ impl Journal {
         Ok((by_index.into_values().collect(), read.torn))
     }
 
-    /// Reads what was observed during the run with this file of turns, and what was torn; nothing
-    /// if its file does not exist.
-    ///
-    /// # Errors
-    /// As [`Self::read`].
-    pub(crate) fn read_readings(turns: &Path) -> Result<(Vec<Reading>, Option<Torn>), RecordError> {
-        let read = read_any(&observed_beside(turns), OBSERVED_VERSION)?;
-        Ok((read.items, read.torn))
+    /// Reads what was observed during the run with this file of turns; nothing if its file does not
+    /// exist. An error ends the reading, and what was read before it is kept: no figure is made
+    /// from readings, so none has to be withheld.
+    pub(crate) fn read_readings(turns: &Path) -> ReadingsRead {
+        let mut thinned = Thinned::default();
+        let take = |reading| thinned.take(reading);
+        let read = lines::each(&observed_beside(turns), OBSERVED_VERSION, take);
+        let (torn, error) = match read {
+            Ok(torn) => (torn, None),
+            Err(error) if is_absent(&error) => (None, None),
+            Err(error) => (None, Some(error)),
+        };
+        ReadingsRead {
+            readings: thinned.into_readings(),
+            torn,
+            error,
+        }
     }
 }
 
 /// Reads the lines of a file; none if it does not exist.
 fn read_any<T: DeserializeOwned>(path: &Path, known: u32) -> Result<LinesRead<T>, RecordError> {
     match lines::read(path, known) {
-        Err(RecordError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            Ok(LinesRead {
-                items: Vec::new(),
-                torn: None,
-            })
-        }
+        Err(error) if is_absent(&error) => Ok(LinesRead {
+            items: Vec::new(),
+            torn: None,
+        }),
         read => read,
     }
+}
+
+/// Whether the file does not exist.
+fn is_absent(error: &RecordError) -> bool {
+    matches!(error, RecordError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
 }
 
 /// A disk that is full.

@@ -458,7 +458,7 @@ fn readings_are_kept_in_a_file_that_exists_only_if_something_is_observed() {
     let turns = dir.path().join("turns.jsonl");
     let mut journal = Journal::create(&turns).expect("journal");
     journal.sync().expect("a disk");
-    assert_eq!(journal.readings().expect("readable"), []);
+    assert_eq!(journal.readings().readings, []);
     let file = dir.path().join("observed.jsonl");
     assert!(!file.exists());
     let good = Reading {
@@ -477,13 +477,79 @@ fn readings_are_kept_in_a_file_that_exists_only_if_something_is_observed() {
     let expected = "{\"version\":1,\"at_ms\":1000.5,\"name\":\"worker\",\"gauges\":{\"g\":0.5},\"counters\":{\"c_total\":3.0}}\n\
         {\"version\":1,\"at_ms\":2000.0,\"name\":\"worker\",\"gap\":\"no connection\"}\n";
     assert_eq!(text, expected);
-    assert_eq!(journal.readings().expect("readable"), [good.clone(), gap]);
+    assert_eq!(journal.readings().readings, [good.clone(), gap]);
 
-    // A kill tears the last line; a later version is refused.
-    fs::write(&file, &text[..text.len() - 9]).expect("writable");
-    let (readings, torn) = Journal::read_readings(&turns).expect("readable");
-    assert_eq!((readings, torn.map(|t| t.line)), (vec![good], Some(2)));
-    fs::write(&file, text.replace("\"version\":1", "\"version\":2")).expect("writable");
-    let newer = Journal::read_readings(&turns);
-    assert!(matches!(newer, Err(RecordError::Newer { .. })), "{newer:?}");
+    // A kill tears the last line; what cannot be read is left out, and so is all that follows.
+    for (name, content, kept, torn, error) in [
+        ("torn", text[..text.len() - 9].to_owned(), 1, Some(2), ""),
+        (
+            "newer",
+            text.replace("on\":1", "on\":2"),
+            0,
+            None,
+            "version 2",
+        ),
+        (
+            "a newer line",
+            format!("{text}{{\"version\":2}}\n{text}"),
+            2,
+            None,
+            "line 3",
+        ),
+        (
+            "a line that is none",
+            format!("{text}{{]\n{text}"),
+            2,
+            None,
+            "line 3",
+        ),
+    ] {
+        fs::write(&file, content).expect("writable");
+        let read = Journal::read_readings(&turns);
+        assert_eq!(read.readings.len(), kept, "{name}");
+        assert!(read.readings.first().is_none_or(|first| *first == good));
+        assert_eq!(read.torn.map(|t| t.line), torn, "{name}");
+        let found = read.error.map(|e| e.to_string()).unwrap_or_default();
+        assert_eq!(found.is_empty(), error.is_empty(), "{name}: {found}");
+        assert!(found.contains(error), "{name}: {found}");
+    }
+}
+
+/// Readings that cannot be synced are a matter of the next reading, and not of the turns.
+#[test]
+fn unsynced_readings_do_not_affect_turns() {
+    let dir = tempfile::tempdir().expect("dir");
+    let path = dir.path().join("turns.jsonl");
+    let mut journal = Journal::create(&path).expect("journal");
+    journal.observed = Some(LineFile::over(Box::new(BrokenDisk), &path));
+    let reading = Reading::new("worker", Ms::default());
+    journal.append_reading(&reading).expect("a disk");
+    journal.append(&turns()[0]).expect("a disk");
+    journal.sync().expect("the turns are on the disk");
+    let error = journal.append_reading(&reading).unwrap_err();
+    assert!(error.to_string().contains("cannot sync"), "{error}");
+}
+
+/// A disk that accepts lines and cannot keep them.
+#[derive(Debug)]
+struct BrokenDisk;
+
+impl Write for BrokenDisk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Storage for BrokenDisk {
+    fn sync(&mut self) -> io::Result<()> {
+        Err(io::ErrorKind::Other.into())
+    }
+
+    fn cut(&mut self, _: u64) -> io::Result<()> {
+        Ok(())
+    }
 }

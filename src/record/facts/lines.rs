@@ -108,9 +108,19 @@ pub(in crate::record) fn read<T: DeserializeOwned>(
     path: &Path,
     known: u32,
 ) -> Result<LinesRead<T>, RecordError> {
+    let mut items = Vec::new();
+    let torn = each(path, known, |item| items.push(item))?;
+    Ok(LinesRead { items, torn })
+}
+
+/// Like [`read`], but hands each item to `take` as soon as it is read, also if an error follows.
+pub(in crate::record) fn each<T: DeserializeOwned>(
+    path: &Path,
+    known: u32,
+    mut take: impl FnMut(T),
+) -> Result<Option<Torn>, RecordError> {
     let file = File::open(path).map_err(|e| io_error("open", path, e))?;
     let mut reader = BufReader::new(file);
-    let mut items = Vec::new();
     let mut torn: Option<Torn> = None;
     // The first line that counts as torn only if no line after it parses.
     let mut doubtful: Option<(usize, String)> = None;
@@ -133,7 +143,7 @@ pub(in crate::record) fn read<T: DeserializeOwned>(
                     detail: detail.clone(),
                 });
             }
-            (Ok(item), None) => items.push(item),
+            (Ok(item), None) => take(item),
             (Err(Unreadable::Newer(found)), _) => return Err(newer(path, number, found, known)),
             (Err(Unreadable::Corrupt(detail)), _) => {
                 let torn = torn.get_or_insert_with(|| Torn {
@@ -148,7 +158,7 @@ pub(in crate::record) fn read<T: DeserializeOwned>(
             }
         }
     }
-    Ok(LinesRead { items, torn })
+    Ok(torn)
 }
 
 /// Why a line or file cannot be read as a versioned object.

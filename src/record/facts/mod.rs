@@ -16,5 +16,6 @@ pub(super) mod measurement;
 pub(super) mod ms;
 pub(super) mod observed;
 pub(super) mod storage;
+pub(super) mod thinned;
 pub(super) mod turns;
 pub(super) mod wave;

@@ -23,7 +23,7 @@ pub struct Reading {
     /// Values that only rise, by series, except that they begin again with their process.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) counters: BTreeMap<String, f64>,
-    /// Why there are no values, if there are none.
+    /// Why the reading failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) gap: Option<String>,
 }

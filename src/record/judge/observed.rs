@@ -1,9 +1,9 @@
 //! The series of what was observed, derived from its readings.
 //!
 //! In: readings, in the order of their instants. Out: a series per name and source: gauges as they
-//! are, counters as rates per second. Invariants: a reading without a value interrupts a series;
-//! no rate is negative: a counter that fell has begun again from 0; the number of series is
-//! bounded, whatever the readings contain.
+//! are, counters as rates per second. Invariants: a reading without a value interrupts a series,
+//! and so does a counter that falls; the number of series is bounded, whatever the readings
+//! contain.
 
 use crate::record::{Ms, Reading};
 use crate::vocab::observed::{LONGEST_SERIES, MOST_OBSERVED, MOST_SERIES};
@@ -55,6 +55,8 @@ struct Course {
     segments: Vec<Vec<(Ms, f64)>>,
     /// The last value: number of its reading, instant and value as read.
     last: Option<(usize, Ms, f64)>,
+    /// Whether that value is at the end of the last segment.
+    shown: bool,
 }
 
 impl Course {
@@ -65,10 +67,12 @@ impl Course {
             (true, None) => None,
             (true, Some((_, before, earlier))) => per_second((before, earlier), (at, value)),
         };
-        let Some(shown) = shown.filter(|shown| shown.abs() <= LARGEST) else {
+        let shown = shown.filter(|shown| shown.abs() <= LARGEST);
+        let before = std::mem::replace(&mut self.shown, shown.is_some());
+        let Some(shown) = shown else {
             return;
         };
-        let follows = last.is_some_and(|(number, ..)| number + 1 == reading);
+        let follows = before && last.is_some_and(|(number, ..)| number + 1 == reading);
         match self.segments.last_mut().filter(|_| follows) {
             Some(segment) => segment.push((at, shown)),
             None => self.segments.push(vec![(at, shown)]),
@@ -76,16 +80,13 @@ impl Course {
     }
 }
 
-/// The rate of a counter between two of its values; `None` if no time lies between them.
+/// The rate of a counter between two of its values; `None` if no time lies between them, or if it
+/// fell: the value is the sum of its label sets, so if one of them began again or disappeared, what
+/// is left of the sum is not what was counted since.
 fn per_second((before, earlier): (Ms, f64), (at, value): (Ms, f64)) -> Option<f64> {
     let seconds = (at.as_f64() - before.as_f64()) / 1e3;
-    // A counter that fell has begun again from 0.
-    let rise = if value < earlier {
-        value
-    } else {
-        value - earlier
-    };
-    (seconds > 0.0).then(|| rise.max(0.0) / seconds)
+    let rise = value - earlier;
+    (seconds > 0.0 && rise >= 0.0).then(|| rise / seconds)
 }
 
 /// The observed sources, each with its series and with its readings that had no value.
@@ -189,9 +190,15 @@ mod tests {
                 vec![vec![(1.0, 1.0), (3.0, 1.5)]],
             ),
             (
-                "its process started again and has counted 2 since",
-                vec![(0.0, Some(5.0)), (1.0, Some(7.0)), (2.0, Some(2.0))],
-                vec![vec![(1.0, 2.0), (2.0, 2.0)]],
+                "one of its label sets, of 1,000, has disappeared",
+                vec![
+                    (0.0, Some(9_000.0)),
+                    (1.0, Some(9_002.0)),
+                    (2.0, Some(8_002.0)),
+                    (3.0, Some(8_005.0)),
+                    (4.0, Some(8_006.0)),
+                ],
+                vec![vec![(1.0, 2.0)], vec![(3.0, 3.0), (4.0, 1.0)]],
             ),
             (
                 "the rate after a gap is the mean over the gap",
@@ -224,7 +231,9 @@ mod tests {
             // The endpoint answers, without this series.
             reading(4.0, None, Some(1.0)),
             reading(5.0, Some(6.0), None),
+            // A value that no axis has room for is a gap as well.
             reading(6.0, Some(1e300), None),
+            reading(7.0, Some(8.0), None),
         ];
         let observed = Observations::of(&readings);
         assert_eq!(observed.gaps, [("worker".to_owned(), vec![at(2.0)])]);
@@ -235,11 +244,12 @@ mod tests {
             vec![(at(0.0), 1.0), (at(1.0), 2.0)],
             vec![(at(3.0), 4.0)],
             vec![(at(5.0), 6.0)],
+            vec![(at(7.0), 8.0)],
         ];
         assert!(!series.rate && series.segments == expected, "{series:?}");
         let within = |from, until| series.within(at(from), at(until)).collect::<Vec<_>>();
         assert_eq!(within(1.0, 5.0), [2.0, 4.0]);
-        assert_eq!(within(6.5, 9.0), [0.0; 0]);
+        assert_eq!(within(7.5, 9.0), [0.0; 0]);
     }
 
     #[test]

@@ -53,13 +53,14 @@ fn silent(observed: &Observations) -> Vec<&str> {
     gaps.filter(|source| !has_values(source)).collect()
 }
 
-/// The range of all instants, in seconds.
+/// The whole seconds that contain all instants: never an empty range.
 fn range(panels: &[Shown<'_>]) -> Range<f64> {
     let instants = || {
         let points = panels.iter().flat_map(|(series, _)| series.points());
-        points.map(|(at, _)| seconds(at))
+        points.map(|(at, _)| seconds(at).floor())
     };
-    instants().fold(f64::INFINITY, f64::min)..instants().fold(0.0, f64::max)
+    let first = instants().fold(f64::INFINITY, f64::min);
+    first..instants().fold(first, f64::max) + 1.0
 }
 
 fn chart(observed: &Observations, panels: &[Shown<'_>], axis: Range<f64>) -> Chart {
@@ -68,17 +69,16 @@ fn chart(observed: &Observations, panels: &[Shown<'_>], axis: Range<f64>) -> Cha
     let length = (axis.end - axis.start).max(0.1);
     let width = step(length, ROWS - 1);
     let rows = (length / width).ceil() as usize;
-    let span = |row: usize| {
-        let from = axis.start + width * row as f64;
-        (from, (from + width).min(axis.end))
-    };
+    // Computed once for both of its rows, so that each instant is in one of them.
+    let edge = |row: usize| (axis.start + width * row as f64).min(axis.end);
+    let span = |row: usize| (edge(row), edge(row + 1));
     let spans: Vec<(f64, f64)> = (0..rows.clamp(1, ROWS)).map(span).collect();
     let mut legend = vec![(Ink::Main, "largest value at the time")];
     if drawn
         .iter()
         .any(|(series, _)| gaps(&series.source).is_some())
     {
-        legend.push((Ink::Alarm, "× no answer"));
+        legend.push((Ink::Alarm, "× no value"));
     }
     let left_out = match panels.len() - drawn.len() {
         0 => String::new(),
@@ -221,5 +221,37 @@ mod tests {
         assert_eq!(lengths, [200, 1], "ten seconds a piece; the end is outside");
         let largest = drawn[0].iter().filter(|p| p.1 > 8.0);
         assert_eq!(largest.collect::<Vec<_>>(), [&(1_003.0, 9.0)]);
+    }
+
+    #[test]
+    fn a_single_reading_is_drawn_and_listed() {
+        let at = |micros| Ms::from_micros(micros);
+        let series = |instants: &[i64]| ObservedSeries {
+            source: "s".into(),
+            name: "n".into(),
+            rate: false,
+            segments: vec![instants.iter().map(|micros| (at(*micros), 7.0)).collect()],
+        };
+        for (instants, axis) in [
+            (&[5_125_000][..], 5.0..6.0),
+            (&[5_000_000], 5.0..6.0),
+            (&[1_200_000, 3_000_000], 1.0..4.0),
+        ] {
+            let observed = Observations {
+                series: vec![series(instants)],
+                gaps: Vec::new(),
+            };
+            let panels = in_order(&observed.series);
+            let found = range(&panels);
+            assert_eq!(found, axis);
+            let chart = chart(&observed, &panels, found);
+            let value = Meaning::of("n", false).text(7.0);
+            let listed = chart.rows.iter().filter(|row| row[1] == value);
+            assert_eq!(listed.count(), instants.len(), "{:?}", chart.rows);
+            let ends = |(from, until): &(f64, f64)| from < until;
+            assert!(chart.plot.spans.iter().all(ends), "{:?}", chart.plot.spans);
+            let drawn = lines(&observed.series[0], &axis);
+            assert_eq!(drawn.concat().len(), instants.len());
+        }
     }
 }

@@ -7,6 +7,7 @@ use crate::record::{
     Ending, Evidence, EvidenceFolder, EvidenceReason, EvidenceTurn, Expect, Flag, Ms, Reading,
     RunFacts, RunRecord, Sentinels, Summary, Threshold, TurnRecord, Wave,
 };
+use crate::report::hostile_tests::{describe, with_prices_and_readings};
 use crate::report::{Screen, console, definitions};
 use crate::stats::{Aggregate, Gate, Inequality};
 use crate::vocab::Metric;
@@ -141,7 +142,7 @@ fn what_was_observed_is_drawn_under_the_latency() {
         chart.contains("worker: load, of 1") && chart.contains("<td>0.75</td>"),
         "{chart}"
     );
-    assert!(chart.contains("× no answer"));
+    assert!(chart.contains("× no value"));
     assert!(!chart.contains("<script"), "{chart}");
     assert_eq!(axis(&latency), axis(&chart), "the same time axis");
     assert!(page.contains("without a value during the whole run: server&lt;."));
@@ -162,7 +163,15 @@ fn hostile_text_is_escaped() {
         turn.variant = HOSTILE.into();
         turn.failure = Some(HOSTILE.into());
     }
-    let mut record = record(run);
+    let told = |mut run: Run, text: &dyn Fn(&str) -> String| {
+        describe(&mut run, text);
+        with_prices_and_readings(record(run), text)
+    };
+    let mut record = told(run, &|place| match place {
+        // Otherwise it would have no panel, since the other source has this name.
+        "silent source" => format!("{HOSTILE}2"),
+        _ => HOSTILE.into(),
+    });
     record.scenario = Some(HOSTILE.into());
     let summary = &mut record.summary;
     summary.run.name = HOSTILE.into();
@@ -181,7 +190,22 @@ fn hostile_text_is_escaped() {
         failure.hint = HOSTILE.into();
     }
     let page = render(&record);
-    let clean = render(&self::record(full()));
+    let clean = render(&told(full(), &|place| format!("the-{place}")));
+    for place in [
+        "model",
+        "currency",
+        "tool",
+        "heard",
+        "reply",
+        "source",
+        "gauge",
+        "counter",
+        "silent source",
+    ] {
+        // A currency is at most 8 characters long.
+        let shown = format!("the-{}", &place[..place.len().min(3)]);
+        assert!(clean.contains(&shown), "{place} is not on the page");
+    }
     for markup in [
         "<script", "</script", "<!--", "<img", "<section", "<a ", "<li",
     ] {

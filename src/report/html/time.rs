@@ -1,7 +1,8 @@
 //! Latency and concurrency over the run.
 //!
-//! In: turns with their instants, calls, what was observed. Out: a section. Invariants: at most [`SLICES`] slices
-//! are drawn, however many turns there are; single turns are drawn only up to [`SINGLE`] of them.
+//! In: turns with their instants, calls, what was observed. Out: a section. Invariants: at most
+//! [`SLICES`] slices are drawn, however many turns there are; single turns are drawn only up to
+//! [`SINGLE`] of them.
 
 use super::super::figures::figure;
 use super::super::text::grouped;

@@ -148,6 +148,33 @@ fn each_turn_is_recorded_once_even_if_its_call_never_reports_its_end() {
     assert_eq!(events.iter().filter(turns).count(), 6);
 }
 
+/// What is observed decides nothing, so that a failure to record it is no error of the run.
+#[test]
+fn readings_that_cannot_be_recorded_are_one_notice_and_no_error() {
+    let scenario = test_scenario("{calls: 1}");
+    let dir = tempfile::tempdir().expect("dir");
+    let mut journal = Journal::create(&dir.path().join("turns.jsonl")).expect("journal");
+    // Something else has this name, so the file cannot be created.
+    std::fs::create_dir(dir.path().join("observed.jsonl")).expect("writable");
+    let mut notices = Vec::new();
+    let mut tell = |e| match e {
+        RunEvent::Notice(text) => notices.push(text),
+        e => panic!("{e:?}"),
+    };
+    let mut collector = Collector::new(&scenario, Instant::now(), &mut journal);
+    for second in 0..3 {
+        let reading = Reading {
+            gauges: [("g".to_owned(), 1.0)].into(),
+            ..Reading::new("worker", crate::record::Ms::from_micros(second))
+        };
+        collector.take(CallReport::Observed(Box::new(reading)), &mut tell);
+    }
+    collector.tell_absent(&mut tell);
+    assert!(collector.journal_error.is_none());
+    assert_eq!(notices.len(), 1, "{notices:?}");
+    assert!(notices[0].contains("observed.jsonl"), "{notices:?}");
+}
+
 /// Records that the journal cannot take are kept in memory.
 #[test]
 fn a_full_disk_loses_no_record() {

@@ -4,6 +4,7 @@
 //! label sets of a name are added up; numbers are finite; whatever is not understood is skipped;
 //! memory grows with the names that are wanted, not with the answer.
 
+use crate::vocab::observed::{SeriesKind, known_series};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Values of the wanted series at one instant, by name.
@@ -52,16 +53,24 @@ pub(crate) fn read(bytes: &[u8], wanted: &BTreeSet<String>) -> Option<Values> {
         .into_iter()
         .filter(|(_, sum): &(_, f64)| sum.is_finite())
     {
-        let into = match kinds.get(name) {
-            Some(Kind::Gauge) => &mut values.gauges,
-            Some(Kind::Counter) => &mut values.counters,
-            Some(Kind::Distribution) => continue,
-            None if name.ends_with("_total") => &mut values.counters,
-            None => &mut values.gauges,
+        let into = match kinds.get(name).copied().unwrap_or_else(|| undeclared(name)) {
+            Kind::Gauge => &mut values.gauges,
+            Kind::Counter => &mut values.counters,
+            Kind::Distribution => continue,
         };
         into.insert(name.to_owned(), sum);
     }
     understood.then_some(values)
+}
+
+/// The kind of a series whose type is not declared.
+fn undeclared(name: &str) -> Kind {
+    match known_series(name).map(|known| known.kind) {
+        Some(SeriesKind::Gauge) => Kind::Gauge,
+        Some(SeriesKind::Counter) => Kind::Counter,
+        None if name.ends_with("_total") => Kind::Counter,
+        None => Kind::Gauge,
+    }
 }
 
 /// What the declaration of a metric says about the samples of this name; `None` if nothing.
@@ -184,6 +193,11 @@ livekit_node_messages{status=\"success\"} 1e+03
             &[("livekit_node_messages", 1000.0)],
         );
         assert_eq!(read_text(server, &wanted), expected);
+
+        // Without types, as behind some proxies, recognised series are of the kind that is known.
+        let lines = server.lines().filter(|line| !line.starts_with('#'));
+        let untyped: Vec<&str> = lines.collect();
+        assert_eq!(read_text(&untyped.join("\n"), &wanted), expected);
     }
 
     #[test]
