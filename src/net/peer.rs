@@ -11,6 +11,7 @@ use super::error::NetError;
 use super::grid::{Grid, PERIOD};
 use super::health::HealthCounters;
 use super::impair::Impairment;
+use super::messages::{Mailbox, Message, Messages};
 use super::path::{Received, TransportEvent};
 use super::transport::{IDLE, Transport};
 use crate::os::{BATCH, Batch};
@@ -36,9 +37,8 @@ pub enum PeerEvent {
     Connected(usize),
     /// ICE lost the other side on this transport.
     Disconnected(usize),
-    /// A message came over a data channel, whose last packet arrived at this instant. Dropped if
-    /// the session is too busy to take it.
-    Message(Instant, Vec<u8>),
+    /// Messages came over the data channels. Dropped if the session is too busy to take them.
+    Messages(Vec<Message>),
     /// The media transport failed.
     Dead(String),
     /// The generator itself cannot continue with this peer: a limit of this machine, or a bug.
@@ -66,8 +66,7 @@ pub struct Peer<E> {
     stamped: bool,
     /// Simulated loss of received packets, if requested.
     impairment: Option<Impairment>,
-    /// Messages of the data channels are dropped.
-    ignores_messages: bool,
+    mailbox: Mailbox,
     dead: bool,
 }
 
@@ -101,7 +100,7 @@ impl<E: Endpoint> Peer<E> {
             read_next: None,
             stamped: false,
             impairment: None,
-            ignores_messages: false,
+            mailbox: Mailbox::default(),
             dead: false,
         }
     }
@@ -142,9 +141,9 @@ impl<E: Endpoint> Peer<E> {
         self.transports = [None, None];
     }
 
-    /// Drops all messages of the data channels from now on.
-    pub(crate) fn ignore_messages(&mut self) {
-        self.ignores_messages = true;
+    /// Sets what happens to the messages of the data channels.
+    pub(crate) fn set_messages(&mut self, policy: Messages) {
+        self.mailbox.policy = policy;
     }
 
     /// Starts to drop received audio, as `impairment` decides.
@@ -204,6 +203,7 @@ impl<E: Endpoint> Peer<E> {
             }
         }
         self.timeout(now, tools);
+        self.pass_on_messages(now, tools.health);
     }
 
     /// Fires the endpoint's timer, after reading the datagrams already received: a late thread
@@ -337,11 +337,10 @@ impl<E: Endpoint> Peer<E> {
             let event = match event {
                 TransportEvent::Connected => PeerEvent::Connected(index),
                 TransportEvent::Disconnected => PeerEvent::Disconnected(index),
-                TransportEvent::Message(..) if self.ignores_messages => continue,
-                // A flood of messages must not displace what the session cannot do without. What is
-                // lost here is as if the agent had not said it.
-                TransportEvent::Message(..) if self.events.capacity() <= RESERVED => continue,
-                TransportEvent::Message(arrival, bytes) => PeerEvent::Message(arrival, bytes),
+                TransportEvent::Message(arrival, bytes) => {
+                    self.mailbox.put((arrival, bytes));
+                    continue;
+                }
                 TransportEvent::Failed(e) => {
                     self.fail(PeerEvent::Dead(e.to_string()), health);
                     continue;
@@ -350,6 +349,20 @@ impl<E: Endpoint> Peer<E> {
             if self.events.try_send(event).is_err() {
                 health.event_lost();
             }
+        }
+    }
+
+    /// Passes on the messages that are due.
+    fn pass_on_messages(&mut self, now: Instant, health: &HealthCounters) {
+        let Some(messages) = self.mailbox.take_due(now) else {
+            return;
+        };
+        // A flood of messages must not displace what the session cannot do without. What is lost
+        // here is as if the agent had not said it.
+        if self.events.capacity() > RESERVED
+            && self.events.try_send(PeerEvent::Messages(messages)).is_err()
+        {
+            health.event_lost();
         }
     }
 
@@ -373,6 +386,7 @@ impl<E: Endpoint> Peer<E> {
         transports
             .chain(self.endpoint.poll_send())
             .chain(self.endpoint.poll_timeout())
+            .chain(self.mailbox.due())
             .min()
             .unwrap_or(now + IDLE)
     }

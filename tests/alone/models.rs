@@ -62,7 +62,7 @@ fn check_speech_to_speech(turns: &[Row], log: &[Value]) {
         assert!((said - recorded).abs() < 0.01, "{said} {recorded}");
     }
     let tools = of(turns, "realtime");
-    for line in lines(&tools, log, "tool") {
+    for (row, line) in tools.iter().zip(lines(&tools, log, "tool")) {
         let at = |name: &str| line[name].as_f64().expect("an instant");
         let took = at("ended_at") - at("started_at");
         let recorded: f64 = row["tool_call_ms"].parse().expect("it is told");

@@ -112,7 +112,7 @@ async fn connected(events: &mut PeerEvents) {
         loop {
             match events.recv().await {
                 Some(PeerEvent::Connected(0)) => return,
-                Some(PeerEvent::Message(..)) => {}
+                Some(PeerEvent::Messages(_)) => {}
                 other => panic!("expected a connection, got {other:?}"),
             }
         }

@@ -181,7 +181,7 @@ async fn follow(peer: PeerHandle<AgentEnd>, mut media: PeerEvents) {
                 }
             }
             PeerEvent::Dead(_) | PeerEvent::Broken(_) | PeerEvent::Disconnected(_) => return,
-            PeerEvent::Message(..) => {}
+            PeerEvent::Messages(_) => {}
         }
     }
 }

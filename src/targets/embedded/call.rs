@@ -117,7 +117,7 @@ impl<E: Endpoint> EmbeddedCall<E> {
                 PeerEvent::Broken(detail) => {
                     return self.closed(Failure::Generator { detail });
                 }
-                PeerEvent::Message(..) => {}
+                PeerEvent::Messages(_) => {}
             }
         }
     }

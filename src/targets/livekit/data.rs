@@ -37,11 +37,11 @@ impl<E: Endpoint> LiveSession<'_, E> {
             claims::transcript(&stream, &self.own_identity, arrival)
         };
         if let Some(claim) = claim {
-            self.offer(SessionEvent::Claim(claim));
+            self.offer(SessionEvent::Claim(claim)).await;
         } else if stream.topic == claims::SESSION
             && let Some(id) = usage_request(&stream)
         {
-            self.offer(SessionEvent::UsageRequest(id));
+            self.offer(SessionEvent::UsageRequest(id)).await;
         }
         Ok(())
     }

@@ -316,7 +316,12 @@ impl<E: Endpoint> LiveSession<'_, E> {
             }),
             Some(PeerEvent::Dead(detail)) => Err(Failure::Dropped { detail }),
             Some(PeerEvent::Broken(detail)) => Err(Failure::Generator { detail }),
-            Some(PeerEvent::Message(arrival, bytes)) => self.on_data(arrival, &bytes).await,
+            Some(PeerEvent::Messages(all)) => {
+                for (arrival, bytes) in all {
+                    self.on_data(arrival, &bytes).await?;
+                }
+                Ok(())
+            }
             Some(PeerEvent::Connected(_)) => Ok(()),
             None => Err(media_failure(NetError::Gone)),
         }
@@ -359,7 +364,11 @@ impl<E: Endpoint> LiveSession<'_, E> {
     }
 
     /// Reports what the owner can do without, unless the owner is too busy.
-    pub(super) fn offer(&mut self, event: SessionEvent) {
+    pub(super) async fn offer(&mut self, event: SessionEvent) {
+        if self.events.capacity() == 0 {
+            // Messages come together: give the owner a chance to take what they have led to.
+            tokio::task::yield_now().await;
+        }
         let _ = self.events.try_send(Box::new(event));
     }
 

@@ -14,7 +14,7 @@ use super::resolve::resolve;
 use super::session::Join;
 use super::token::{Credentials, Dispatch, RoomTicket};
 use crate::call::Failure;
-use crate::net::{Endpoint, Engine};
+use crate::net::{Endpoint, Engine, Messages};
 use crate::targets::{CallLine, Dial, Notice, OpenTarget, Opened, Opening, OwnAgent, Target};
 use crate::vocab::{AccountUse, Address};
 use futures_util::future::BoxFuture;
@@ -143,9 +143,11 @@ impl<E: Endpoint> OpenTarget<E> for OpenLivekit<E> {
             peer.tell(move |p, _| p.impair(impairment));
         }
         let ask = self.ask(dial.variant);
-        if ask.account == AccountUse::Ignore {
-            peer.tell(|p, _| p.ignore_messages());
-        }
+        let messages = match ask.account {
+            AccountUse::Read => Messages::Together,
+            AccountUse::Ignore => Messages::Dropped,
+        };
+        peer.tell(move |p, _| p.set_messages(messages));
         let joined = self.join(dial, &ask);
         let wish = Wish {
             room: dial.room.to_owned(),

@@ -6,7 +6,7 @@
 
 use super::args::CallersArgs;
 use super::level::{Came, LevelArgs, REPLY, TURN, Word, scenario_text};
-use super::pairs::{self, AccountPairs};
+use super::pairs::{AccountPairs, Pair, order};
 use super::peer;
 use crate::cli::console;
 use crate::cli::exit::Exit;
@@ -80,8 +80,7 @@ pub(super) fn callers(args: &CallersArgs) -> Result<BenchResult, Trouble> {
     let mut levels = Vec::new();
     for calls in &args.calls {
         if let Some(count) = args.account_pairs {
-            let run = |account| measure_level(args, *calls, server.as_ref(), account);
-            levels.extend(pairs::measure(count, run)?);
+            levels.extend(measure_pairs(args, *calls, count, server.as_ref())?);
             continue;
         }
         let mut runs = Vec::new();
@@ -120,8 +119,41 @@ fn consent(args: &CallersArgs, host: Option<&str>) -> Result<Option<Consent>, Tr
     Ok(Plan::new(&scenario).needs_consent(host))
 }
 
+/// Measures a level `count` times reading the agent's account and as often ignoring it; returns the
+/// median of the former.
+fn measure_pairs(
+    args: &CallersArgs,
+    calls: u32,
+    count: u32,
+    server: Option<&(Address, Credentials)>,
+) -> Result<Option<Level>, Trouble> {
+    let (mut reading, mut invalid, mut pairs) = (Vec::new(), Vec::new(), Vec::new());
+    for nth in 0..count {
+        let mut pair = Pair::default();
+        for account in order(nth) {
+            let level = measure_level(args, calls, server, account)?;
+            match account {
+                AccountUse::Read => {
+                    pair.reading_cpu_percent = level.generator_cpu_percent;
+                    reading.push(level);
+                }
+                AccountUse::Ignore => {
+                    pair.ignoring_cpu_percent = level.generator_cpu_percent;
+                    invalid.extend(level.came.invalid);
+                }
+            }
+        }
+        pairs.push(pair);
+    }
+    Ok(median(reading).map(|mut level| {
+        level.came.invalid.extend(invalid);
+        level.account_pairs = Some(AccountPairs::of(pairs));
+        level
+    }))
+}
+
 /// The run with the median CPU usage, with the exceeded health bounds of all runs.
-pub(super) fn median(mut runs: Vec<Level>) -> Option<Level> {
+fn median(mut runs: Vec<Level>) -> Option<Level> {
     runs.sort_by(|a, b| a.generator_cpu_percent.total_cmp(&b.generator_cpu_percent));
     let invalid: Vec<String> = runs.iter().flat_map(|l| l.came.invalid.clone()).collect();
     let middle = runs.len() / 2;

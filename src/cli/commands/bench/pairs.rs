@@ -1,11 +1,9 @@
 //! Compares callers that read what the agent says about its session with callers that ignore it.
 //!
-//! In: a way to measure a level. Out: the level, with the ratio of the CPU usage in each pair of
-//! runs. Invariant: the order within a pair alternates, so that a machine that becomes slower, or
-//! faster, favours neither.
+//! In: the CPU usage in pairs of runs. Out: the ratio of the two, with its bound. Invariant: the
+//! order within a pair alternates, so that a machine that becomes slower, or faster, favours
+//! neither.
 
-use super::measure::{Level, median};
-use crate::cli::trouble::Trouble;
 use crate::stats::{Distribution, Sample};
 use crate::vocab::AccountUse;
 use serde::Serialize;
@@ -26,7 +24,7 @@ pub(super) struct AccountPairs {
 }
 
 /// Percent of one core per caller.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub(super) struct Pair {
     pub reading_cpu_percent: f64,
     pub ignoring_cpu_percent: f64,
@@ -38,37 +36,16 @@ impl Pair {
     }
 }
 
-/// Measures `count` pairs; returns the median run of those that read.
-pub(super) fn measure(
-    count: u32,
-    mut run: impl FnMut(AccountUse) -> Result<Level, Trouble>,
-) -> Result<Option<Level>, Trouble> {
-    let (mut reading, mut invalid, mut pairs) = (Vec::new(), Vec::new(), Vec::new());
-    for nth in 0..count {
-        let mut order = [AccountUse::Read, AccountUse::Ignore];
-        if nth % 2 == 1 {
-            order.reverse();
-        }
-        let [first, second] = order.map(|account| run(account).map(|level| (account, level)));
-        let mut both = [first?, second?];
-        both.sort_by_key(|(account, _)| *account == AccountUse::Ignore);
-        let [(_, read), (_, ignored)] = both;
-        pairs.push(Pair {
-            reading_cpu_percent: read.generator_cpu_percent,
-            ignoring_cpu_percent: ignored.generator_cpu_percent,
-        });
-        invalid.extend(ignored.came.invalid);
-        reading.push(read);
+/// The order of the runs in the `nth` pair.
+pub(super) fn order(nth: u32) -> [AccountUse; 2] {
+    match nth % 2 {
+        0 => [AccountUse::Read, AccountUse::Ignore],
+        _ => [AccountUse::Ignore, AccountUse::Read],
     }
-    Ok(median(reading).map(|mut level| {
-        level.came.invalid.extend(invalid);
-        level.account_pairs = Some(AccountPairs::of(pairs));
-        level
-    }))
 }
 
 impl AccountPairs {
-    fn of(pairs: Vec<Pair>) -> Self {
+    pub(super) fn of(pairs: Vec<Pair>) -> Self {
         // The statistics are those of durations: a ratio of 1 is a second.
         let sample = |pair: &Pair| {
             let ratio = Duration::try_from_secs_f64(pair.ratio());

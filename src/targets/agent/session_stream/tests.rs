@@ -183,11 +183,11 @@ fn transcripts_of_both_sides_are_text_streams_that_end_as_final() {
         ("TR_agent", "false"),
     ];
     assert_eq!(tracks, expected);
-    let closed = packets.iter().filter_map(|p| match p {
+    let mut closed = packets.iter().filter_map(|p| match p {
         Value::StreamTrailer(trailer) => trailer.attributes.get(FINAL),
         _ => None,
     });
-    assert_eq!(closed.last().map(String::as_str), Some("true"));
+    assert_eq!(closed.next_back().map(String::as_str), Some("true"));
     let legacy: Vec<_> = packets
         .iter()
         .filter_map(|p| match p {
