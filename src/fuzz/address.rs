@@ -8,7 +8,7 @@ use super::planted::planted;
 use crate::plan::is_private;
 use crate::vocab::host::bare;
 use crate::vocab::{Address, AddressError};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// A shorter piece of user info could occur in any message by chance.
 const SECRET: usize = 12;
@@ -27,9 +27,12 @@ pub(super) fn run(bytes: &[u8]) {
         }
     }
     if let Ok(address) = Address::parse(text) {
-        let numeric = address.host().parse::<std::net::Ipv6Addr>().is_ok();
-        let path = address.websocket().ends_with(":7880/a");
-        planted([numeric, is_private(address.host()), path]);
+        let v6 = address.host().parse::<Ipv6Addr>();
+        let own_network = is_private(address.host()) && v6 != Ok(Ipv6Addr::LOCALHOST);
+        let written = address.websocket();
+        let prefix = written.split_once(":7880/");
+        let prefixed = prefix.is_some_and(|(_, prefix)| !prefix.is_empty());
+        planted([v6.is_ok(), own_network, prefixed]);
     }
 }
 
