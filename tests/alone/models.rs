@@ -79,7 +79,7 @@ fn check_usage(run: &Path, variant: &str, log: &[Value]) {
         .map(|line| serde_json::from_str(line).expect("JSON"));
     let call: Value = calls
         .filter(|call: &Value| call["variant"] == variant)
-        .last()
+        .next_back()
         .expect("a call");
     let session = log
         .iter()
