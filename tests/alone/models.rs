@@ -4,7 +4,7 @@
 //! its own log. What such an agent does not tell is empty.
 
 use crate::support::reports::Row;
-use crate::support::{LivekitServer, Loadgen, PipelineAgent, Reports, in_repo};
+use crate::support::{LivekitServer, Loadgen, PipelineAgent, Reports, in_repo, poll};
 use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
@@ -146,7 +146,16 @@ fn other_language_models_are_called_and_what_they_do_not_tell_is_empty() {
         assert_eq!(row["outcome"], "replied", "{row:?}");
     }
     agent.wait_for_turns(turns.len(), Duration::from_secs(20));
-    let log = agent.lines();
+    // The line about a whole call comes when its session is closed.
+    let calls = reports.count("/calls/started") as usize;
+    let log = poll(Duration::from_secs(30), || {
+        let closed = |log: &Vec<Value>| {
+            let lines = log.iter().filter(|line| line["event"] == "call");
+            lines.count() >= calls
+        };
+        Some(agent.lines()).filter(closed)
+    });
+    let log = log.unwrap_or_else(|| agent.lines());
     check_speech_to_speech(turns, &log);
     check_fallback(turns, &log);
     check_usage(&run.dir().join("run"), "fallback", &log);
