@@ -147,13 +147,13 @@ fn other_language_models_are_called_and_what_they_do_not_tell_is_empty() {
     }
     agent.wait_for_turns(turns.len(), Duration::from_secs(20));
     // The line about a whole call comes when its session is closed.
-    let calls = reports.count("/calls/started") as usize;
+    let is_closed = |row: &Row, log: &[Value]| {
+        let is_own = |line: &Value| line["event"] == "call" && line["room"] == row["room"].as_str();
+        log.iter().any(is_own)
+    };
     let log = poll(Duration::from_secs(30), || {
-        let closed = |log: &Vec<Value>| {
-            let lines = log.iter().filter(|line| line["event"] == "call");
-            lines.count() >= calls
-        };
-        Some(agent.lines()).filter(closed)
+        let log = agent.lines();
+        turns.iter().all(|row| is_closed(row, &log)).then_some(log)
     });
     let log = log.unwrap_or_else(|| agent.lines());
     check_speech_to_speech(turns, &log);
