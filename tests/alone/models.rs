@@ -74,12 +74,11 @@ fn check_speech_to_speech(turns: &[Row], log: &[Value]) {
 /// The recorded usage of a variant's call is what the agent's session counted in the end.
 fn check_usage(run: &Path, variant: &str, log: &[Value]) {
     let text = std::fs::read_to_string(run.join("calls.jsonl")).expect("readable");
-    let calls = text
+    let mut calls = text
         .lines()
         .map(|line| serde_json::from_str(line).expect("JSON"));
-    let call: Value = calls
-        .filter(|call: &Value| call["variant"] == variant)
-        .next_back()
+    let call = calls
+        .rfind(|call: &Value| call["variant"] == variant)
         .expect("a call");
     let session = log
         .iter()
