@@ -184,8 +184,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Syncs appended lines to disk now. If readings cannot be synced, the next
-    /// [`Self::append_reading`] says so.
+    /// Syncs appended lines to disk now. If readings cannot be synced, that is reported when the next
+    /// one is appended.
     ///
     /// # Errors
     /// [`RecordError::Io`].
