@@ -83,11 +83,11 @@ fn the_critical_path_names_what_each_setting_costs() {
             ("PIPELINE_IDLE_PROCESSES", "3"),
         ],
     );
-    let calls = if full() { "50" } else { "5" };
+    let [calls, at_once] = if full() { ["50", "2"] } else { ["5", "4"] };
     let run = Loadgen::new(["run", "--out", "run"])
         .arg(in_repo("tests/habits/settings.yaml"))
-        .arg("--rooms")
-        .arg(calls)
+        .arg(format!("--rooms={calls}"))
+        .arg(format!("--concurrency={at_once}"))
         .deadline(Duration::from_secs(900));
     let run = run.on(&server).run();
     let reports = Reports::read(&run.dir().join("run"));
