@@ -2,6 +2,8 @@
 //! that load the machine run alone; those that mostly wait share it with each other.
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use support::program::Run;
+use support::reports::Reports;
 
 #[path = "../support/mod.rs"]
 pub mod support;
@@ -25,4 +27,20 @@ fn alone() -> RwLockWriteGuard<'static, ()> {
 /// their checks allow for each other's load.
 fn shared() -> RwLockReadGuard<'static, ()> {
     MACHINE.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs until every turn is answered, at most three times: on a busy machine a caller or an agent
+/// can stall for so long that an utterance becomes two.
+fn answered(run: impl Fn() -> Run) -> (Run, Reports) {
+    let is_answered = |reports: &Reports| {
+        let mut turns = reports.turns.iter();
+        turns.all(|row| row["outcome"] == "replied")
+    };
+    let mut attempts = (0..3).map(|_| {
+        let run = run();
+        let reports = Reports::read(&run.dir().join("run"));
+        (run, reports)
+    });
+    let found = attempts.find(|(_, reports)| is_answered(reports));
+    found.expect("in one of three runs, every turn is answered")
 }

@@ -4,7 +4,7 @@
 //! its own log. What such an agent does not tell is empty.
 
 use crate::support::reports::Row;
-use crate::support::{LivekitServer, Loadgen, PipelineAgent, Reports, in_repo, poll};
+use crate::support::{LivekitServer, Loadgen, PipelineAgent, in_repo, poll};
 use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
@@ -135,15 +135,13 @@ fn other_language_models_are_called_and_what_they_do_not_tell_is_empty() {
             ("PIPELINE_IDLE_PROCESSES", "3"),
         ],
     );
-    let run = Loadgen::new(["run", "--out", "run"])
-        .arg(in_repo("tests/habits/models.yaml"))
-        .deadline(Duration::from_secs(240));
-    let run = run.on(&server).run();
-    let reports = Reports::read(&run.dir().join("run"));
+    let (run, reports) = crate::answered(|| {
+        let run = Loadgen::new(["run", "--out", "run"])
+            .arg(in_repo("tests/habits/models.yaml"))
+            .deadline(Duration::from_secs(240));
+        run.on(&server).run()
+    });
     let turns = &reports.turns;
-    for row in turns {
-        assert_eq!(row["outcome"], "replied", "{row:?}");
-    }
     agent.wait_for_turns(turns.len(), Duration::from_secs(20));
     // The line about a whole call comes when its session is closed.
     let is_closed = |row: &Row, log: &[Value]| {

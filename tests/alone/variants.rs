@@ -5,7 +5,7 @@
 //! and the path names what the caller waited for.
 
 use crate::support::reports::{Row, median};
-use crate::support::{LivekitServer, Loadgen, PipelineAgent, Reports, full, in_repo};
+use crate::support::{LivekitServer, Loadgen, PipelineAgent, full, in_repo, poll};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -84,18 +84,25 @@ fn the_critical_path_names_what_each_setting_costs() {
         ],
     );
     let [calls, at_once] = if full() { ["50", "2"] } else { ["5", "4"] };
-    let run = Loadgen::new(["run", "--out", "run"])
-        .arg(in_repo("tests/habits/settings.yaml"))
-        .arg(format!("--rooms={calls}"))
-        .arg(format!("--concurrency={at_once}"))
-        .deadline(Duration::from_secs(900));
-    let run = run.on(&server).run();
-    let reports = Reports::read(&run.dir().join("run"));
-    for row in &reports.turns {
-        assert_eq!(row["outcome"], "replied", "{row:?}");
-    }
-    agent.wait_for_turns(reports.turns.len(), Duration::from_secs(20));
-    let log = agent.lines();
+    let (_run, reports) = crate::answered(|| {
+        let run = Loadgen::new(["run", "--out", "run"])
+            .arg(in_repo("tests/habits/settings.yaml"))
+            .arg(format!("--rooms={calls}"))
+            .arg(format!("--concurrency={at_once}"))
+            .deadline(Duration::from_secs(900));
+        run.on(&server).run()
+    });
+    let is_logged = |row: &Row, log: &[Value]| {
+        let own = |line: &&Value| line["room"] == row["room"].as_str();
+        let mut lines = log.iter().filter(own);
+        lines.any(|line| line["event"] == "turn" && line["turn"] == row_turn(row))
+    };
+    let log = poll(Duration::from_secs(20), || {
+        let log = agent.lines();
+        let all = reports.turns.iter().all(|row| is_logged(row, &log));
+        all.then_some(log)
+    });
+    let log = log.unwrap_or_else(|| agent.lines());
     for row in &reports.turns {
         check_row(row, &log);
     }
