@@ -140,7 +140,7 @@ impl Known<'_> {
         }
         let Some(end) = end else {
             if self.talk.may_go_on() {
-                return AnchorState::never_yet();
+                return AnchorState::unless_heard(bound.max(earliest));
             }
             return AnchorState::Waits {
                 until: Some(bound),
@@ -151,7 +151,7 @@ impl Known<'_> {
         // The ear reports a silence of SPURT_GAP by itself; any other length needs a timeout.
         match self.talk.fell_silent() {
             Some(_) if silence <= SPURT_GAP => AnchorState::Came(at),
-            None if silence == SPURT_GAP => AnchorState::never_yet(),
+            None if silence == SPURT_GAP => AnchorState::unless_heard(at),
             _ => AnchorState::Waits {
                 until: Some(at),
                 doubt: false,
@@ -182,6 +182,15 @@ impl Known<'_> {
 }
 
 impl AnchorState {
+    /// The ear decides when the anchor fires, normally soon after `at`. If it never does, because its
+    /// stream has ended or its reports were lost, the turn starts a minute later.
+    fn unless_heard(at: Instant) -> Self {
+        Self::Waits {
+            until: Some(later(at, SPURT_BOUND)),
+            doubt: false,
+        }
+    }
+
     fn never_yet() -> Self {
         Self::Waits {
             until: None,

@@ -304,6 +304,43 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..config() })]
+
+    /// The ear reports speech and then, whatever it was about to say, nothing more.
+    #[test]
+    fn a_call_ends_even_if_the_ear_falls_silent(
+        script in call_script(),
+        heard in prop::collection::vec((0u8..4, 0u64..2_000, 0u8..100), 1..12),
+    ) {
+        let mut driver = Driver::new(&script);
+        driver.step(&Step::Joined);
+        driver.step(&Step::Subscribed);
+        for (kind, age, slots) in heard {
+            match kind {
+                0 => driver.step(&Step::Triggered { age }),
+                1 => driver.step(&Step::Onset { age }),
+                2 => {
+                    let last_audible = driver.heard_at(age);
+                    let paused = Heard::Paused { last_audible, hard: false };
+                    driver.handle(Input::Heard(0, paused));
+                }
+                _ => driver.step(&Step::Ended { age }),
+            }
+            driver.slots(slots);
+        }
+        // Each turn waits for a minute at most, and speaks and listens for less than another.
+        let most = script.turns.len() * 2 * 60 * 50 + 1_000;
+        for _ in 0..most.div_ceil(100) {
+            if driver.call.is_done() {
+                break;
+            }
+            driver.slots(100);
+        }
+        prop_assert!(driver.call.is_done());
+    }
+}
+
 #[test]
 fn maximum_durations_do_not_overflow() {
     let script = CallScript {
