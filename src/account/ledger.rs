@@ -6,6 +6,7 @@
 
 use super::clock::ClockOffset;
 use super::path::{Step, Told};
+use super::times::{TurnTimes, Window};
 use super::turn::{Placed, ToolAccount, TurnAccount};
 use super::usage::{CallUsage, ModelUsage};
 use super::{AgentTime, Claim, ClaimKind, Reply, SessionState, ToolEvent, UserTurn};
@@ -28,19 +29,6 @@ const LONGEST_CALL: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// An agent's own end of speech and ours differ by less than this if they mean the same speech: an
 /// overloaded agent notices it many seconds late.
 const SAME_SPEECH: Duration = Duration::from_secs(30);
-
-/// The instants of a turn to which claims are matched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TurnTimes {
-    /// Index of the turn in its call.
-    pub turn: usize,
-    /// When the caller began to play its utterance.
-    pub media_start: Instant,
-    /// When the caller stopped speaking.
-    pub speech_end: Instant,
-    /// When the reply became audible on the wire, if it did.
-    pub onset: Option<Instant>,
-}
 
 /// What the agent of a call says about its turns.
 #[derive(Debug, Clone)]
@@ -115,10 +103,10 @@ impl CallAccount {
         match &claim.kind {
             ClaimKind::Transcript(text) => {
                 self.transcribes = true;
-                return keep_text(&mut self.transcripts, (claim.arrival, text.clone()));
+                return keep(&mut self.transcripts, TEXTS, (claim.arrival, text.clone()));
             }
             ClaimKind::ReplyTranscript(text) => {
-                return keep_text(&mut self.reply_texts, (claim.arrival, text.clone()));
+                return keep(&mut self.reply_texts, TEXTS, (claim.arrival, text.clone()));
             }
             ClaimKind::Usage(models) => self.usage.claim(&claim.agent, models, CLOCKS),
             _ => {}
@@ -137,25 +125,41 @@ impl CallAccount {
         match &claim.kind {
             ClaimKind::UserTurn(what) => {
                 self.transcribes |= what.text.is_some();
-                keep(&mut self.user_turns, Said::new(claim, clock, what.clone()));
+                keep(
+                    &mut self.user_turns,
+                    WAITING,
+                    Said::new(claim, clock, what.clone()),
+                );
             }
             ClaimKind::Reply(what) => {
                 self.describes |= what.text.is_some();
-                keep(&mut self.replies, Said::new(claim, clock, what.clone()));
+                keep(
+                    &mut self.replies,
+                    WAITING,
+                    Said::new(claim, clock, what.clone()),
+                );
             }
             ClaimKind::Tools(events) => {
                 for event in events {
-                    keep(&mut self.tools, Said::new(claim, clock, event.clone()));
+                    keep(
+                        &mut self.tools,
+                        WAITING,
+                        Said::new(claim, clock, event.clone()),
+                    );
                 }
             }
             ClaimKind::State(state) => {
                 if let Some(sent) = claim.sent {
-                    keep(&mut self.states, Said::new(claim, clock, (*state, sent)));
+                    keep(
+                        &mut self.states,
+                        WAITING,
+                        Said::new(claim, clock, (*state, sent)),
+                    );
                 }
             }
             ClaimKind::CallerStopped => {
                 if let Some(sent) = claim.sent {
-                    keep(&mut self.stops, Said::new(claim, clock, sent));
+                    keep(&mut self.stops, WAITING, Said::new(claim, clock, sent));
                 }
             }
             ClaimKind::Transcript(_)
@@ -280,9 +284,12 @@ impl CallAccount {
         turn: &TurnTimes,
         next: Option<&TurnTimes>,
     ) -> impl Iterator<Item = &(Instant, Arc<str>)> {
-        let (from, to) = (turn.speech_end, next.map(|next| next.speech_end));
-        let covers = move |at: Instant| at >= from && to.is_none_or(|to| at < to);
-        self.transcripts.iter().filter(move |(at, _)| covers(*at))
+        let window = Window {
+            from: turn.speech_end,
+            to: next.map(|next| next.speech_end),
+        };
+        let all = self.transcripts.iter();
+        all.filter(move |(at, _)| window.contains(*at))
     }
 
     /// What the agent understood in the turn: of its own description, or else of its transcripts.
@@ -293,14 +300,16 @@ impl CallAccount {
         next: Option<&TurnTimes>,
         clock: Option<usize>,
     ) -> Option<Arc<str>> {
-        let (from, to) = (turn.media_start, next.map(|next| next.media_start));
-        let inside = |at: Instant| at >= from && to.is_none_or(|to| at < to);
+        let window = Window::of_turn(turn, next);
         let own = |said: &&Said<UserTurn>| clock.is_none_or(|clock| clock == said.clock);
         let described = self.user_turns.iter().filter(own);
-        let described = described.filter(|said| inside(self.heard_at(said)));
+        let described = described.filter(|said| window.contains(self.heard_at(said)));
         let described = joined(described.filter_map(|said| said.what.text.as_deref()));
         // A transcript can come while the caller is still speaking, after a pause.
-        let texts = self.transcripts.iter().filter(|(at, _)| inside(*at));
+        let texts = self
+            .transcripts
+            .iter()
+            .filter(|(at, _)| window.contains(*at));
         let text = described.or_else(|| joined(texts.map(|(_, text)| &**text)));
         // The transcript of the last turn may come after the call.
         let is_over = next.is_some() || clock.is_some();
@@ -309,14 +318,15 @@ impl CallAccount {
 
     /// What the agent said in the turn.
     fn reply_text(&self, turn: &TurnTimes, next: Option<&TurnTimes>) -> Option<Arc<str>> {
-        let replies = self.replies_in(turn, next);
-        let described = joined(replies.filter_map(|(_, said)| said.what.text.as_deref()));
         if self.describes {
-            return described;
+            let replies = self.replies_in(turn, next);
+            return joined(replies.filter_map(|(_, said)| said.what.text.as_deref()));
         }
-        let (from, to) = (turn.media_start, next.map(|next| next.media_start));
-        let inside = |at: Instant| at >= from && to.is_none_or(|to| at < to);
-        let texts = self.reply_texts.iter().filter(|(at, _)| inside(*at));
+        let window = Window::of_turn(turn, next);
+        let texts = self
+            .reply_texts
+            .iter()
+            .filter(|(at, _)| window.contains(*at));
         joined(texts.map(|(_, text)| &**text))
     }
 
@@ -338,11 +348,10 @@ impl CallAccount {
                 None => calls.push(said.clone()),
             }
         }
+        let window = Window::of_turn(turn, next);
         calls.retain(|call| {
             let began = call.what.began.and_then(|at| self.placed(call, at));
-            began.map(Placed::likely).is_some_and(|at| {
-                at >= turn.media_start && next.is_none_or(|next| at < next.media_start)
-            })
+            began.is_some_and(|at| window.contains(at.likely()))
         });
         calls.sort_by_key(|call| call.what.began);
         calls.truncate(OF_TURN);
@@ -368,16 +377,13 @@ impl CallAccount {
         next: Option<&TurnTimes>,
         clock: Option<usize>,
     ) -> Vec<(SessionState, Placed)> {
-        let (from, to) = (turn.media_start, next.map(|next| next.media_start));
+        let window = Window::of_turn(turn, next);
         let own = |said: &&Said<_>| clock.is_none_or(|clock| clock == said.clock);
         let placed = self.states.iter().filter(own).filter_map(|said| {
             let (state, at) = said.what;
             Some((state, self.placed(said, at)?))
         });
-        let inside = placed.filter(|(_, at)| {
-            let at = at.likely();
-            at >= from && to.is_none_or(|to| at < to)
-        });
+        let inside = placed.filter(|(_, at)| window.contains(at.likely()));
         inside.take(OF_TURN).collect()
     }
 
@@ -414,17 +420,15 @@ impl CallAccount {
         next: Option<&TurnTimes>,
         clock: Option<usize>,
     ) -> Option<&Said<UserTurn>> {
-        let margin = if turn.turn > 0 {
-            MARGIN
-        } else {
-            Duration::ZERO
-        };
-        let from = turn.media_start + margin;
+        let mut window = Window::of_turn(turn, next);
+        if turn.turn > 0 {
+            window.from += MARGIN;
+        }
+        window.to = window.to.map(|to| to + MARGIN);
         let apart = |said: &Said<UserTurn>| {
             let at = self.heard_at(said);
             let own = clock.is_none_or(|clock| clock == said.clock);
-            let inside =
-                own && at >= from && next.is_none_or(|next| at < next.media_start + MARGIN);
+            let inside = own && window.contains(at);
             let apart = abs_diff(at, turn.speech_end);
             (inside && apart <= SAME_SPEECH).then_some(apart)
         };
@@ -439,7 +443,7 @@ impl CallAccount {
         turn: &TurnTimes,
         next: Option<&TurnTimes>,
     ) -> impl Iterator<Item = (Instant, &Said<Reply>)> {
-        let (from, to) = (turn.media_start, next.map(|next| next.media_start));
+        let window = Window::of_turn(turn, next);
         let began = self.replies.iter().filter_map(|said| {
             let at = match said.what.started_speaking {
                 Some(at) => self.placed(said, at)?.likely(),
@@ -448,7 +452,7 @@ impl CallAccount {
             // An item describes a reply that has begun: a later start means that the clock is wrong.
             (at <= said.arrival + MARGIN).then_some((at, said))
         });
-        began.filter(move |(at, _)| *at >= from && to.is_none_or(|to| *at < to))
+        began.filter(move |(at, _)| window.contains(*at))
     }
 
     /// The reply that the turn was judged by: the one that began nearest to the onset.
@@ -587,15 +591,8 @@ fn abs_diff(a: Instant, b: Instant) -> Duration {
     a.max(b).duration_since(a.min(b))
 }
 
-fn keep_text(queue: &mut VecDeque<(Instant, Arc<str>)>, new: (Instant, Arc<str>)) {
-    if queue.len() == TEXTS {
-        queue.pop_front();
-    }
-    queue.push_back(new);
-}
-
-fn keep<T>(queue: &mut VecDeque<T>, new: T) {
-    if queue.len() == WAITING {
+fn keep<T>(queue: &mut VecDeque<T>, most: usize, new: T) {
+    if queue.len() == most {
         queue.pop_front();
     }
     queue.push_back(new);

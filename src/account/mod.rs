@@ -8,13 +8,15 @@ mod claim;
 mod clock;
 mod ledger;
 mod path;
+mod times;
 mod turn;
 mod usage;
 mod words;
 
 pub(crate) use claim::{AgentTime, Claim, ClaimKind, Reply, SessionState, ToolEvent, UserTurn};
-pub(crate) use ledger::{CallAccount, TurnTimes};
+pub(crate) use ledger::CallAccount;
 pub(crate) use path::Step;
+pub(crate) use times::TurnTimes;
 pub(crate) use turn::{Placed, ToolAccount, TurnAccount};
 pub(crate) use usage::{ModelKind, ModelUsage, Used, sum};
 pub(crate) use words::WordErrors;

@@ -17,7 +17,7 @@ use crate::record::{
     CallContext, CallRecord, Journal, OpenCall, Reading, RecordError, SaidWords, TurnContext,
     TurnCounts, TurnRecord,
 };
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, UtteranceConfig};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
@@ -197,8 +197,7 @@ impl<'a> Collector<'a> {
         plan: &PlannedCall,
         failure: Option<&Failure>,
     ) -> TurnRecord {
-        let said = plan.turns.get(turn.turn).map(|t| t.utterance);
-        let utterance = said.and_then(|u| self.scenario.utterances.get(u));
+        let utterance = self.utterance(turn, plan);
         let context = TurnContext {
             call,
             room,
@@ -210,6 +209,12 @@ impl<'a> Collector<'a> {
             failure,
         };
         TurnRecord::new(&context, turn, self.run_start)
+    }
+
+    /// What the caller says in a turn.
+    fn utterance(&self, turn: &TurnResult, plan: &PlannedCall) -> Option<&UtteranceConfig> {
+        let said = plan.turns.get(turn.turn)?.utterance;
+        self.scenario.utterances.get(said)
     }
 
     /// Adds what the agent says about the turn, if it says anything.
@@ -229,8 +234,7 @@ impl<'a> Collector<'a> {
 
     /// What was to be said in a turn.
     fn words(&self, turn: &TurnResult, plan: &PlannedCall) -> SaidWords<'_> {
-        let said = plan.turns.get(turn.turn).map(|t| t.utterance);
-        let utterance = said.and_then(|u| self.scenario.utterances.get(u));
+        let utterance = self.utterance(turn, plan);
         let config = self.scenario.call.turns.get(turn.turn);
         SaidWords {
             utterance: utterance.and_then(|u| u.text.as_deref()),

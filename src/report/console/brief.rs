@@ -148,9 +148,7 @@ fn account(summary: &Summary, screen: Screen) -> Part {
     if page.lines.is_empty() && !told.is_empty() {
         page.section("the agent's own account");
     }
-    for (key, text) in told {
-        page.beside(&format!("  {key:<7}"), &text, 9);
-    }
+    page.keyed(told);
     Part::whole(page.lines)
 }
 

@@ -61,9 +61,7 @@ impl Details {
         if !told.is_empty() {
             self.0.section("the agent's own account");
         }
-        for (key, text) in told {
-            self.0.beside(&format!("  {key:<7}"), &text, 9);
-        }
+        self.0.keyed(told);
     }
 
     fn verdict(&mut self, summary: &Summary) {

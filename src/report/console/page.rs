@@ -59,6 +59,13 @@ impl Page {
             .extend(beside(key, text, indent, self.screen.width));
     }
 
+    /// Adds sentences, each next to its key.
+    pub(super) fn keyed(&mut self, sentences: Vec<(&str, String)>) {
+        for (key, text) in sentences {
+            self.beside(&format!("  {key:<7}"), &text, 9);
+        }
+    }
+
     /// Adds text with every line indented.
     pub(super) fn indented(&mut self, text: &str, indent: usize) {
         self.lines.extend(indented(text, indent, self.screen.width));

@@ -4,7 +4,7 @@
 //! claim, or one without them.
 
 use super::streams::{DataStream, FINAL};
-use super::wire::Bounded as _;
+use super::wire::{Bounded as _, TOOLS};
 use crate::account::{
     AgentTime, Claim, ClaimKind, ModelKind, ModelUsage, Reply, SessionState, ToolEvent, Used,
     UserTurn,
@@ -34,8 +34,6 @@ const MOST_AUDIO: f64 = 2_678_400.0;
 /// Maximum length of a text and of a name, in bytes.
 const TEXT: usize = 8 * 1024;
 const NAME: usize = 128;
-/// Maximum number of tools in a message.
-const TOOLS: usize = 32;
 
 /// Whether a stream may hold a claim, opened in the name of `sender`. Agents send every version of
 /// what their caller said as a stream of its own, but what they say themselves once, and some never

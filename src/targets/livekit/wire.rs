@@ -22,7 +22,7 @@ const NAME: usize = 256;
 /// Maximum pieces of text in a message of a conversation.
 const TEXTS: usize = 32;
 /// Maximum tools, and models, in one message.
-const TOOLS: usize = 32;
+pub(super) const TOOLS: usize = 32;
 const MODELS: usize = 32;
 /// Maximum dispatches kept for a room, and jobs kept for all of them together.
 const DISPATCHES: usize = 16;

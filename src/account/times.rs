@@ -1,0 +1,40 @@
+//! The instants of a turn, and the stretch of the call that belongs to it.
+//!
+//! In: the instants of a turn and of the next one. Out: which instants lie within the turn.
+//! Invariant: the windows of successive turns do not overlap.
+
+use std::time::Instant;
+
+/// The instants of a turn to which claims are matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TurnTimes {
+    /// Index of the turn in its call.
+    pub turn: usize,
+    /// When the caller began to play its utterance.
+    pub media_start: Instant,
+    /// When the caller stopped speaking.
+    pub speech_end: Instant,
+    /// When the reply became audible on the wire, if it did.
+    pub onset: Option<Instant>,
+}
+
+/// A stretch of the call, up to but not including `to`; without `to`, it is still going on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window {
+    pub from: Instant,
+    pub to: Option<Instant>,
+}
+
+impl Window {
+    /// A turn, from its own utterance to the next one.
+    pub(super) fn of_turn(turn: &TurnTimes, next: Option<&TurnTimes>) -> Self {
+        Self {
+            from: turn.media_start,
+            to: next.map(|next| next.media_start),
+        }
+    }
+
+    pub(super) fn contains(&self, at: Instant) -> bool {
+        at >= self.from && self.to.is_none_or(|to| at < to)
+    }
+}
