@@ -26,13 +26,13 @@ pub(crate) struct Claim {
 /// What a claim says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ClaimKind {
-    /// The caller's turn is over, and what it took to notice that.
+    /// The caller's turn is over, with the delays of detecting that.
     UserTurn(UserTurn),
-    /// The agent has said something, and what it took to begin.
+    /// Something that the agent said, with the delays before it began.
     Reply(Reply),
     /// A final transcript of the caller's words.
     Transcript(Arc<str>),
-    /// The words of a reply, from an agent whether or not it describes its session.
+    /// The words of a reply; agents send them whether or not they describe their session.
     ReplyTranscript(Arc<str>),
     /// Tools have begun or ended.
     Tools(Vec<ToolEvent>),
@@ -67,9 +67,9 @@ pub(crate) struct UserTurn {
 /// A reply of the agent (LiveKit's names).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Reply {
-    /// What the agent said, as far as it came.
+    /// What the agent said, up to an interruption.
     pub text: Option<Arc<str>>,
-    /// When the agent asked its language model for it.
+    /// When the agent asked its language model for the reply.
     pub asked: Option<AgentTime>,
     /// When the agent began to play its reply out.
     pub started_speaking: Option<AgentTime>,
@@ -83,12 +83,12 @@ pub(crate) struct Reply {
     pub e2e_latency: Option<Duration>,
 }
 
-/// What is known about a call of a tool; several events may be about the same call.
+/// What is known about a tool call; several events may be about the same call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ToolEvent {
     /// Id of the call.
     pub id: Arc<str>,
-    /// Name of the tool, if the event has it.
+    /// Name of the tool, if the event contains it.
     pub name: Option<Arc<str>>,
     /// When it began.
     pub began: Option<AgentTime>,

@@ -1,12 +1,13 @@
-//! The offset of the agent's clock to the caller's, as an interval that contains it.
+//! The offset between the agent's clock and the caller's, as an interval that contains it.
 //!
-//! In: instants on both clocks of which the order is known. Out: the interval at any instant.
+//! In: pairs of instants, one on each clock, whose order is known. Out: the interval at any
+//! instant.
 //! Invariants: the interval holds the true offset as long as neither clock drifts by more than
 //! [`DRIFT`]; the number of bounds kept is limited.
 //!
 //! A message that the agent sent at `s` cannot arrive before that, so its arrival bounds the offset
-//! from below. An answer that the agent made at `s` cannot be made before the request was sent,
-//! which bounds the offset from above. The tightest message each way decides.
+//! from below. An answer made at `s` cannot have been made before the request was sent, which
+//! bounds the offset from above. The tightest message each way decides.
 
 use super::AgentTime;
 use std::time::Instant;
@@ -14,8 +15,8 @@ use std::time::Instant;
 /// Maximum drift between the two clocks, as a ratio: more than quartz causes, and as much as ntpd
 /// slews a clock by.
 const DRIFT: f64 = 500e-6;
-/// Agents may cut their instants to whole milliseconds, so an answer may be this much younger than
-/// it says.
+/// Agents may truncate their instants to whole milliseconds, so an answer may have been made up to
+/// this much later than it says.
 const CUT_NS: i64 = 1_000_000;
 /// Maximum number of bounds kept for each side.
 const KEPT: usize = 512;
@@ -30,7 +31,7 @@ struct Bound {
 
 /// How much looser a bound is `apart` ns away.
 fn loosened(apart: u64) -> i64 {
-    // An offset has hours of room, so it does not matter how this rounds.
+    // Rounding does not matter: an `f64` holds 104 days in ns exactly.
     (apart as f64 * DRIFT) as i64
 }
 
@@ -45,7 +46,8 @@ impl Side {
         self.0.iter().map(here).max()
     }
 
-    /// Keeps the bound, unless another is tighter even here.
+    /// Adds a bound, unless a known one is at least as tight at the same instant. Known bounds that
+    /// the new one implies are dropped.
     fn add(&mut self, new: Bound) {
         if self.at(new.at).is_some_and(|known| known >= new.offset) {
             return;
@@ -104,16 +106,16 @@ impl ClockOffset {
     }
 
     /// The earliest and the latest instant on the caller's clock at which the agent's clock can have
-    /// shown `time`. Without an answer to a request there is no earliest one, and without a message
-    /// of a known time there is neither.
+    /// shown `time`. If no request has been answered, there is no earliest instant; if the sending
+    /// time of no message is known, there is neither.
     pub(super) fn place(&self, time: AgentTime) -> Option<(Option<Instant>, Instant)> {
-        // The instant at which the bounds apply is itself known only by them.
+        // The bounds depend on the instant to be placed: the newest bound approximates it.
         let near = time.0.saturating_sub(self.low.0.last()?.offset);
         let low = self.low.at(near)?;
         let high = self.high.at(near).map(i64::saturating_neg);
         let latest = self.instant(time.0.saturating_sub(low))?;
         let earliest = high.and_then(|high| self.instant(time.0.saturating_sub(high)));
-        // Bounds that contradict each other come from a clock that was set meanwhile.
+        // If the bounds contradict each other, a clock was set in the meantime.
         let agree = earliest.is_none_or(|earliest| earliest <= latest);
         agree.then_some((earliest, latest))
     }
@@ -167,7 +169,7 @@ mod tests {
                 let earliest = earliest.expect("bounded on both sides");
                 prop_assert!(earliest <= after(epoch, truth) && after(epoch, truth) <= latest);
                 let width = latest.duration_since(earliest).as_secs_f64() * 1e3;
-                // The messages nearest to it bound it to what they took, plus the drift since.
+                // At most as wide as the round trip of the nearest messages, plus drift.
                 prop_assert!(width <= (there + back) as f64 + 3.0, "{width} ms");
             }
         }

@@ -1,8 +1,8 @@
 //! Matches the claims of an agent to the turns of its call.
 //!
 //! In: claims in order of arrival, turns as they end. Out: the account of each turn, once it is
-//! complete. Invariants: claims and turns may come in any order; each turn's account is settled
-//! once, when the next turn has ended or the call is over.
+//! complete. Invariants: claims and turns may be interleaved in any order; each turn's account is
+//! settled once, and not before the next turn has ended or the call is over.
 
 use super::clock::ClockOffset;
 use super::path::{Step, Told};
@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Maximum number of claims of each kind that wait for their turn; a turn takes a handful.
+/// Maximum number of claims of each kind that wait for their turn; a turn needs a handful.
 const WAITING: usize = 256;
 /// Maximum number of transcripts that wait for their turn.
 const TEXTS: usize = 64;
@@ -24,10 +24,10 @@ const OF_TURN: usize = 64;
 const TEXT: usize = 8 * 1024;
 /// Maximum number of agents of a call whose clocks are followed.
 const CLOCKS: usize = 8;
-/// An instant further from the call than this is not one of the call.
+/// An instant further from the call than this cannot belong to it.
 const LONGEST_CALL: Duration = Duration::from_secs(7 * 24 * 3_600);
-/// An agent's own end of speech and ours differ by less than this if they mean the same speech: an
-/// overloaded agent notices it many seconds late.
+/// If the agent's end of speech and ours are at most this far apart, they belong to the same
+/// speech: an overloaded agent notices the end many seconds late.
 const SAME_SPEECH: Duration = Duration::from_secs(30);
 
 /// What the agent of a call says about its turns.
@@ -39,7 +39,7 @@ pub(crate) struct CallAccount {
     user_turns: VecDeque<Said<UserTurn>>,
     replies: VecDeque<Said<Reply>>,
     transcripts: VecDeque<(Instant, Arc<str>)>,
-    /// Words of replies, of agents that do not describe their session.
+    /// Words of replies, used if the agent does not describe its replies.
     reply_texts: VecDeque<(Instant, Arc<str>)>,
     tools: VecDeque<Said<ToolEvent>>,
     states: VecDeque<Said<(SessionState, AgentTime)>>,
@@ -50,9 +50,9 @@ pub(crate) struct CallAccount {
     turns: VecDeque<TurnTimes>,
     /// Turns before this one are settled.
     settled: usize,
-    /// Whether the agent describes what is said.
+    /// Whether the agent has described a turn or a reply.
     tells: bool,
-    /// Whether the agent has told what it understood in any turn.
+    /// Whether the agent has reported what it understood in any turn.
     transcribes: bool,
     /// Whether the agent has described a reply with its words.
     describes: bool,
@@ -174,7 +174,7 @@ impl CallAccount {
         self.usage.total()
     }
 
-    /// The place of an agent's clock; `None` if there are too many agents.
+    /// The index of an agent's clock; `None` if there are too many agents.
     fn clock_of(&mut self, agent: &str) -> Option<usize> {
         let known = self.clocks.iter().position(|(of, _)| **of == *agent);
         if known.is_none() && self.clocks.len() < CLOCKS {
@@ -185,7 +185,7 @@ impl CallAccount {
         known
     }
 
-    /// Takes a turn that has ended, or was amended; false if it was settled before.
+    /// Takes a turn that has ended or was amended; returns false if it was already settled.
     pub(crate) fn turn(&mut self, times: TurnTimes) -> bool {
         if self.is_settled(times.turn) {
             return false;
@@ -215,9 +215,9 @@ impl CallAccount {
         self.tells && turn.onset.is_some() && self.reply_to(turn, next).is_none()
     }
 
-    /// The accounts of the turns that are complete, or all if the call is over. The last turn is
-    /// not complete before the next one has ended, nor is a turn whose reply has yet to be
-    /// described, unless two more have ended.
+    /// The accounts of the turns that are complete, or of all turns if the call is over. A turn is
+    /// complete once the next one has ended and its own reply, if any, has been described, or once
+    /// two more turns have ended.
     pub(crate) fn settle(&mut self, over: bool) -> Vec<(usize, TurnAccount)> {
         let mut settled = Vec::new();
         while over || self.turns.len() > 2 || (self.turns.len() == 2 && !self.awaits(0)) {
@@ -292,7 +292,7 @@ impl CallAccount {
         all.filter(move |(at, _)| window.contains(*at))
     }
 
-    /// What the agent understood in the turn: of its own description, or else of its transcripts.
+    /// What the agent understood in the turn, from its own description or else its transcripts.
     /// An utterance with a pause in it can be several turns to the agent.
     fn heard_text(
         &self,
@@ -330,7 +330,7 @@ impl CallAccount {
         joined(texts.map(|(_, text)| &**text))
     }
 
-    /// The calls of tools that began in the turn, each once, by when they began.
+    /// The tool calls that began in the turn, each once, in the order in which they began.
     fn tools_of(&self, turn: &TurnTimes, next: Option<&TurnTimes>) -> Vec<Said<ToolEvent>> {
         let mut calls: Vec<Said<ToolEvent>> = Vec::new();
         for said in &self.tools {
@@ -387,8 +387,8 @@ impl CallAccount {
         inside.take(OF_TURN).collect()
     }
 
-    /// The reply that the language model worked for: the judged one, or the answer behind it if
-    /// that is a filler, which has no model.
+    /// The reply that the language model produced: the judged one or, if that is a filler (which
+    /// no model produces), the answer that follows it.
     fn with_model(
         &self,
         (began, judged): (Instant, &Said<Reply>),
@@ -404,8 +404,8 @@ impl CallAccount {
         first.map_or(judged, |(_, said)| said).what.clone()
     }
 
-    /// Where the agent places the end of the caller's speech, or else its beginning, or when it
-    /// described the turn.
+    /// Where the agent places the end of the caller's speech, or else its beginning, or else when
+    /// the description of the turn arrived.
     fn heard_at(&self, said: &Said<UserTurn>) -> Instant {
         let at = said.what.stopped_speaking.or(said.what.started_speaking);
         let at = at.and_then(|at| self.placed(said, at));
@@ -413,7 +413,7 @@ impl CallAccount {
     }
 
     /// The agent's description of the caller's turn: of those whose end of speech lies within the
-    /// turn, the one nearest to ours.
+    /// turn, the one whose end is nearest to ours.
     fn heard(
         &self,
         turn: &TurnTimes,
@@ -437,7 +437,7 @@ impl CallAccount {
         near.min_by_key(|(apart, _)| *apart).map(|(_, said)| said)
     }
 
-    /// The replies that began after the turn and before the next one, with when they began.
+    /// The replies that began in the turn, each with the instant at which it began.
     fn replies_in(
         &self,
         turn: &TurnTimes,
@@ -449,7 +449,7 @@ impl CallAccount {
                 Some(at) => self.placed(said, at)?.likely(),
                 None => said.arrival,
             };
-            // An item describes a reply that has begun: a later start means that the clock is wrong.
+            // A reply is described after it has begun: a later start means that the clock is wrong.
             (at <= said.arrival + MARGIN).then_some((at, said))
         });
         began.filter(move |(at, _)| window.contains(*at))
@@ -482,7 +482,7 @@ impl CallAccount {
         self.placed_on(said.clock, at)
     }
 
-    /// Places an instant on the caller's clock; `None` if it cannot be of this call.
+    /// Places an instant on the caller's clock; `None` if it cannot belong to this call.
     fn placed_on(&self, clock: usize, at: AgentTime) -> Option<Placed> {
         let (earliest, latest) = self.clocks.get(clock)?.1.place(at)?;
         let is_of_this_call = |at: Instant| abs_diff(at, self.epoch) <= LONGEST_CALL;
@@ -490,10 +490,10 @@ impl CallAccount {
         plausible.then_some(Placed { earliest, latest })
     }
 
-    /// Drops the claims that came before the oldest turn that is not settled. `None`: there is none.
+    /// Drops the claims that arrived before the oldest unsettled turn began, if there is one.
     fn forget(&mut self, before: Option<Instant>) {
         let Some(before) = before else { return };
-        // A description of a reply comes at its end, so one that arrived earlier is of an old turn.
+        // A reply is described when it ends: a description that arrived earlier is of an old turn.
         self.user_turns.retain(|said| said.arrival >= before);
         self.replies.retain(|said| said.arrival >= before);
         self.transcripts.retain(|(at, _)| *at >= before);
@@ -507,8 +507,8 @@ impl CallAccount {
 /// By how much an agent's clock may misplace an instant near the boundary of two turns.
 const MARGIN: Duration = Duration::from_millis(50);
 
-/// Where the agent places the end of the caller's speech, and on which clock: as it says, or by its
-/// own latency.
+/// Where the agent places the end of the caller's speech, and on which clock: as it reports, or as
+/// its own latency implies.
 fn stopped(
     heard: Option<&Said<UserTurn>>,
     reply: Option<&Said<Reply>>,
@@ -524,9 +524,9 @@ fn stopped(
     Some((reply.clock, AgentTime(began.0.saturating_sub(latency))))
 }
 
-/// What the agent tells about a turn, from `zero`: where the agent places the end of the caller's
-/// speech, or else when it noticed that. `None` if the agent that heard the turn is not the one that
-/// replied.
+/// What the agent reports about a turn, relative to `zero`: the instant at which it places the end
+/// of the caller's speech, or else at which it noticed that end. `None` if the agent that heard the
+/// turn is not the one that replied.
 fn told(
     zero: Option<(usize, AgentTime)>,
     user: &UserTurn,
@@ -553,7 +553,7 @@ fn told(
         hook: user.on_user_turn_completed_delay,
         asked: reply.asked.map(since),
         first_token: reply.llm_node_ttft,
-        // The synthesis begins with the first sentence; older agents tell the first token alone.
+        // Synthesis begins with the first sentence; older agents report only the first token.
         llm: reply.llm_node_ttfs.or(reply.llm_node_ttft),
         tts: reply.tts_node_ttfb,
         tools: spans.collect(),
@@ -567,7 +567,7 @@ fn lengths(told: &Told) -> Vec<(Step, Duration)> {
     path.map(|(step, ns)| (step, length(ns))).collect()
 }
 
-/// The texts, one after the other, cut at [`TEXT`]; `None` if there is none.
+/// The texts joined by spaces and truncated at [`TEXT`]; `None` if there are none.
 fn joined<'a>(texts: impl Iterator<Item = &'a str>) -> Option<Arc<str>> {
     let mut all: Option<String> = None;
     for text in texts {

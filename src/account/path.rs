@@ -1,7 +1,7 @@
 //! The critical path of a reply: what it waited for, one thing after another.
 //!
-//! In: what the agent tells about a turn, in ns since the instant at which it places the end of the
-//! caller's speech. Out: the steps that led to its first audio, in their order. Invariants: the
+//! In: what the agent reports about a turn, in ns since the instant at which it places the end of
+//! the caller's speech. Out: the steps that led to its first audio, in order. Invariants: the
 //! steps follow each other without a gap or an overlap, so their lengths add up to the agent's own
 //! latency; time that nothing covers is a step of its own.
 //!
@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
-/// By how much an instant may be off, in ns: some agents cut their instants to whole milliseconds,
+/// By how much an instant may be off, in ns: some agents truncate instants to milliseconds,
 /// and one part can begin slightly before the other has ended.
 const TOLERANCE: i64 = 20_000_000;
 
-/// How late a busy agent can be with what it had only to pass on, in ns.
+/// How long a busy agent may take to pass on what is already there, in ns.
 const LAG: i64 = 150_000_000;
 
 /// A step of the critical path.
@@ -43,7 +43,7 @@ const LAG: i64 = 150_000_000;
 pub(crate) enum Step {
     /// The agent places the end of the caller's speech later than it was.
     LateEnd,
-    /// Until the final transcript, where the model was asked as soon as it was there.
+    /// Until the final transcript, if the model was asked as soon as the transcript was there.
     Transcription,
     /// Until the decision that the caller's turn is over.
     EndOfTurn,
@@ -95,7 +95,7 @@ impl Step {
     }
 }
 
-/// What an agent tells about a turn; instants in ns since it places the end of speech.
+/// What an agent reports about a turn; instants in ns since where it places the end of speech.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Told {
     /// When the agent began to play its reply out.
@@ -103,12 +103,12 @@ pub(super) struct Told {
     pub transcription: Option<Duration>,
     pub end_of_turn: Option<Duration>,
     pub hook: Option<Duration>,
-    /// When the model was asked for the reply, or when the reply was taken up: with preemptive
-    /// generation, agents tell the latter.
+    /// When the model was asked for the reply. With preemptive generation, agents report instead
+    /// when the reply was taken up.
     pub asked: Option<i64>,
-    /// The model's first token after it was asked.
+    /// From the request to the model to its first token.
     pub first_token: Option<Duration>,
-    /// The model's first sentence (or token) after that.
+    /// From the request to the model to its first sentence (or token).
     pub llm: Option<Duration>,
     pub tts: Option<Duration>,
     /// When each tool began and ended.
@@ -121,7 +121,7 @@ struct Part {
     step: Step,
     from: i64,
     to: i64,
-    /// What follows it can begin before it is over.
+    /// The next part can begin before this one is over.
     streams: bool,
 }
 
@@ -156,7 +156,8 @@ impl Told {
                 ..part(Step::Hook, from, decided)
             });
         }
-        // The model's request that led to a tool is not described: it filled the time before.
+        // Agents do not report the model request that led to a tool call: it is taken to fill the
+        // time before the call.
         let mut before = decided;
         for (from, to) in &self.tools {
             if *from >= before {
@@ -165,15 +166,15 @@ impl Told {
             parts.push(part(Step::Tool, *from, *to));
             before = before.max(*to);
         }
-        // Speech that was made ahead of the decision waited for it.
+        // Speech that was synthesised before the decision waited for it.
         let speaks = self
             .tts
             .map(|d| self.started.saturating_sub(ns(d)).max(decided));
         parts.extend(speaks.map(|from| part(Step::Tts, from, self.started)));
         if let Some(llm) = self.llm.map(ns) {
             let (from, length) = match (self.asked, self.transcription.map(ns)) {
-                // It was asked when the transcript was there. Its first sentence may have waited
-                // for the end of the turn.
+                // The model was asked when the transcript was there. Its first sentence may have
+                // waited for the end of the turn.
                 (Some(_), Some(transcribed)) if self.is_preemptive() => {
                     let taken_up = self.asked.map_or(decided, |asked| asked.max(decided));
                     let waited = transcribed.saturating_add(llm) <= taken_up.saturating_add(LAG);
@@ -183,7 +184,7 @@ impl Told {
                 (Some(asked), _) => (asked, llm),
                 (None, _) => (speaks.unwrap_or(self.started).saturating_sub(llm), llm),
             };
-            // What a model writes is spoken while it writes on.
+            // The model's text is spoken while the model writes more of it.
             parts.push(Part {
                 streams: true,
                 ..part(Step::Llm, from, from.saturating_add(length))
@@ -193,8 +194,8 @@ impl Told {
         parts
     }
 
-    /// Whether the model must have been asked before the instant that the agent tells, because its
-    /// first token would have come after the synthesis began.
+    /// Whether the model must have been asked before the instant that the agent reports, because
+    /// its first token would have come after the synthesis began.
     pub(super) fn is_preemptive(&self) -> bool {
         let speaks = self.started.saturating_sub(self.tts.map_or(0, ns));
         let token = self.asked.zip(self.first_token);
@@ -203,12 +204,12 @@ impl Told {
         })
     }
 
-    /// The steps with their lengths in ns, in the order of time.
+    /// The steps with their lengths in ns, in chronological order.
     pub(super) fn path(&self) -> Vec<(Step, i64)> {
         let mut parts = self.parts();
         let mut steps = Vec::new();
         let mut at = self.started;
-        // Every round takes a part out, or is the last one.
+        // Each iteration removes a part or is the last one.
         while at > 0 {
             let end = |part: &Part| match part.streams {
                 true => part.to.min(at),
@@ -280,8 +281,8 @@ mod tests {
         let expected = "end_of_turn 730, unexplained 3, llm 450, unexplained 2, tts 15";
         assert_eq!(shown(&plain), expected);
 
-        // Asked when the transcript was there, before the turn was over: agents tell when the reply
-        // was taken up. The model was not ready by then.
+        // The model was asked when the transcript was there, before the turn was over; the agent
+        // reports when the reply was taken up. The model was not ready by then.
         let preemptive = Told {
             started: 1_180 * MS,
             end_of_turn: ms(900),
@@ -307,7 +308,7 @@ mod tests {
             ..late.clone()
         };
         assert_eq!(shown(&busy), "end_of_turn 1500, unexplained 50, tts 15");
-        // It also spoke ahead of the decision.
+        // The speech was also synthesised before the decision.
         let spoken = Told {
             started: 920 * MS,
             end_of_turn: ms(900),
@@ -319,7 +320,7 @@ mod tests {
         };
         assert_eq!(shown(&spoken), "end_of_turn 900, tts 20");
 
-        // A tool without a word before it; the hook took a while too.
+        // A tool call without any speech before it; the hook took a while too.
         let tool = Told {
             started: 2_320 * MS,
             hook: ms(100),
@@ -330,7 +331,8 @@ mod tests {
         let expected = "end_of_turn 730, hook 100, tool_choice 310, tool 700, unexplained 10, llm 450, unexplained 5, tts 15";
         assert_eq!(shown(&tool), expected);
 
-        // When the model was asked is not told: it ended where the synthesis began.
+        // The agent does not report when the model was asked: the model is taken to have ended
+        // where the synthesis began.
         let older = Told {
             asked: None,
             ..plain.clone()
@@ -362,7 +364,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever an agent tells, its steps have positive lengths that add up to its latency.
+        /// Whatever an agent reports, its steps have positive lengths that add up to its latency.
         #[test]
         fn the_steps_add_up(
             started in -5_000i64..60_000,

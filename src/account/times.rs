@@ -18,7 +18,7 @@ pub(crate) struct TurnTimes {
     pub onset: Option<Instant>,
 }
 
-/// A stretch of the call, up to but not including `to`; without `to`, it is still going on.
+/// A stretch of the call, up to but not including `to`; without `to`, it has no end yet.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Window {
     pub from: Instant,

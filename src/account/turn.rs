@@ -4,7 +4,7 @@ use super::{SessionState, Step};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// An instant of the agent's, placed on the caller's clock.
+/// An instant on the agent's clock, placed on the caller's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Placed {
     /// The earliest instant that it can be; `None` if the agent answers no requests.
@@ -47,23 +47,23 @@ pub(crate) struct TurnAccount {
     pub e2e_latency: Option<Duration>,
     /// When the agent asked its language model for the reply.
     pub asked: Option<Placed>,
-    /// The agent's part of the critical path, in the order of time; empty if the agent does not tell
-    /// enough about one reply.
+    /// The agent's part of the critical path, in chronological order; empty if the agent does not
+    /// report enough about the reply.
     pub path: Vec<(Step, Duration)>,
     /// When the first final transcript after the end of the caller's speech arrived.
     pub transcribed: Option<Instant>,
     /// What the agent understood. Empty if it understood nothing in this turn but something in
-    /// another one; `None` if it tells no transcripts.
+    /// another one; `None` if it sends no transcripts.
     pub heard_text: Option<Arc<str>>,
     /// What the agent said, with fillers and other talk before the answer.
     pub reply_text: Option<Arc<str>>,
-    /// The calls of tools, by when they began.
+    /// The tool calls, in the order in which they began.
     pub tools: Vec<ToolAccount>,
-    /// The agent's states, by when it said that they began.
+    /// The agent's states, each with when the agent says that it began.
     pub states: Vec<(SessionState, Placed)>,
 }
 
-/// A call of a tool.
+/// A tool call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ToolAccount {
     pub name: Arc<str>,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Maximum number of models of a call.
 const MODELS: usize = 32;
-/// Largest sum of an amount, as large as a number in a record may be.
+/// Largest sum of an amount: the largest number that a record may hold.
 const MOST: u64 = 1_000_000_000_000;
 
 /// What a model does in the pipeline.
@@ -127,7 +127,8 @@ impl CallUsage {
     }
 }
 
-/// The sum of usages by kind, provider and model, in that order; what was not used is left out.
+/// The sum of usages by kind, provider and model, sorted by these; models that were not used are
+/// left out.
 pub(crate) fn sum<'a>(usages: impl IntoIterator<Item = &'a ModelUsage>) -> Vec<ModelUsage> {
     let mut all: Vec<ModelUsage> = Vec::new();
     for usage in usages.into_iter().filter(|u| !u.used.is_nothing()) {

@@ -35,13 +35,13 @@ impl WordErrors {
 
     /// The number of errors, at most that of the words, and the number of words.
     pub(crate) fn capped(self) -> (usize, usize) {
-        // A record can say anything.
+        // A record may contain any numbers.
         let words = (self.words as usize).min(WORDS);
         ((self.errors as usize).min(words), words)
     }
 }
 
-/// The words of a text, without case and punctuation.
+/// The words of a text, in lower case and without punctuation.
 fn words(text: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     for c in text.chars() {
@@ -135,8 +135,7 @@ mod tests {
     }
 
     proptest! {
-        /// Dropping words costs exactly as many errors, wherever they stood, and the count never
-        /// exceeds the longer text.
+        /// Dropping words costs exactly as many errors, wherever they were.
         #[test]
         fn dropped_words_are_counted(kept in prop::collection::vec(any::<bool>(), 1..80)) {
             let said: Vec<String> = (0..kept.len()).map(|i| format!("w{i}")).collect();
@@ -147,6 +146,7 @@ mod tests {
             prop_assert_eq!(found.map(|found| found.errors as usize), Some(dropped));
         }
 
+        /// The number of errors never exceeds the length of the longer text.
         #[test]
         fn any_text_is_compared(said in ".{0,300}", heard in ".{0,300}") {
             if let Some(found) = WordErrors::between(&said, &heard) {

@@ -1,4 +1,4 @@
-//! Claims and turns of made calls, in ms since the start of the call.
+//! Claims and turns of made-up calls, in ms since the start of the call.
 
 use super::*;
 
@@ -9,7 +9,7 @@ const AHEAD: i64 = 1_700_000_000_000_000_000;
 struct Script {
     start: Instant,
     account: CallAccount,
-    /// Who makes the claims.
+    /// Identity of the agent that makes the claims.
     agent: &'static str,
 }
 
@@ -94,7 +94,7 @@ fn claims_are_matched_to_their_turns_and_placed_on_the_callers_clock() {
     let mut call = Script::new();
     call.user_turn(2_717, 2_030, 470);
     call.turn(0, 1_000, 2_000, Some(3_000));
-    assert!(call.settled(false).is_empty(), "its reply is not described");
+    assert!(call.settled(false).is_empty(), "reply not described yet");
     call.reply(6_000, 2_823, Some(150), Some(793));
     call.user_turn(9_500, 9_020, 480);
     call.turn(1, 8_000, 9_000, Some(9_900));
@@ -202,7 +202,7 @@ fn the_critical_path_goes_through_the_tool_that_the_reply_waited_for() {
         llm_node_ttft: ms(300),
         llm_node_ttfs: ms(400),
         tts_node_ttfb: ms(15),
-        // Python tells no latency of a reply that follows a tool.
+        // Python agents report no latency for a reply that follows a tool call.
         e2e_latency: None,
     };
     call.claim(6_000, Some(5_990), None, ClaimKind::Reply(reply));
@@ -247,7 +247,7 @@ fn texts_belong_to_the_turn_in_which_they_were_said() {
         };
         call.claim(arrival, None, None, ClaimKind::Reply(reply));
     };
-    // A pause in the utterance made two turns of it.
+    // A pause in the utterance split it into two turns.
     words(&mut call, 1_900, 1_500, "where is");
     words(&mut call, 2_500, 2_020, "my order");
     said(&mut call, 4_000, 3_000, "Let me check.");
@@ -255,7 +255,7 @@ fn texts_belong_to_the_turn_in_which_they_were_said() {
     call.turn(0, 1_000, 2_000, Some(3_060));
     words(&mut call, 9_500, 9_020, "thanks");
     call.turn(1, 8_000, 9_000, None);
-    // Of the third turn it understood nothing; the transcript of the last may still come.
+    // The agent understood nothing in the third turn; the fourth one's transcript may still come.
     call.turn(2, 14_000, 15_000, None);
     call.turn(3, 18_000, 19_000, None);
     let all = call.account.settle(true);
@@ -275,7 +275,7 @@ fn texts_belong_to_the_turn_in_which_they_were_said() {
 }
 
 #[test]
-fn an_agent_that_sends_transcripts_alone_still_tells_what_was_said() {
+fn transcripts_alone_are_enough_for_the_texts_of_a_turn() {
     let mut call = Script::new();
     let transcript = |text: &str| ClaimKind::Transcript(text.into());
     let reply = |text: &str| ClaimKind::ReplyTranscript(text.into());
@@ -312,7 +312,7 @@ fn states_belong_to_the_turn_in_which_they_began() {
 }
 
 #[test]
-fn a_filler_takes_the_models_figures_of_the_answer_behind_it() {
+fn a_filler_takes_the_model_figures_of_the_answer_after_it() {
     let mut call = Script::new();
     call.turn(0, 1_000, 2_000, Some(2_600));
     call.reply(3_500, 2_550, None, None);
@@ -404,7 +404,7 @@ fn a_model_that_hears_and_speaks_has_a_path_too() {
         let path = account.path.iter();
         path.map(|(step, d)| (step.name(), d.as_millis())).collect()
     };
-    // It says when it noticed that the caller had stopped, and nothing else.
+    // The agent reports when it noticed that the caller had stopped, and nothing else.
     let mut call = Script::new();
     call.claim(2_590, Some(2_580), None, ClaimKind::CallerStopped);
     call.claim(6_000, Some(5_990), None, ClaimKind::Reply(reply(None)));
@@ -417,7 +417,7 @@ fn a_model_that_hears_and_speaks_has_a_path_too() {
     assert!(over.duration_since(call.at(2_580)) < Duration::from_millis(10));
     assert_eq!(steps(account), [("model", 420)]);
 
-    // It tells its latency: that says where it places the end of speech.
+    // The agent reports its latency, which implies where it places the end of speech.
     let mut call = Script::new();
     call.claim(6_000, Some(5_990), None, ClaimKind::Reply(reply(Some(950))));
     call.turn(0, 1_000, 2_000, Some(3_060));
@@ -458,10 +458,10 @@ fn what_another_agent_in_the_room_describes_is_not_added() {
 }
 
 #[test]
-fn instants_that_cannot_be_of_the_call_are_not_placed() {
+fn instants_outside_the_call_are_not_placed() {
     let mut call = Script::new();
     let reply = Reply {
-        // The beginning of the epoch, and milliseconds that were taken for seconds.
+        // The Unix epoch; below, the value to which milliseconds taken for seconds saturate.
         asked: Some(AgentTime(0)),
         started_speaking: Some(agent(2_900)),
         llm_node_ttft: Some(Duration::from_millis(150)),
