@@ -184,7 +184,7 @@ fn correlate(mut sent: Vec<f32>, heard: &[f32]) -> Option<Vec<f32>> {
     for (a, b) in a.iter_mut().zip(&b) {
         *a *= b.conj();
     }
-    // The spectrum of a real signal is real at 0 Hz and at Nyquist; so is the product, but for
+    // The spectrum of a real signal is real at 0 Hz and at Nyquist; so is the product, apart from
     // rounding.
     for end in [0, FFT / 2] {
         a[end].im = 0.0;

@@ -247,7 +247,7 @@ fn levels(samples: &[f32], frame: usize) -> Vec<f64> {
     samples.chunks_exact(frame.max(1)).map(level).collect()
 }
 
-/// Whether a voice is heard alone on either of two channels.
+/// Whether each of two channels has a voice that is at times heard alone.
 fn two_voices(left: &[f64], right: &[f64]) -> bool {
     // The level that a twentieth of the frames exceeds, so that a click does not count as a voice.
     let loudest = |levels: &[f64]| {

@@ -31,7 +31,7 @@ pub(crate) struct Utterance {
 pub(crate) struct SoundInfo<'a> {
     /// Extension of its name, without the dot: a hint to its format.
     pub extension: Option<&'a str>,
-    /// The channel to use; if `None`, see [`Recording::mono`](super::Recording::mono).
+    /// The channel to use; if `None`, see [`Recording::mono`](super::recording::Recording::mono).
     pub channel: Option<Channel>,
     /// Annotated start of speech.
     pub speech_start: Option<Duration>,

@@ -24,7 +24,7 @@ fn uncertain_ends_of_speech_are_reported() {
     let is_none = |doubt: &Option<Doubt>| doubt.is_none();
     type Case<'a> = (&'static str, Vec<i16>, &'a dyn Fn(&Option<Doubt>) -> bool);
     let cases: [Case<'_>; 15] = [
-        ("as it is", speech.clone(), &is_none),
+        ("unchanged", speech.clone(), &is_none),
         ("silence of 20 ms", behind(20, vec![]), &is_none),
         ("cut off", speech[..end].to_vec(), &is_to_end),
         ("cut in mid-word", speech[..end / 2].to_vec(), &is_to_end),

@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 
 /// A loud window is at least this far above the noise floor, in dB, and outside its spread.
 const OVER_FLOOR_DB: f32 = 6.0;
-/// Four loud windows of the last five are a candidate.
+/// Four loud windows among the last five make a candidate.
 const CANDIDATE: u32 = 4;
 const OF_WINDOWS: u32 = 0b1_1111;
 /// This many loud windows make a candidate a spurt: about 50 ms. Shorter sounds are clicks.
@@ -453,7 +453,7 @@ impl Spurts {
         self.end(track, end.saturating_sub(noise as u64 * HOP).max(from));
     }
 
-    /// Returns to quiet and adds the last `windows` to the noise floor, cleared first if `anew`.
+    /// Returns to quiet and adds the last `windows` to the noise floor; `anew` clears it first.
     fn settle(&mut self, windows: usize, anew: bool) {
         if anew {
             self.floor.clear();
