@@ -29,7 +29,7 @@ pub(super) struct Before {
 /// Everything that decides when the next turn may start.
 pub(super) struct Known<'a> {
     pub(super) greeting: GreetingPolicy,
-    /// When media was flowing and an agent was in the room.
+    /// Since when media has been flowing with an agent in the room.
     pub(super) call_start: Instant,
     pub(super) first_timeout: Duration,
     pub(super) before: Option<Before>,
@@ -42,8 +42,8 @@ pub(super) struct Known<'a> {
 pub(super) enum AnchorState {
     /// The anchor fired at this instant.
     Came(Instant),
-    /// The anchor has not fired; the turn starts at `until` at the latest. `doubt`: `until` is the
-    /// anchor's bound, not the instant at which it normally fires.
+    /// The anchor has not fired; the turn starts at `until` at the latest. `doubt`: a turn
+    /// that starts at `until` is flagged, because the anchor is not known to have fired.
     Waits { until: Option<Instant>, doubt: bool },
 }
 

@@ -1,6 +1,6 @@
 //! Recognises a reply that arrives after its turn was judged as missed.
 //!
-//! In: the turn that missed its reply, later onsets. Out: the turn with the delay of its reply.
+//! In: the turn that missed its reply, and later onsets. Out: the turn with the delay of its reply.
 //! Invariant: an onset counts as a late reply only if it comes before the next turn's utterance
 //! starts, or if the agent's state shows that it was already thinking before then.
 

@@ -381,7 +381,7 @@ impl Call {
         }
     }
 
-    /// When media was flowing and an agent was in the room.
+    /// Since when media has been flowing with an agent in the room.
     fn call_start(&self) -> Option<Instant> {
         let (joined, present) = self.joined.zip(self.present)?;
         Some(joined.max(present))
@@ -534,7 +534,7 @@ impl Call {
     /// Starts the next turn if its first frame belongs in the slot due at `due`.
     fn start_if_due(&mut self, due: Instant) {
         if self.absent.is_some() {
-            return; // No agent would hear it.
+            return; // No agent would hear the turn.
         }
         let settles = self.settles;
         let due_now = |p: &Planned| {

@@ -33,9 +33,9 @@ const START_WEIGHT: f64 = 2.0;
 /// This many packets in a row older than the newest mean that the stream's RTP time jumped back;
 /// fewer count as reordering.
 const RESTART_RUN: u32 = 5;
-/// How long packets are remembered …
+/// How long packets are remembered.
 const REMEMBERED_TIME: Duration = Duration::from_millis(2_500);
-/// … and how many at most: enough for packets of 10 ms.
+/// Maximum number of packets remembered: enough for packets of 10 ms.
 const REMEMBERED: usize = 256;
 /// Initial capacities: for the packets remembered, at 20 ms each, and for those that may become
 /// the fastest of the window.
@@ -59,7 +59,7 @@ pub(super) struct Playouts(Vec<(StreamId, PlayoutModel)>);
 const STREAMS: usize = 4;
 
 impl Playouts {
-    /// As [`PlayoutModel::packet`], for one stream.
+    /// Like [`PlayoutModel::packet`], for one stream.
     pub(super) fn packet(&mut self, stream: StreamId, packet: &Packet<'_>) -> Duration {
         let known = self.0.iter().position(|(id, _)| *id == stream);
         let at = known.unwrap_or_else(|| {
@@ -77,12 +77,12 @@ impl Playouts {
         models.find(|(id, _)| *id == stream).map(|(_, model)| model)
     }
 
-    /// As [`PlayoutModel::newest`], for one stream.
+    /// Like [`PlayoutModel::newest`], for one stream.
     pub(super) fn newest(&self, stream: StreamId) -> Option<Duration> {
         self.of(stream)?.newest()
     }
 
-    /// As [`PlayoutModel::at`], for one stream.
+    /// Like [`PlayoutModel::at`], for one stream.
     pub(super) fn at(&self, stream: StreamId, arrival: Instant) -> Option<Held> {
         self.of(stream)?.at(arrival)
     }

@@ -15,7 +15,7 @@ use super::{
 use crate::audio::{Confidence, FRAME_TIME, Onset, SPURT_GAP};
 use std::time::{Duration, Instant};
 
-/// A last speech packet sent later than this is flagged.
+/// A packet that carries the end of speech is flagged if it is sent later than this.
 const LATE_SEND: Duration = Duration::from_millis(2);
 /// Wait after the deadline: packets that arrived by then may still be in the socket, and the ear
 /// needs about 60 ms of audio to detect a talk spurt.
@@ -108,7 +108,7 @@ impl Turn {
         self.result.flags.push(flag);
     }
 
-    /// As [`Turn::flag`], for flags that may be raised more than once.
+    /// Like [`Turn::flag`], for flags that may be raised more than once.
     pub(super) fn flag_once(&mut self, flag: Flag) {
         if !self.result.flags.contains(&flag) {
             self.flag(flag);

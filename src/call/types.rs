@@ -222,7 +222,7 @@ pub enum Failure {
     /// The target knows the cause.
     #[error("{0}")]
     Target(TargetFailure),
-    /// The agent never published audio.
+    /// No agent was found in the room, neither by its kind nor by an audio track.
     #[error("no agent with an audio track joined the room within {waited:?}")]
     AgentAbsent {
         /// How long we waited.

@@ -50,7 +50,7 @@ impl Stream {
 }
 
 #[test]
-fn a_steady_stream_is_held_one_frame() {
+fn a_steady_stream_is_held_for_one_frame() {
     // The second stream's RTP time wraps around after six packets.
     for rtp in [0, u32::MAX - 6000] {
         let mut stream = Stream::new(rtp);

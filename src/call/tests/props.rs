@@ -307,9 +307,9 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..config() })]
 
-    /// The ear reports speech and then, whatever it was about to say, nothing more.
+    /// The ear reports some events and then, at an arbitrary point, nothing more.
     #[test]
-    fn a_call_ends_even_if_the_ear_falls_silent(
+    fn a_call_ends_even_if_the_ear_stops_reporting(
         script in call_script(),
         heard in prop::collection::vec((0u8..4, 0u64..2_000, 0u8..100), 1..12),
     ) {

@@ -211,7 +211,7 @@ pub(super) fn play(script: CallScript, world: World) -> Played {
     play_from(script, |_| world)
 }
 
-/// As [`play`], with a world that is built from the instant at which the call starts.
+/// Like [`play`], with a world that is built from the instant at which the call starts.
 pub(super) fn play_from(script: CallScript, world: impl FnOnce(Instant) -> World) -> Played {
     let start = Instant::now();
     let world = world(start);
