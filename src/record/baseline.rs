@@ -30,7 +30,7 @@ pub(crate) struct Baseline {
     pub turns: Vec<TurnRecord>,
 }
 
-/// A baseline may be committed, and transcripts are what people said.
+/// Removes the transcripts: they are what people said, and a baseline may be committed.
 fn without_transcripts(turn: &TurnRecord) -> TurnRecord {
     let mut turn = turn.clone();
     if let Some(agent) = &mut turn.agent {

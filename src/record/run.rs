@@ -43,7 +43,7 @@ pub struct RunRecord {
     pub(crate) torn: Vec<Torn>,
     /// Why what was observed is incomplete, if it could not all be read.
     pub(crate) unread: Option<String>,
-    /// Whether a page shows transcripts: they are what people said, and pages are sent around.
+    /// Whether a page shows transcripts: they are what people said, and pages are shared.
     pub(crate) shows_transcripts: bool,
 }
 
@@ -73,7 +73,7 @@ impl RunRecord {
     }
 
     /// Reads the folder of a run. If it has no summary of a finished run, the summary is rebuilt
-    /// from the journal and says that the run is incomplete. What was observed is no part of any
+    /// from the journal and says that the run is incomplete. What was observed is not used in any
     /// figure: if it cannot be read, it is left out, and the record says so.
     ///
     /// # Errors

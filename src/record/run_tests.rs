@@ -167,7 +167,8 @@ fn missing_and_damaged_runs_are_errors() {
     assert!(error.to_string().contains("larger than 16 MiB"), "{error}");
 }
 
-/// Nothing is judged by what was observed, so a damaged file of it does not make a run unreadable.
+/// No verdict depends on what was observed, so a damaged `observed.jsonl` does not make a run
+/// unreadable.
 #[test]
 fn readings_that_cannot_be_read_are_left_out() {
     let good = "{\"version\":1,\"at_ms\":1.0,\"name\":\"worker\",\"gauges\":{\"g\":1.0}}\n";

@@ -65,7 +65,7 @@ fn values_that_were_not_measured_are_absent() {
     let mut result = turn(base(), 0, Outcome::Missed);
     result.playout_delay = Some(ms(40));
     let record = TurnRecord::new(&context(None), &result, base());
-    assert_eq!(record.ttfa_ms, None, "no sum of one part");
+    assert_eq!(record.ttfa_ms, None, "the sum needs both parts");
     let mut result = replied(base(), 0, ms(400), ms(40));
     result.onset.as_mut().unwrap().snr_db = f32::INFINITY;
     assert_eq!(

@@ -151,7 +151,7 @@ fn plain<T: ToString>(value: Option<T>) -> Cow<'static, str> {
     value.map_or(Cow::default(), |value| value.to_string().into())
 }
 
-/// A time from what the agent says about the turn.
+/// A time from the agent's account of the turn.
 fn said(turn: &TurnRecord, of: fn(&AgentAccount) -> Option<Ms>) -> Cow<'static, str> {
     plain(turn.agent.as_ref().and_then(of))
 }

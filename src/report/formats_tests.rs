@@ -313,7 +313,7 @@ fn markdown_and_junit_of_a_run() {
 }
 
 #[test]
-fn failed_calls_that_the_gates_allow_fail_no_test() {
+fn failed_calls_that_the_gates_tolerate_do_not_fail_a_test() {
     let mut run = Run::default();
     run.good(300).bad(Outcome::Failed, Some(Failure::AgentLeft));
     let facts = facts(301, Ending::Finished);

@@ -24,7 +24,8 @@ const HOSTILE: [&str; 8] = [
     "'; DROP TABLE calls; -- $(reboot) %s %n {{7*7}} ${jndi:ldap://x}",
 ];
 
-/// Makes the agents of a run describe themselves; `text` gives the text for each place.
+/// Adds an agent's account to every turn and usage to every call; `text` returns the text for each
+/// place.
 pub(super) fn describe(run: &mut Run, text: &dyn Fn(&str) -> String) {
     for turn in &mut run.turns {
         let after = |ms: f64| turn.speech_end_ms.map_or(ms, |end| end.as_f64() + ms);

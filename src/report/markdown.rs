@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 const LONGEST_NAME: usize = 60;
 const LONGEST_MESSAGE: usize = 300;
 const LONGEST_SENTENCE: usize = 1_000;
-/// How much longer escaping may make a text.
+/// How much longer escaping may make a text, in UTF-16 units.
 const ESCAPES: usize = 100;
 /// Maximum rows of a table that grows with the scenario; a comment holds 65,536 characters.
 const ROWS: usize = 20;
@@ -45,7 +45,7 @@ fn code(text: &str, longest: usize) -> String {
 
 /// Escapes every character that could be markup as a numeric entity, which also works inside
 /// tables. Escapes `://` and `www.` too, so that addresses do not become links. The result has
-/// at most `longest` + [`ESCAPES`] characters and is truncated with an ellipsis.
+/// at most `longest` + [`ESCAPES`] UTF-16 units; a longer one is truncated with an ellipsis.
 fn escaped(text: &str, longest: usize) -> String {
     let text = clean(text, longest);
     let mut out = String::new();
@@ -121,7 +121,7 @@ fn head(summary: &Summary) -> String {
     out
 }
 
-/// What the agents tell, one sentence a line.
+/// What the agents report, one sentence per line.
 fn told(summary: &Summary) -> String {
     let mut out = String::new();
     for (key, text) in told::sentences(summary) {

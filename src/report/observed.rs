@@ -1,8 +1,7 @@
 //! The words and units of what was observed.
 //!
-//! In: series of endpoints and processes. Out: the same, in the order in which people read them,
-//! with a title each. Invariant: the meaning of a recognised series comes from the one table of
-//! them.
+//! In: series of endpoints and processes. Out: the same series in display order, each with a title.
+//! Invariant: the meaning of a recognised series comes from one table, [`KNOWN_SERIES`].
 
 use super::text::grouped;
 use crate::record::ObservedSeries;

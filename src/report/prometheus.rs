@@ -363,7 +363,7 @@ impl PrometheusMetrics {
         self.observe(&of, |metric| metric.of_turn(turn));
     }
 
-    /// Records what the agent says about a turn that was counted before.
+    /// Records the agent's account of a turn that has already been counted.
     pub(crate) fn turn_described(&self, turn: &TurnRecord) {
         if turn.is_measured() {
             let of = self.of(&turn.variant);

@@ -1,7 +1,7 @@
-//! What the agents tell, in sentences: what replies waited for, what was understood, what it cost.
+//! What the agents report, in sentences: what replies waited for, what was understood, the cost.
 //!
-//! In: a summary. Out: titled sentences, the same for every report. Invariant: what no agent tells
-//! is left out.
+//! In: a summary. Out: titled sentences, the same for every report. Invariant: what no agent
+//! reports is left out.
 
 use super::figures::figure;
 use super::text::{clean, grouped, plural};

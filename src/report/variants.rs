@@ -14,7 +14,7 @@ const NAME: usize = 120;
 /// Indent of the lines below a variant's name.
 const INDENT: usize = 6;
 
-/// The ranking.
+/// The ranking, as lines.
 pub(super) struct Table {
     pub(super) title: String,
     /// The line above the rows, if they are aligned in columns.

@@ -1,8 +1,8 @@
-//! What the agent says about a turn, as recorded beside what was heard of it.
+//! What the agent reports about a turn, recorded next to what was measured.
 //!
 //! In: the account of a turn, its measured result. Out: an [`AgentAccount`]. Invariants: what the
-//! agent does not say is absent; the front of the blind spot, the agent's own latency between its
-//! instants, and the back add up to `ttfa_ms`.
+//! agent does not report is absent; the front of the blind spot, the time between the agent's two
+//! instants, and the back of the blind spot add up to `ttfa_ms`.
 
 use super::ms::Ms;
 use crate::account::{Placed, SessionState, Step, ToolAccount, TurnAccount, WordErrors};
@@ -11,8 +11,8 @@ use crate::vocab::{Pattern, Transcripts};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
-/// What the agent says about a turn. Times in ms; instants are the agent's, placed on the caller's
-/// clock and relative to the run's start.
+/// What the agent reports about a turn. Times in ms; instants are the agent's, placed on the
+/// caller's clock and relative to the run's start.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AgentAccount {
@@ -22,8 +22,8 @@ pub struct AgentAccount {
     /// When the agent began to play its reply out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) started_speaking_ms: Option<Ms>,
-    /// Width of the interval in which those instants lie. Absent if the agent answers no requests:
-    /// then they are the latest possible ones.
+    /// Width of the interval that contains each of these two instants. Absent if the agent does not
+    /// answer requests: the instants are then the latest possible ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) clock_width_ms: Option<Ms>,
     /// The caller stopped speaking → final transcript.
@@ -56,10 +56,10 @@ pub struct AgentAccount {
     /// How long tools ran in the turn; tools that ran at the same time count once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tool_call_ms: Option<Ms>,
-    /// The part of the critical path that nothing the agent tells accounts for.
+    /// The part of the critical path that nothing in the agent's account explains.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) unexplained_ms: Option<Ms>,
-    /// `ttfa_ms` − `e2e_latency_ms`: what the caller waited and the agent does not know of.
+    /// `ttfa_ms` − `e2e_latency_ms`: the part of the caller's wait that the agent does not see.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) blind_spot_ms: Option<Ms>,
     /// End of speech → where the agent places it.
@@ -68,11 +68,12 @@ pub struct AgentAccount {
     /// The agent began to play its reply out → the caller heard it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) blind_spot_back_ms: Option<Ms>,
-    /// The critical path from the end of speech to the onset, in the order of time; its lengths add
-    /// up to `ttfa_ms`. The first one is negative if the agent noticed the end of speech early.
+    /// The critical path from the end of speech to the onset, in chronological order; its lengths
+    /// add up to `ttfa_ms`. The first length is negative if the agent places the end of speech too
+    /// early.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) path: Vec<PathStep>,
-    /// The calls of tools in the turn.
+    /// The tool calls in the turn.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) tools: Vec<ToolRecord>,
     /// The agent's states that began in the turn.
@@ -84,13 +85,13 @@ pub struct AgentAccount {
     /// What the agent said; absent if transcripts are dropped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reply_text: Option<String>,
-    /// Word errors of what it understood, where the utterance has a text.
+    /// Word errors in what the agent understood, if the utterance has a text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) heard_errors: Option<WordErrors>,
-    /// Word errors of what it said, where the turn has a `reply_text`.
+    /// Word errors in what the agent said, if the turn has a `reply_text`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reply_errors: Option<WordErrors>,
-    /// Whether what it said matches the turn's `reply_matches`.
+    /// Whether what the agent said matches the turn's `reply_matches`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reply_matches: Option<bool>,
 }
@@ -102,7 +103,7 @@ pub(crate) struct PathStep {
     pub ms: Ms,
 }
 
-/// A call of a tool; instants relative to the run's start.
+/// A tool call; instants relative to the run's start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ToolRecord {
     pub name: String,
@@ -114,7 +115,7 @@ pub(crate) struct ToolRecord {
     pub failed: bool,
 }
 
-/// A state that the agent says it is in.
+/// A state that the agent reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StateRecord {
     pub state: SessionState,
@@ -122,7 +123,7 @@ pub(crate) struct StateRecord {
     pub at_ms: Ms,
 }
 
-/// What was to be said in a turn.
+/// What the caller and the agent should say in a turn.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct SaidWords<'a> {
     /// The words of the caller's utterance.
@@ -208,7 +209,7 @@ impl AgentAccount {
         }
     }
 
-    /// What was said and understood, compared with what should have been.
+    /// What the agent understood and said, compared with what it should have.
     fn of_words(account: &TurnAccount, words: &SaidWords<'_>) -> Self {
         let (heard, reply) = (account.heard_text.as_deref(), account.reply_text.as_deref());
         let errors = |said: Option<&str>, text: Option<&str>| WordErrors::between(said?, text?);
@@ -231,7 +232,7 @@ impl AgentAccount {
     }
 }
 
-/// The agent's own latency: as it tells it, or between its instants.
+/// The agent's own latency: as it reports it, or else the time between its two instants.
 fn own_latency(account: &TurnAccount) -> Option<Duration> {
     account.e2e_latency.or_else(|| {
         let (stopped, started) = (account.stopped_speaking?, account.started_speaking?);
@@ -240,7 +241,7 @@ fn own_latency(account: &TurnAccount) -> Option<Duration> {
 }
 
 /// The part of the agent's critical path that nothing explains; `None` without a path, and for a
-/// speech-to-speech model, of which no parts are known.
+/// speech-to-speech model, whose parts are not known.
 fn unexplained(account: &TurnAccount) -> Option<Ms> {
     if account.path.iter().any(|(step, _)| *step == Step::Model) {
         return None;
@@ -253,8 +254,8 @@ fn unexplained(account: &TurnAccount) -> Option<Ms> {
     (!account.path.is_empty()).then(|| Ms::from(sum))
 }
 
-/// The critical path from the caller's end of speech to the onset. What lies before the agent's
-/// part of it and what comes after share whatever is left of `ttfa`, so the steps add up.
+/// The critical path from the caller's end of speech to the onset. The steps before and after the
+/// agent's own steps cover the rest of `ttfa`, so that all steps add up to it.
 fn path(account: &TurnAccount, result: &TurnResult) -> Vec<PathStep> {
     let (Some(wire), Some(playout), Some(end), Some(zero)) = (
         result.ttfa_wire,
@@ -339,7 +340,7 @@ mod tests {
         assert_eq!(record.llm_node_ttft_ms, None);
         assert_eq!(record.unexplained_ms, None);
 
-        // A turn without a reply has no blind spot, but still an end of speech that was noticed.
+        // A turn without a reply has no blind spot, but the agent still noticed the end of speech.
         result.ttfa = None;
         let missed = AgentAccount::new(&account, &result, &SaidWords::default(), start);
         assert_eq!(missed.blind_spot_ms, None);

@@ -140,7 +140,7 @@ pub struct CallRecord {
     /// How often the caller's own echo came back on the agent's track and was recognized as echo.
     #[serde(default)]
     pub(crate) echoes: usize,
-    /// What its agents used, by model and by their own account.
+    /// What its agents used, by model, according to their own account.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) usage: Vec<ModelUsage>,
     /// Its turns by outcome.

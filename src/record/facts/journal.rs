@@ -31,7 +31,7 @@ pub struct Journal {
     calls: LineFile,
     /// Created with its first line: most runs observe nothing.
     observed: Option<LineFile>,
-    /// Why readings could not be synced, until somebody is told.
+    /// Why readings could not be synced; the next append of a reading returns this error.
     unsynced_readings: Option<RecordError>,
     last_sync: Option<Instant>,
 }
@@ -48,8 +48,8 @@ pub struct JournalRead {
 /// The result of [`Journal::read_readings`].
 #[derive(Debug, Default)]
 pub(crate) struct ReadingsRead {
-    /// In the order of the file; of a long file, every second one of each source, or every fourth,
-    /// and so on.
+    /// In the order of the file. If the file is long, only every second reading of each source is
+    /// kept, or every fourth, and so on.
     pub readings: Vec<Reading>,
     /// The part that is left out because it was torn.
     pub torn: Option<Torn>,
@@ -238,7 +238,7 @@ impl Journal {
     }
 
     /// Reads what was observed during the run with this file of turns; nothing if its file does not
-    /// exist. An error ends the reading, and what was read before it is kept: no figure is made
+    /// exist. Reading stops at an error and keeps what was read before it: no figure is computed
     /// from readings, so none has to be withheld.
     pub(crate) fn read_readings(turns: &Path) -> ReadingsRead {
         let mut thinned = Thinned::default();

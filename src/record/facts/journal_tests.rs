@@ -479,7 +479,8 @@ fn readings_are_kept_in_a_file_that_exists_only_if_something_is_observed() {
     assert_eq!(text, expected);
     assert_eq!(journal.readings().readings, [good.clone(), gap]);
 
-    // A kill tears the last line; what cannot be read is left out, and so is all that follows.
+    // A kill can tear the last line. A line that cannot be read is left out, and so is everything
+    // after it.
     for (name, content, kept, torn, error) in [
         ("torn", text[..text.len() - 9].to_owned(), 1, Some(2), ""),
         (
@@ -497,7 +498,7 @@ fn readings_are_kept_in_a_file_that_exists_only_if_something_is_observed() {
             "line 3",
         ),
         (
-            "a line that is none",
+            "a line that is not a reading",
             format!("{text}{{]\n{text}"),
             2,
             None,
@@ -515,7 +516,8 @@ fn readings_are_kept_in_a_file_that_exists_only_if_something_is_observed() {
     }
 }
 
-/// Readings that cannot be synced are a matter of the next reading, and not of the turns.
+/// If readings cannot be synced, the next append of a reading returns the error; turns are not
+/// affected.
 #[test]
 fn unsynced_readings_do_not_affect_turns() {
     let dir = tempfile::tempdir().expect("dir");
@@ -530,7 +532,7 @@ fn unsynced_readings_do_not_affect_turns() {
     assert!(error.to_string().contains("cannot sync"), "{error}");
 }
 
-/// A disk that accepts lines and cannot keep them.
+/// A disk that accepts writes but fails to sync them.
 #[derive(Debug)]
 struct BrokenDisk;
 

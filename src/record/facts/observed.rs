@@ -1,4 +1,4 @@
-//! A line of `observed.jsonl`: what an endpoint or a process said about itself at one instant.
+//! A line of `observed.jsonl`: what an endpoint or a process reported at one instant.
 //!
 //! In: values by series, as they were read. Out: a record. Invariants: a reading that failed is
 //! recorded as well, with the reason and without values; nothing in it shows an endpoint's URL.
@@ -13,14 +13,14 @@ use std::collections::BTreeMap;
 pub struct Reading {
     /// [`OBSERVED_VERSION`].
     pub(crate) version: u32,
-    /// When the values had been read, or when that had failed.
+    /// When the values were read, or when the attempt failed.
     pub(crate) at_ms: Ms,
     /// The name that the scenario gives to what is observed.
     pub(crate) name: String,
     /// Values that may rise and fall, by series.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) gauges: BTreeMap<String, f64>,
-    /// Values that only rise, by series, except that they begin again with their process.
+    /// Values that only rise, by series; they start over when their process restarts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) counters: BTreeMap<String, f64>,
     /// Why the reading failed.

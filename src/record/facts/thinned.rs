@@ -2,9 +2,9 @@
 //!
 //! In: readings, in the order of the file. Out: as many of them as fit into memory. Invariants: if
 //! there are too many, every second one of each source is kept, or every fourth, and so on, which
-//! leaves the shape of gauges and the rise of counters; the first one of each source is always
-//! kept, so what is left is bounded by the longest lines; sources beyond [`MOST_OBSERVED`] are left
-//! out.
+//! preserves the shape of gauges and the rise of counters; the first reading of each source is
+//! always kept, whatever its size, which the maximum length of a line bounds; sources beyond
+//! [`MOST_OBSERVED`] are left out.
 
 use super::observed::Reading;
 use crate::vocab::observed::MOST_OBSERVED;
@@ -18,17 +18,17 @@ const LARGEST: usize = 64 << 20;
 const OF_READING: usize = 160;
 const OF_VALUE: usize = 64;
 
-/// Readings, while they are read.
+/// The readings kept so far.
 #[derive(Debug)]
 pub(super) struct Thinned {
     largest: usize,
     /// The number of the last reading of each source, from 0.
     sources: HashMap<String, u64>,
-    /// Those that are kept, with their numbers among the readings of their source.
+    /// The readings that are kept, each with its number within its source.
     kept: Vec<(u64, Reading)>,
-    /// Memory that these take, in bytes.
+    /// Memory that the kept readings take, in bytes.
     bytes: usize,
-    /// Numbers that are multiples of this are kept.
+    /// Readings whose number is a multiple of this are kept.
     every: u64,
 }
 
@@ -77,7 +77,7 @@ impl Thinned {
     }
 }
 
-/// About the memory that a reading takes, in bytes.
+/// Approximate memory of a reading, in bytes.
 fn size(reading: &Reading) -> usize {
     let names = reading.gauges.keys().chain(reading.counters.keys());
     let values: usize = names.map(|name| name.len() + OF_VALUE).sum();
@@ -133,7 +133,7 @@ mod tests {
             thinned.take(reading(&format!("s{nth}"), nth));
         }
         assert_eq!(thinned.into_readings().len(), MOST_OBSERVED);
-        // Readings that are larger than the bound do not stop it.
+        // Readings larger than the bound are thinned as well.
         let mut thinned = Thinned {
             largest: 1,
             ..Thinned::default()

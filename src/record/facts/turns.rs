@@ -142,7 +142,7 @@ pub struct TurnRecord {
     /// Turn that was cut off: how long the caller had waited for a reply since its end of speech.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) waited_ms: Option<Ms>,
-    /// What the agent says about the turn, if it says anything.
+    /// What the agent reports about the turn, if it reports anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentAccount>,
     /// Doubts about the turn, sorted, each once.
@@ -232,7 +232,7 @@ impl TurnRecord {
 }
 
 impl TurnRecord {
-    /// Adds what the agent says about the turn. `words`: what was to be said in it.
+    /// Adds what the agent reports about the turn. `words`: what should be said in the turn.
     pub(crate) fn with_account(
         self,
         account: &TurnAccount,

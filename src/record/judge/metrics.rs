@@ -28,7 +28,8 @@ pub(in crate::record) enum ValueSource {
     },
     /// A share of turns: those for which the function is true.
     Share(fn(&TurnRecord) -> bool),
-    /// A share of what the turns that know it are made of, such as words: how many of how many.
+    /// A share of the parts of turns, such as words: the function returns hits and total, or `None`
+    /// for a turn that is left out.
     Parts(fn(&TurnRecord) -> Option<(usize, usize)>),
     /// A share of turns that is a property of their call: the turns of a call together count as one
     /// sample.
@@ -222,7 +223,7 @@ impl Metric {
                     _ => share,
                 })
             }
-            // A turn of which nothing is known yet says nothing about the others.
+            // Outstanding turns are left out: the number of their parts is not known yet.
             ValueSource::Parts(of) => {
                 let mut groups: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
                 for (call, (hits, size)) in turns().filter_map(|t| Some((t.call, of(t)?))) {
@@ -276,7 +277,7 @@ mod tests {
             .iter_mut()
             .for_each(|t| t.variant = "fast".into());
         run.turns[0].lead_in_ms = Some(Ms::from_micros(20_000));
-        // What the agent says of one turn; a negative part of the blind spot counts as 0.
+        // What the agent reports about one turn; a negative part of the blind spot counts as 0.
         let ms = |ms: i64| Some(Ms::from_micros(ms * 1_000));
         run.turns[0].agent = Some(AgentAccount {
             end_of_turn_delay_ms: ms(470),

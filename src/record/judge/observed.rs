@@ -81,8 +81,8 @@ impl Course {
 }
 
 /// The rate of a counter between two of its values; `None` if no time lies between them, or if it
-/// fell: the value is the sum of its label sets, so if one of them began again or disappeared, what
-/// is left of the sum is not what was counted since.
+/// fell: the value is the sum of its label sets, so if one of them restarted or disappeared, the
+/// remaining sum is not what has been counted since.
 fn per_second((before, earlier): (Ms, f64), (at, value): (Ms, f64)) -> Option<f64> {
     let seconds = (at.as_f64() - before.as_f64()) / 1e3;
     let rise = value - earlier;
@@ -110,7 +110,7 @@ impl Observations {
             }
         }
         let mut observations = Self::default();
-        // Which one is read first in a second is chance, so the order is that of the names.
+        // The order in which sources are read within a second is arbitrary, so sort by name.
         for (name, source) in sources {
             let series = source.series.into_iter();
             let shown = series.filter(|(_, course)| !course.segments.is_empty());

@@ -8,7 +8,7 @@ use crate::record::{Ms, TurnRecord};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The critical path of the replies whose agent tells enough about them.
+/// The critical path of the replies whose agent reports enough about them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct PathFigures {
     /// Number of replies.
@@ -51,7 +51,7 @@ impl PathFigures {
             for (sum, own) in sums.iter_mut().zip(&own) {
                 sum.0 += own;
             }
-            // Of equal ones, the first: what comes earlier is what to mend first.
+            // On a tie, the first step: it is the one to fix first.
             let longest = own.iter().enumerate().rev().max_by_key(|(_, us)| **us);
             if let Some((step, _)) = longest {
                 sums[step].1 += 1;

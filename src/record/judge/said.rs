@@ -1,4 +1,4 @@
-//! What was said, beside what should have been.
+//! What was understood and said, compared with what should have been.
 //!
 //! In: call and turn records. Out: the share of wrong words and of wrong replies. Invariant: a
 //! figure without a sample is absent.
@@ -16,7 +16,7 @@ const LEVEL: f64 = 0.95;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct SaidFigures {
     /// Word error rate of the agent's transcripts; absent if no utterance has a text or the agent
-    /// tells no transcripts.
+    /// reports no transcripts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wer: Option<Rate>,
     /// Word error rate of the agent's replies; absent if no turn has a `reply_text`.
@@ -66,7 +66,7 @@ impl SaidFigures {
         (figures != Self::default()).then_some(figures)
     }
 
-    /// The figures that there are, by name.
+    /// The figures that exist, each with its metric.
     pub(crate) fn named(&self) -> impl Iterator<Item = (Metric, Rate)> {
         let all = [
             (Metric::Wer, self.wer),

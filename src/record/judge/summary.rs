@@ -80,13 +80,13 @@ pub struct Summary {
     pub outcomes: TurnCounts,
     /// Measured calls by outcome.
     pub(crate) calls: CallCounts,
-    /// What the replies waited for, step by step; absent if no agent tells enough.
+    /// What the replies waited for, step by step; absent if no agent reports enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) critical_path: Option<PathFigures>,
     /// How well the agent understood and spoke; absent without transcripts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) said: Option<SaidFigures>,
-    /// What the agents used, and what it costs; absent if they do not tell.
+    /// What the agents used, and what it costs; absent if they do not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) usage: Option<UsageFigures>,
     /// What a second, independent detector says about the replies' onsets.

@@ -11,28 +11,30 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// Units of text that a price is for.
+/// Number of tokens or characters that a price is for.
 const MILLION: f64 = 1e6;
 const MS_PER_MINUTE: f64 = 60_000.0;
-/// Maximum number of models that are listed.
+/// Maximum number of models that are listed; the doc comment of [`UsageFigures::models`], which is
+/// published in the schema, repeats it.
 const MODELS: usize = 100;
 
 /// What the measured calls used, by the agents' own account.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct UsageFigures {
-    /// Number of calls whose agent tells what it used.
+    /// Number of calls whose agent reports what it used.
     pub calls: usize,
     /// Further models of the same kind within a call, summed over the calls: a fallback that took
     /// over, for example.
     pub model_changes: usize,
-    /// The sum over these calls, by model; beyond the first [`MODELS`], the rest of each kind in one.
+    /// The sum over these calls, by model; after the first 100 models, the rest of each kind is
+    /// added up.
     pub models: Vec<ModelFigures>,
     /// What that costs; absent without prices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
 }
 
-/// What one model was used for in all calls.
+/// The usage of one model over all calls.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ModelFigures {
     /// `stt`, `llm` or `tts`.
@@ -50,20 +52,20 @@ pub(crate) struct ModelFigures {
 pub(crate) struct Cost {
     /// The currency of all amounts.
     pub currency: String,
-    /// All measured calls whose agent tells what it used.
+    /// Cost of all measured calls whose agent reports what it used.
     pub total: f64,
-    /// Their mean.
+    /// Mean cost of one of these calls.
     pub per_call: f64,
-    /// A minute of such a call; null if the calls took no time.
+    /// Mean cost of a minute of these calls; null if the calls took no time.
     pub per_minute: Option<f64>,
-    /// An hour at the load of the run; null for one variant of several.
+    /// Cost of an hour at the load of the run; null for one variant of several.
     pub per_hour: Option<f64>,
     /// Models, or amounts of them, that have no price and are not in the figures.
     pub unpriced: Vec<String>,
 }
 
 impl UsageFigures {
-    /// The usage of these calls; `None` if no agent tells any.
+    /// The usage of these calls; `None` if no agent reports any.
     pub(super) fn of(calls: &[CallRecord]) -> Option<Self> {
         let told = || told(calls);
         let calls = told().count();
@@ -128,7 +130,7 @@ fn bounded(mut models: Vec<ModelUsage>) -> Vec<ModelUsage> {
     models
 }
 
-/// The measured calls whose agent tells what it used.
+/// The measured calls whose agent reports what it used.
 fn told(calls: &[CallRecord]) -> impl Iterator<Item = &CallRecord> {
     calls.iter().filter(|c| !c.warmup && !c.usage.is_empty())
 }
@@ -144,8 +146,9 @@ impl ModelFigures {
         }
     }
 
-    /// What the model costs; amounts without a price are added to `unpriced`. Characters and audio of
-    /// recognition and synthesis are other measures of what is paid already, if anything is.
+    /// What the model costs; amounts without a price are added to `unpriced`. For recognition and
+    /// synthesis, characters and audio minutes are alternative measures of the same usage: they are
+    /// not unpriced if any other amount has a price.
     fn price(&self, prices: &Prices, unpriced: &mut Vec<String>) -> Option<f64> {
         let Some(of) = prices.of(&self.provider, &self.model) else {
             unpriced.push(self.model.clone());
@@ -255,9 +258,9 @@ mod tests {
             let minute = Ms::from_micros(60_000_000);
             call.ended_ms = call.started_ms.map(|started| started + minute);
         }
-        // A fallback took over in the second call; nobody has a price for it.
+        // A fallback took over in the second call; it has no price.
         run.calls[1].usage.push(usage(ModelKind::Llm, "small", llm));
-        let figures = UsageFigures::of(&run.calls).expect("two calls tell their usage");
+        let figures = UsageFigures::of(&run.calls).expect("two calls report their usage");
         assert_eq!((figures.calls, figures.model_changes), (2, 1));
         let mut given = prices(&[
             (

@@ -38,13 +38,13 @@ pub(crate) struct VariantSummary {
     pub all_turns: AllTurns,
     /// Confidence intervals of the quantiles of `ttfa` and `all_turns`.
     pub intervals: Intervals,
-    /// What its replies waited for, step by step; absent if its agents do not tell enough.
+    /// What its replies waited for, step by step; absent if its agents do not report enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub critical_path: Option<PathFigures>,
     /// How well the variant understood and spoke; absent without transcripts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub said: Option<SaidFigures>,
-    /// What its agents used, and what it costs; absent if they do not tell.
+    /// What its agents used, and what it costs; absent if they do not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<UsageFigures>,
     /// How much later the variant answers than the one that is ranked first; null for the first.
@@ -72,8 +72,8 @@ pub(crate) struct Lag {
     pub p: f64,
     /// The verdict on the difference.
     pub verdict: LagVerdict,
-    /// How many calls it would take, if so few calls cannot show any difference to be significant;
-    /// absent otherwise.
+    /// Number of calls that would be enough, if the run has too few for any difference to be
+    /// significant; absent otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needed: Option<LagNeeded>,
 }
@@ -81,7 +81,7 @@ pub(crate) struct Lag {
 /// How many calls it takes before a difference can be decided.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct LagNeeded {
-    /// The smallest corrected p that so few calls can reach.
+    /// The smallest corrected p that the number of calls made can reach.
     pub best_p: f64,
     /// Number of calls made: to the first variant, and to this one.
     pub have_calls: [usize; 2],

@@ -112,7 +112,7 @@ fn latencies(summary: &Summary, screen: Screen) -> Part {
         );
     }
     let mut lines = Vec::new();
-    // Turns that ask for no reply have no `ttfa`.
+    // Turns that do not ask for a reply have no `ttfa`.
     if page.lines.is_empty() || summary.metrics.all_turns.count > 0 {
         lines = ttfa::lines(summary, screen);
     }
@@ -120,8 +120,9 @@ fn latencies(summary: &Summary, screen: Screen) -> Part {
     Part::whole(lines)
 }
 
-/// Where the time went, as the agent tells it, and what it does not know of. With several variants
-/// their turns together say little, and the report has each of them.
+/// Where the time went by the agent's own account, and the part that the agent does not see. Empty
+/// if there are several variants: figures of all of them together say little, and the report has
+/// those of each variant.
 fn account(summary: &Summary, screen: Screen) -> Part {
     if !summary.variants.is_empty() {
         return Part::whole(Vec::new());

@@ -12,7 +12,7 @@ use crate::report::{Screen, needed};
 /// The title above the findings.
 pub(super) const TITLE: &str = "what looks wrong";
 
-/// Something that looks wrong.
+/// A problem of a run, and what to do about it.
 pub(super) struct Finding {
     pub(super) text: String,
     /// What to try next.

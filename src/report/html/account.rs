@@ -1,9 +1,10 @@
-//! Where the time of a reply went: what the agent says about its parts, between what the caller
-//! heard.
+//! Where the time of a reply went: the parts that the agent reports, between what the caller
+//! measured.
 //!
 //! In: replied turns with the agent's account. Out: a section with a waterfall of the turns that
 //! *are* the quantiles. Invariants: parts that overlap are drawn at their own times and never added
-//! up; a part whose length alone is known is placed before what it led to, and marked as inferred.
+//! up; a part of which only the length is known is placed before what it led to, and marked as
+//! inferred.
 
 use super::chart::{Chart, heads};
 use super::plot::{Ink, Layer, Panel, Plot, Rise, WIDE};
@@ -16,7 +17,7 @@ use maud::html;
 const VARIANTS: usize = 6;
 /// The replies that are drawn.
 const QUANTILES: [(&str, f64); 2] = [("median", 0.5), ("p95", 0.95)];
-/// By how much two instants of the agent may overlap although one led to the other.
+/// Tolerance, in ms, for a tool that seems to end after the reply that it led to began.
 const TOUCHING_MS: f64 = 20.0;
 
 /// How a part is known.
@@ -90,7 +91,8 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
     Some(Section::new("account", "The agent's own account", body))
 }
 
-/// The parts of a turn, in the order of its time line; empty if the agent says nothing of use.
+/// The parts of a turn, in the order of its time line; empty if the agent does not report
+/// enough.
 fn parts(turn: &TurnRecord) -> Vec<Part> {
     let (Some(agent), Some(zero)) = (turn.agent.as_ref(), turn.speech_end_ms) else {
         return Vec::new();
@@ -189,7 +191,7 @@ fn until_it_speaks(agent: &AgentAccount, zero: Ms, started: f64) -> Vec<Part> {
         known,
     };
     let mut parts = Vec::new();
-    // The model may have worked for another reply than this one.
+    // Otherwise the model's figures may belong to another reply.
     if asked.is_some() || of_this_reply {
         let sentence = agent.llm_node_ttfs_ms.or(agent.llm_node_ttft_ms);
         let (from, known) = match asked {
@@ -332,7 +334,7 @@ mod tests {
         let zero = turn.speech_end_ms.expect("it spoke");
         turn.ttfa_wire_ms = Some(ms(1_440));
         turn.ttfa_ms = Some(ms(1_460));
-        assert!(parts(turn).is_empty(), "the agent says nothing");
+        assert!(parts(turn).is_empty(), "the agent reports nothing");
         turn.agent = Some(AgentAccount {
             heard_end_ms: Some(zero + ms(200)),
             started_speaking_ms: Some(zero + ms(1_400)),
@@ -364,12 +366,12 @@ mod tests {
         ];
         assert_eq!(placed, expected);
 
-        // When the model was asked is told: its parts are placed there.
+        // If the agent reports when it asked the model, the model's parts are placed there.
         let agent = turn.agent.as_mut().expect("set above");
         agent.model_asked_ms = Some(zero + ms(700));
         let placed = parts(turn);
         let model = placed.iter().find(|p| p.short == "LLM first sentence");
-        let model = model.expect("it is told");
+        let model = model.expect("the model has a part");
         assert_eq!(
             (model.from, model.to, model.known),
             (700.0, 1_150.0, Known::Claimed)

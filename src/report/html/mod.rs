@@ -2,8 +2,8 @@
 //!
 //! In: the record of a run. Out: one self-contained HTML file that works offline. Invariants: all
 //! text from outside is escaped (maud does it; JSON in the page has no character with a meaning
-//! in HTML); the page's policy lets it run only its own script and load only audio next to it;
-//! charts draw groups, so that their size hardly depends on the number of turns.
+//! in HTML); the page's policy lets it run only its own script and load only audio; charts draw
+//! groups, so that their size hardly depends on the number of turns.
 
 mod account;
 mod anatomy;
@@ -87,7 +87,7 @@ fn contents(sections: &[Section]) -> Markup {
 }
 
 /// The content security policy. It allows the page's own script and style, by their hashes, and
-/// audio next to the page; nothing else.
+/// audio from the page's origin, from local files and from `data:` URLs; nothing else.
 fn policy() -> String {
     let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
     format!(

@@ -69,7 +69,7 @@ fn chart(observed: &Observations, panels: &[Shown<'_>], axis: Range<f64>) -> Cha
     let length = (axis.end - axis.start).max(0.1);
     let width = step(length, ROWS - 1);
     let rows = (length / width).ceil() as usize;
-    // Computed once for both of its rows, so that each instant is in one of them.
+    // Two neighbouring rows share an edge, so that each instant is in exactly one row.
     let edge = |row: usize| (axis.start + width * row as f64).min(axis.end);
     let span = |row: usize| (edge(row), edge(row + 1));
     let spans: Vec<(f64, f64)> = (0..rows.clamp(1, ROWS)).map(span).collect();
@@ -132,7 +132,7 @@ fn row(panels: &[Shown<'_>], (from, until): (f64, f64)) -> Vec<String> {
 
 fn draw(panel: &Shown<'_>, gaps: impl Iterator<Item = f64>, axis: &Range<f64>) -> Panel {
     let lines = lines(panel.0, axis);
-    // A value alone between two gaps is no line.
+    // A single value between two gaps is drawn as a dot.
     let (dots, lines): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| line.len() == 1);
     let scaled = |(at, value): (f64, f64)| (at, panel.1.scaled(value).max(0.0));
     let lines: Vec<Vec<(f64, f64)>> = lines
@@ -165,7 +165,7 @@ fn draw(panel: &Shown<'_>, gaps: impl Iterator<Item = f64>, axis: &Range<f64>) -
     }
 }
 
-/// The piece of the axis that an instant lies in; `None` outside it.
+/// The piece of the axis that contains an instant; `None` if it lies outside the axis.
 fn piece(at: f64, axis: &Range<f64>) -> Option<usize> {
     let share = (at - axis.start) / (axis.end - axis.start);
     let inside = (0.0..=1.0).contains(&share);

@@ -1,7 +1,7 @@
 //! What the replies waited for, what was understood, what was used: tables by variant.
 //!
-//! In: a summary. Out: sections for what the agents tell. Invariant: a figure that no agent tells is
-//! a dash, never 0.
+//! In: a summary. Out: sections for what the agents report. Invariant: a figure that no agent
+//! reports is a dash, never 0.
 
 use super::super::figures::figure;
 use super::super::told::{amounts, money, rate};
@@ -11,7 +11,7 @@ use crate::record::{PathFigures, Rate, SaidFigures, Step, Summary, UsageFigures}
 use crate::vocab::Metric;
 use maud::{Markup, html};
 
-/// What is told of the whole run or of a variant.
+/// What the agents report about the whole run or about one variant.
 struct Told<'a> {
     name: String,
     path: Option<&'a PathFigures>,

@@ -53,7 +53,7 @@ impl Ink {
     }
 }
 
-/// Something drawn in a panel.
+/// A layer of a panel; later layers are drawn over earlier ones.
 #[derive(Debug, Clone)]
 pub(super) enum Layer {
     /// A line through points, and its width.
@@ -70,7 +70,7 @@ pub(super) enum Layer {
     Dots(Vec<(f64, f64)>, Ink),
     /// Points drawn as crosses, to distinguish them from dots.
     Crosses(Vec<(f64, f64)>, Ink),
-    /// Vertical lines with a word beside each.
+    /// Vertical lines, each with a label next to it.
     Marks(Vec<(f64, String)>, Ink, Stand),
 }
 

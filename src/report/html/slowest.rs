@@ -124,7 +124,7 @@ fn timeline(view: &View<'_>, turn: &TurnRecord, x: Range<f64>) -> Markup {
     }
 }
 
-/// What the agent says it did, in seconds from the end of speech: its states and tools.
+/// The agent's states and tool calls, by its own account, in seconds from the end of speech.
 fn agent_marks(turn: &TurnRecord, x: &Range<f64>) -> Vec<(f64, String)> {
     let (Some(agent), Some(zero)) = (&turn.agent, turn.speech_end_ms) else {
         return Vec::new();

@@ -149,7 +149,7 @@ fn what_was_observed_is_drawn_under_the_latency() {
     let nothing = render(&observed(Vec::new()));
     assert!(!nothing.contains("id=\"observed\""));
 
-    // Without a single turn, there is no latency to draw it under.
+    // Without any turns, the chart stands alone: there is no latency chart.
     let alone = record(Run::default()).with_observed(vec![reading("worker", 1, Some(1.0))]);
     assert_eq!(parts(&render(&alone))[0], "time");
 }
@@ -168,7 +168,7 @@ fn hostile_text_is_escaped() {
         with_prices_and_readings(record(run), text)
     };
     let mut record = told(run, &|place| match place {
-        // Otherwise it would have no panel, since the other source has this name.
+        // Under the name of the other source, which has values, it would not count as silent.
         "silent source" => format!("{HOSTILE}2"),
         _ => HOSTILE.into(),
     });

@@ -1,7 +1,7 @@
 //! The head of the page: verdict, gates, `ttfa`, outcomes, and whether the run is valid.
 //!
-//! In: the summary. Out: what a reader takes in within ten seconds. Invariants: nothing is conveyed
-//! by colour alone; the figures are those of the console.
+//! In: the summary. Out: the head, short enough to read in ten seconds. Invariants: nothing is
+//! conveyed by colour alone; the figures are those of the console.
 
 use super::super::counts;
 use super::super::figures::{QUANTILES, figure, interval, possibly_infinite};
