@@ -31,7 +31,7 @@ pub extern "C" fn LLVMFuzzerInitialize(_: *const i32, _: *const *const *const u8
     }
     let told = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        // Printed by the thousand, these panics would hide everything else.
+        // Thousands of these panics would hide all other output.
         if !panic
             .location()
             .is_some_and(|place| place.file().contains(CAUGHT))
@@ -91,8 +91,8 @@ pub unsafe extern "C" fn LLVMFuzzerCustomMutator(
     }
 }
 
-/// Changes an input with parts of another; 0 if that is not possible, upon which libFuzzer chooses
-/// again between this and [`LLVMFuzzerCustomMutator`].
+/// Changes an input with parts of another; returns 0 if that is not possible, and libFuzzer then
+/// chooses again between this function and [`LLVMFuzzerCustomMutator`].
 ///
 /// # Safety
 /// `data` must hold `size` bytes, `other` must hold `other_size`, and `out` must have room for
@@ -119,7 +119,7 @@ pub unsafe extern "C" fn LLVMFuzzerCustomCrossOver(
     };
     match format().changed(input, other, seed.into()) {
         Some(changed) if changed.len() <= max_size => {
-            // SAFETY: there is room, and the vector is none of the caller's memory.
+            // SAFETY: there is room, and the vector does not overlap the caller's memory.
             unsafe { out.copy_from_nonoverlapping(changed.as_ptr(), changed.len()) };
             changed.len()
         }

@@ -1,9 +1,9 @@
 //! Messages of a data channel, one after another, and the account of an agent that follows from
 //! them.
 //!
-//! In: protobuf messages with their lengths. Properties: what participants can make us keep is
-//! bounded; delays are plausible; each turn is settled at most once, with instants that are in
-//! order.
+//! In: protobuf messages with their lengths. Properties: the memory that participants can make us
+//! use is bounded; delays are plausible; each turn is settled at most once, with instants that are
+//! in order.
 
 use super::input::Input;
 use super::planted::planted;

@@ -1,6 +1,6 @@
 //! `.env` files, which other tools write too.
 //!
-//! In: a file's bytes. Properties: a line of ours is read, whatever precedes it; no message
+//! In: a file's bytes. Properties: a line that we append is read, whatever precedes it; no message
 //! repeats any part of the file; a byte order mark at its beginning changes nothing.
 
 use super::planted::planted;

@@ -1,18 +1,18 @@
 //! Takes a protobuf message apart into fields and changes one, at any depth.
 //!
 //! In: a message, and another whose fields it may take. Out: a changed message, whose inner lengths
-//! are right again. No schema is known: bytes that can be read as a message are one, and everything
-//! else is written back as it was.
+//! are right again. The schema is not known: bytes that can be read as a message are treated as
+//! one, and everything else is written back unchanged.
 
 use super::words::{change_word, insert};
 use prost::encoding::{decode_varint, encode_varint};
 use rand::{Rng, RngExt as _};
 
-/// Maximum depth at which bytes are taken for a message.
+/// Maximum depth at which bytes are read as a message.
 const DEEPEST: usize = 12;
 /// Largest field number that is plausible; text that looks like a message has larger ones.
 const LARGEST_NUMBER: u64 = 4_096;
-/// Integers at which readers change their mind: also those that are negative as signed ones.
+/// Boundary values for readers of integers, including those that are negative as signed integers.
 const INTEGERS: [u64; 8] = [
     0,
     1,
@@ -23,7 +23,7 @@ const INTEGERS: [u64; 8] = [
     i64::MIN as u64,
     u64::MAX,
 ];
-/// Fractions likewise; durations and instants are sent as such.
+/// Boundary values for readers of fractions; durations and instants are sent as fractions.
 const FRACTIONS: [f64; 9] = [
     0.0,
     -1.0,
@@ -52,7 +52,7 @@ enum Value {
     Fields(Vec<Field>),
 }
 
-/// Changes one field, or returns `None` if the bytes are no message or the chosen change is not
+/// Changes one field, or returns `None` if the bytes are not a message or the chosen change is not
 /// possible.
 pub(super) fn change_field(input: &[u8], other: &[u8], random: &mut impl Rng) -> Option<Vec<u8>> {
     let mut fields = message(input, DEEPEST)?;
@@ -85,7 +85,7 @@ fn change(fields: &mut Vec<Field>, donors: &[Field], random: &mut impl Rng) -> O
     Some(())
 }
 
-/// Any of these fields, or one with this key.
+/// A random one of these fields; if `key` is given, one with this key.
 fn donor(donors: &[Field], key: Option<u64>, random: &mut impl Rng) -> Option<Field> {
     let fits = |field: &&Field| key.is_none_or(|key| field.key == key);
     let number = donors.iter().filter(fits).count();
@@ -135,7 +135,7 @@ fn collect(fields: Vec<Field>, all: &mut Vec<Field>) {
     }
 }
 
-/// The fields of a message; `None` if the bytes are none.
+/// The fields of a message; `None` if the bytes are not a message.
 fn message(mut bytes: &[u8], depth: usize) -> Option<Vec<Field>> {
     let mut fields = Vec::new();
     while !bytes.is_empty() {
@@ -162,7 +162,7 @@ fn message(mut bytes: &[u8], depth: usize) -> Option<Vec<Field>> {
 fn content_of(bytes: &[u8], depth: usize) -> Value {
     let is_text = bytes.iter().all(|byte| matches!(byte, b' '..=b'~'));
     let inner = depth.checked_sub(1).filter(|_| !is_text);
-    // Only what is written back as it was: a number may have been longer than necessary.
+    // Only if it is written back unchanged: a varint may have been longer than necessary.
     let same = |fields: &Vec<Field>| encoded(fields) == bytes;
     match inner.and_then(|depth| message(bytes, depth)).filter(same) {
         Some(fields) => Value::Fields(fields),

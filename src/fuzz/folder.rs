@@ -49,7 +49,7 @@ pub(super) fn run(bytes: &[u8]) {
         "a run that was cut off passes"
     );
     let files: Vec<File> = all(&record);
-    // This doubles the time that an input takes, so some of the inputs must do.
+    // Rendering twice doubles the time that an input takes, so only some inputs are.
     if bytes.len().is_multiple_of(SOME) {
         assert_eq!(files, all(&record), "rendered twice");
     }

@@ -10,7 +10,7 @@ use rand::{Rng, RngExt as _};
 use std::collections::HashSet;
 use std::ops::Range;
 
-/// A longer key is none.
+/// Maximum length of a key; longer text before a `:` or `=` is not a key.
 const LONGEST_KEY: usize = 40;
 
 /// A part of a text, without the blanks around it.
@@ -42,7 +42,7 @@ pub(super) fn change_item(input: &[u8], other: &[u8], random: &mut impl Rng) -> 
             Some(inserted(input, place, new, random.random()))
         }
         _ => {
-            // What stands at such a place elsewhere and is not yet anywhere here.
+            // Items of the other input with the same indentation and a key that is new here.
             let known: HashSet<_> = own.iter().map(|i| key(&input[i.place.clone()])).collect();
             let fits = |new: &&Item| {
                 let key = key(&other[new.place.clone()]);
@@ -55,7 +55,7 @@ pub(super) fn change_item(input: &[u8], other: &[u8], random: &mut impl Rng) -> 
     }
 }
 
-/// Inserts an item before another or behind it, with what separates items there.
+/// Inserts an item before or after another, with the separator that is used there.
 fn inserted(input: &[u8], place: Range<usize>, new: &[u8], is_before: bool) -> Vec<u8> {
     let indent = place.start - blanks(input[..place.start].iter().rev());
     let separator = match input[..indent].last() {
@@ -120,7 +120,7 @@ fn items(text: &[u8]) -> Vec<Item> {
 /// Lines with the lines that are indented below them.
 fn blocks(text: &[u8], lines: &[Range<usize>]) -> Vec<Range<usize>> {
     let mut blocks = Vec::new();
-    // The lines whose block may go on, each with its indentation.
+    // The lines whose block may continue, each with its indentation.
     let mut open: Vec<(usize, usize)> = Vec::new();
     let mut end = 0;
     for line in lines {

@@ -66,7 +66,7 @@ fn without_its_last_line(path: &Path, turns: &[u8], read: &JournalRead) {
     scratch::write(path, &turns[..whole]);
     let kept = Journal::read(path).expect("the lines before it were read");
     assert!(kept.torn.is_none() || read.torn.is_some());
-    // The last line is torn if it adds to what is torn: a hole may have torn an earlier one.
+    // The last line is torn if it adds to the torn bytes; a hole may have torn an earlier line.
     let torn = |read: &JournalRead| read.torn.as_ref().map_or(0, |torn| torn.bytes);
     if torn(read) > torn(&kept) {
         assert_eq!(kept.turns, read.turns);

@@ -1,8 +1,8 @@
-//! Mutations that know how an input is built, so that most of what they make is still valid.
+//! Mutations that follow the format of an input, so that most of their results are still valid.
 //!
 //! In: an input, another of the same target, and a seed. Out: a changed input. Invariant: the same
-//! seed makes the same change. libFuzzer's own mutations, which change bytes anywhere, are used
-//! besides.
+//! seed makes the same change. libFuzzer's own mutations, which change bytes anywhere, are used as
+//! well.
 
 use super::fields::change_field;
 use super::items::change_item;
@@ -59,7 +59,7 @@ fn change_messages(
             messages.insert(place.min(messages.len()), moved);
         }
         3 | 4 => {
-            // All of the others half of the time.
+            // Half of the time, all messages of the other input.
             let (mut from, mut to) = (0, others.len());
             if random.random() {
                 from = random.random_range(0..=others.len());

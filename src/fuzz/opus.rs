@@ -107,7 +107,7 @@ impl Listeners {
         self.drain();
     }
 
-    /// The length that a packet states, where the codec states one.
+    /// The length that a packet states; `None` for PCM, which states none.
     fn length(&self, payload: &[u8]) -> Option<usize> {
         match &self.decoder {
             FrameDecoder::Opus(decoder) => decoder.length(payload).ok(),

@@ -1,7 +1,7 @@
 //! A temporary folder for readers that take a path.
 //!
 //! In: file names and contents. Out: the folder's path. Invariants: each thread has its own folder,
-//! in memory if the system has a place for that; it is removed when the thread ends.
+//! in memory if the system has such a file system; it is removed when the thread ends.
 
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;

@@ -1,8 +1,8 @@
 //! Messages of a signalling server, one after another.
 //!
-//! In: how the agent is chosen, then protobuf messages with their lengths. Properties: what a
-//! server can make us keep is bounded; a track is reported once for each section, and its end once;
-//! displayed texts contain no terminal control characters.
+//! In: how the agent is chosen, then protobuf messages with their lengths. Properties: the memory
+//! that a server can make us use is bounded; a track is reported once for each section, and its end
+//! once; displayed texts contain no terminal control characters.
 
 use super::input::Input;
 use super::planted::planted;

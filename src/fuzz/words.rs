@@ -8,7 +8,7 @@
 use rand::{Rng, RngExt as _};
 use std::ops::Range;
 
-/// Numbers at which readers change their mind.
+/// Boundary values for readers of numbers.
 const NUMBERS: [&str; 12] = [
     "0",
     "1",
@@ -75,7 +75,7 @@ fn changed_number(digits: &[u8], random: &mut impl Rng) -> Vec<u8> {
     value.to_string().into_bytes()
 }
 
-/// One of these, if there is any.
+/// A random element; `None` if there are none.
 pub(super) fn pick<T: Clone>(all: &[T], random: &mut impl Rng) -> Option<T> {
     (!all.is_empty()).then(|| all[random.random_range(0..all.len())].clone())
 }
@@ -90,7 +90,7 @@ fn numbers(word: &[u8]) -> Vec<Range<usize>> {
     runs(word, |byte| byte.is_ascii_digit())
 }
 
-/// The longest runs of such bytes.
+/// The longest runs of bytes that satisfy `is_part`.
 fn runs(input: &[u8], is_part: impl Fn(u8) -> bool) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
     for at in (0..input.len()).filter(|at| is_part(input[*at])) {

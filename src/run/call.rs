@@ -19,7 +19,7 @@ use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinSet;
 
-/// Result for a call that lost its own, or never had one.
+/// Result for a call that never began, or whose own result was lost.
 fn never_began(script: CallScript, start: Instant, failure: Failure) -> CallResult {
     let mut call = crate::call::Call::new(script, start);
     call.handle(start, crate::call::Input::Failed(failure));

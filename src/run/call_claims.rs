@@ -1,4 +1,4 @@
-//! What the agent of one call says about its turns, beside what was heard of them.
+//! The agent's own account of the turns of one call, kept beside what the caller heard.
 //!
 //! In: the agent's claims, the call's turns as they end. Out: turns with the agent's account, once
 //! it is complete. Invariant: a turn never waits for its account, and keeps it if it is amended
@@ -57,7 +57,7 @@ impl CallClaims {
         turns
     }
 
-    /// What the agents told about the call.
+    /// What the agents reported about the call.
     pub(super) fn told(self) -> CallTold {
         CallTold {
             usage: self.account.usage(),

@@ -27,7 +27,7 @@ pub(super) enum CallReport {
     Sentinel(Box<(String, TurnResult)>),
     /// A sentinel call has ended, with its failure if it failed.
     SentinelEnded(Option<Failure>),
-    /// What an observed endpoint or process said.
+    /// A reading of an observed endpoint or process.
     Observed(Box<Reading>),
 }
 
@@ -46,7 +46,7 @@ pub(super) struct TurnDone {
     pub call: usize,
     pub room: String,
     pub turn: TurnResult,
-    /// What the agent says about it, once that is complete.
+    /// The agent's account of the turn, once it is complete.
     pub account: Option<TurnAccount>,
     pub plan: PlannedCall,
 }
@@ -64,10 +64,10 @@ pub(super) struct CallDone {
     pub told: CallTold,
 }
 
-/// What the agents of a call tell about it.
+/// What the agents of a call report about it.
 #[derive(Debug, Default)]
 pub(super) struct CallTold {
-    /// What they used, by model.
+    /// The usage of each model.
     pub usage: Vec<ModelUsage>,
     /// The accounts of turns, by their index.
     pub accounts: HashMap<usize, TurnAccount>,

@@ -1,7 +1,7 @@
 //! A caller's endpoint, which the media engine drives.
 //!
 //! In: the agent's packets, send slots. Out: frames on time, the call's events.
-//! Invariant: the call script decides and the ears detect; neither knows the network.
+//! Invariant: the call script decides and the ears detect; neither depends on the network.
 
 use super::evidence::Capture;
 use super::hearing::{Detection, Hearing};
@@ -224,7 +224,7 @@ impl CallerEnd {
     pub(super) fn agent_track(&mut self, now: Instant, track: u32, name: Arc<str>) {
         self.hearing.track(track, name);
         self.input(now, Input::AgentAudible);
-        // While there was only one track, its sound counted whatever it was.
+        // While there was only one track, its sound counted as the agent's, whatever it was.
         for stream in self.hearing.held_back() {
             self.input(now, Input::NotAgent(stream));
         }

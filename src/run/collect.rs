@@ -136,8 +136,8 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Records a reading. A failure to write it is a notice: no figure is made from readings, so
-    /// the run is as good without them.
+    /// Records a reading. A failure to write it is only a notice: no figure depends on readings, so
+    /// the run is as valid without them.
     fn observed(&mut self, reading: Reading, tell: &mut dyn FnMut(RunEvent)) {
         self.presence.take(&reading);
         if self.observed_lost {
@@ -146,12 +146,12 @@ impl<'a> Collector<'a> {
         if let Err(e) = self.journal.append_reading(&reading) {
             self.observed_lost = true;
             tell(RunEvent::Notice(format!(
-                "what is observed is not recorded any more: {e}"
+                "observations are no longer recorded: {e}"
             )));
         }
     }
 
-    /// Names what was to be observed, but never yielded a value.
+    /// Notifies the user of observed sources that never yielded a value.
     pub(super) fn tell_absent(&self, tell: &mut dyn FnMut(RunEvent)) {
         let absent = self.presence.absent();
         absent
@@ -217,7 +217,7 @@ impl<'a> Collector<'a> {
         self.scenario.utterances.get(said)
     }
 
-    /// Adds what the agent says about the turn, if it says anything.
+    /// Adds the agent's account of the turn, if there is one.
     fn with_account(
         &self,
         record: TurnRecord,
@@ -232,7 +232,7 @@ impl<'a> Collector<'a> {
         record.with_account(account, turn, &words, self.run_start)
     }
 
-    /// What was to be said in a turn.
+    /// What the caller and the agent should say in a turn.
     fn words(&self, turn: &TurnResult, plan: &PlannedCall) -> SaidWords<'_> {
         let utterance = self.utterance(turn, plan);
         let config = self.scenario.call.turns.get(turn.turn);

@@ -1,7 +1,7 @@
 //! Starts calls at their planned instants, within the plan's concurrency.
 //!
 //! In: a plan. Out: a task for each call; a report of each call that does not start.
-//! Invariant: a call's planned start is its instant in the plan, or the moment its slot came
+//! Invariant: a call's planned start is its instant in the plan, or the moment its slot became
 //! free; it stays the same however late the call actually starts.
 
 use super::call;
@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// How long stopped calls have to hang up: half a second more than the longest that a session
-/// needs. Including the time limit for deleting rooms, a stop takes less than five seconds.
+/// How long stopped calls have to hang up: half a second more than a session needs at most.
+/// Including the time limit for deleting rooms, a stop takes less than five seconds.
 const HANG_UP: Duration = Duration::from_millis(1_500);
 /// How often to check whether the stages are over.
 const LOOK: Duration = Duration::from_secs(1);
@@ -186,7 +186,7 @@ async fn arrivals(shared: &Arc<Shared>, plan: &Plan, first: u64, zero: Instant) 
 async fn staged(shared: &Arc<Shared>, plan: &Plan, first: u64, stages: Stages<'_>, zero: Instant) {
     let mut running = Running::new(first, true);
     let mut calls = (first..).map_while(|i| plan.call(i));
-    // When the slot of the next call came free: when a call ended, or when the target rose.
+    // When the slot of the next call became free: when a call ended, or when the target rose.
     let mut free = zero;
     // The target has risen: the added call starts even if the target falls again at once.
     let mut risen = false;

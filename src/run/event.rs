@@ -49,7 +49,7 @@ pub enum RunEvent {
     CallNotRun(Box<CallRecord>),
     /// Health of the generator: once a second, and at the end.
     Vitals(Box<Vitals>),
-    /// No more calls will start; those in progress finish.
+    /// The run was stopped: no more calls start, and those in progress hang up.
     Stopping,
 }
 

@@ -48,7 +48,7 @@ pub struct Finished {
     pub generator: Generator,
     /// Index of the audio that was kept, if evidence was asked for.
     pub(crate) evidence: Option<Evidence>,
-    /// What was observed besides the calls, as far as it could be written and read.
+    /// Readings of the observed endpoints and processes, as far as they could be written and read.
     pub(crate) observed: Vec<Reading>,
     /// Why the journal is incomplete, if it is.
     pub journal_error: Option<RecordError>,

@@ -102,14 +102,14 @@ pub(super) fn resident_bytes() -> u64 {
 /// more memory than the call that follows, and the allocator would keep it for the next join.
 #[derive(Debug, Default)]
 pub(super) struct Tidy {
-    /// Consecutive looks without a new call.
+    /// Consecutive checks without a new call.
     calm: u32,
-    /// Calls that had started at the last look.
+    /// Calls that had started at the last check.
     begun: usize,
 }
 
 impl Tidy {
-    /// Consecutive looks without a new call, one per second, after which memory is returned.
+    /// Consecutive checks without a new call, one per second, after which memory is returned.
     const CALM: u32 = 3;
 
     /// To be called every second with the number of calls that have started so far. Returns whether
@@ -219,7 +219,7 @@ mod tests {
             while own_cpu_time().saturating_sub(meter.used) < Duration::from_millis(60) {
                 x = std::hint::black_box(x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
             }
-            // As media threads do: some systems know a thread's time from its waits.
+            // As media threads do: on some systems a thread notes its time only when it waits.
             poller.wait(Duration::ZERO);
             (meter.strain(), meter.cores())
         };

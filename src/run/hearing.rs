@@ -50,7 +50,7 @@ struct Voice {
     held: VecDeque<Heard>,
 }
 
-/// A track that may be the agent's voice.
+/// A track that may carry the agent's voice.
 #[derive(Debug)]
 struct Track {
     number: u32,

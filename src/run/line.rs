@@ -52,7 +52,7 @@ pub(super) async fn pass_on(
         Event::AgentLeft => {
             handle.with(|caller, at| caller.agent_left(at.now)).await;
         }
-        // The caller does not know what the agent says about itself.
+        // The caller does not use claims; `CallClaims` matches them to its turns.
         Event::Claim(_) => {}
         Event::Notice(text) => return Some(text),
         Event::Closed(failure) => fail(handle, failure).await,

@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// Capacity of the queue of questions, at 70 kB each. More of them would only wait longer.
+/// Capacity of the queue of questions, at 70 kB each; in a longer one, they would only wait longer.
 const QUEUE: usize = 16;
 /// The thread sleeps 19 times as long as it worked, so it uses at most 5 % of a core.
 const REST: u32 = 19;

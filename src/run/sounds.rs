@@ -77,7 +77,7 @@ pub(super) type Frames = Arc<[Arc<[u8]>]>;
 #[derive(Debug, Clone)]
 pub(super) struct EncodedUtterance {
     pub frames: Frames,
-    /// For recognizing the caller's own echo.
+    /// For recognising the caller's own echo.
     pub spoken: Spoken,
     pub speech_start: Duration,
     pub speech_end: Duration,

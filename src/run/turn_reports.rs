@@ -95,7 +95,7 @@ impl TurnReports {
     }
 
     /// Reports what is still missing when the call is over: the description of the last reply, then
-    /// second opinions, unless the run is stopped. Returns what the agents said about the call.
+    /// second opinions, unless the run is stopped. Returns what the agents reported about the call.
     pub(super) async fn finish(mut self, connection: Option<&mut dyn Connection>) -> CallTold {
         let stop = self.shared.stop.clone();
         if let Some(connection) = connection {
@@ -127,7 +127,7 @@ impl TurnReports {
                 self.claim(event.as_ref());
             }
         };
-        // An agent that was cut off describes no reply.
+        // An agent that was cut off does not describe its reply.
         let _ = tokio::time::timeout(LAST_CLAIM, claims).await;
     }
 

@@ -2,7 +2,7 @@
 //!
 //! In: values that passed the schema. Out: the endpoints and processes to observe, with unique
 //! names; problems in the [`Checker`]. Invariants: an entry has exactly one of `url` and `pid`; no
-//! URL has user info or a query, so that neither a password nor a token can be in these places.
+//! URL has user info or a query, where a password or a token could be.
 
 use super::checker::Checker;
 use super::file::ObservedFile;

@@ -63,7 +63,7 @@ impl JsonSchema for PercentText {
 /// Pattern of the name of a series.
 pub(super) const SERIES_PATTERN: &str = "^[A-Za-z_:][A-Za-z0-9_:]{0,199}$";
 
-/// Number of series of an endpoint that are left to the recognised ones.
+/// Number of series of an endpoint that are reserved for the recognised ones.
 const FOR_KNOWN: usize = 16;
 const _: () = assert!(KNOWN_SERIES.len() <= FOR_KNOWN);
 /// Maximum number of series that can be named for an endpoint, besides the recognised ones.
@@ -120,7 +120,7 @@ pub(super) struct ScenarioFile {
     pub(super) sentinels: Option<SentinelsText>,
     /// Keep the audio of some turns, so that anyone can hear what was measured. Default: none.
     pub(super) evidence: Option<EvidenceFile>,
-    /// What is done with the texts of what people and agents said: `keep` them in the run folder, or
+    /// What to do with the texts of what callers and agents said: `keep` them in the run folder, or
     /// `drop` them once their word errors have been counted. Default: keep.
     pub(super) transcripts: Option<Transcripts>,
     /// What the agent's models cost. Default: no costs are shown.
@@ -239,12 +239,12 @@ pub(super) struct CallFile {
     /// none, those of kind STANDARD.
     #[schemars(length(min = 1, max = 256))]
     pub(super) agent_identity: Option<String>,
-    /// What happens to what a LiveKit agent says about its session: `read`: it is recorded beside
-    /// what was heard, and the agent is asked for the time every two seconds; `ignore`: it is
-    /// dropped unread, and the agent is asked nothing. Default: read.
+    /// What to do with a LiveKit agent's account of its session: `read`: record it beside what was
+    /// heard, and ask the agent for its usage every two seconds; `ignore`: drop it unread, and ask
+    /// the agent nothing. Default: read.
     pub(super) agent_account: Option<AccountUse>,
     /// What happens if the agent leaves: `follow`: wait for it, or for another one, for up to
-    /// `agent_timeout`; `fail`: the call has failed. Default: follow.
+    /// `agent_timeout`; `fail`: the call fails. Default: follow.
     pub(super) on_agent_left: Option<OnAgentLeft>,
     /// Frequency in Hz of the tone that the agent answers with instead of a voice: the second
     /// opinion listens for it. Default: the embedded agent's own tone, else a voice.

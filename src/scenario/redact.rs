@@ -44,7 +44,7 @@ struct Scalar {
     value: String,
     /// Its byte range in the text.
     place: Range<usize>,
-    /// Whether it is a value of the key, or an alias to it is.
+    /// Whether it is a value of the key, directly or through an alias.
     secret: bool,
 }
 
@@ -209,7 +209,7 @@ impl Bytes {
         self.0.get(character).copied().unwrap_or(end)
     }
 
-    /// The byte range of a scalar, with its quotes, or with the mark that begins a block.
+    /// The byte range of a scalar, with its quotes, or with the mark (`|` or `>`) of a block.
     fn place(&self, text: &str, span: Span, style: ScalarStyle) -> Range<usize> {
         let (mut start, end) = (self.at(span.start.index()), self.at(span.end.index()));
         // An anchor or a tag before the text stays.
@@ -339,7 +339,7 @@ mod tests {
         let text = format!("matrix: {{s: [{SECRET}]}}\ntarget: {{api_secret: '${{matrix.s}}'}}\n");
         let kept = redacted(&text, &[SECRET]).expect("a text");
         assert!(!kept.contains(SECRET), "{kept}");
-        // This one is visible only as YAML reads it, and no key marks it as secret.
+        // This secret is visible only after YAML is parsed, and no key marks it as one.
         let escaped: String = SECRET.bytes().map(|b| format!("\\x{b:02x}")).collect();
         let kept = redacted(&format!("a: \"see {escaped}!\"\n"), &[SECRET]);
         assert_eq!(kept.as_deref(), Some("a: \"see ${LIVEKIT_API_SECRET}!\"\n"));

@@ -57,7 +57,7 @@ pub struct Scenario {
     pub(crate) doubts: Vec<Doubtful>,
 }
 
-/// Something to observe.
+/// An endpoint or a process to observe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Observed {
     /// Its name in records and reports.
@@ -65,7 +65,7 @@ pub(crate) struct Observed {
     pub source: ObservedSource,
 }
 
-/// Where its figures come from.
+/// Where the figures of an [`Observed`] come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ObservedSource {
     /// A Prometheus endpoint.
@@ -114,7 +114,7 @@ pub(crate) struct UnsetVariable {
     pub place: Place,
 }
 
-/// Something valid that is likely to be a mistake.
+/// A valid value that is likely to be a mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Doubtful {
     /// Path of the value, such as `utterances.order.file`.
@@ -189,7 +189,7 @@ pub(crate) struct UtteranceConfig {
     pub name: String,
     /// Path of its sound file, including the scenario's folder.
     pub file: PathBuf,
-    /// The words.
+    /// The words that it says; transcripts are compared with them.
     pub text: Option<String>,
     /// Annotated end of speech.
     pub speech_end: Option<Duration>,
@@ -233,7 +233,7 @@ pub struct CallConfig {
     pub(crate) agent_track: Option<String>,
     /// Identity of the agent's participant; `None` selects it by its kind.
     pub(crate) agent_identity: Option<String>,
-    /// What happens to what the agent says about its session.
+    /// Whether the agent's account of its session is read.
     pub(crate) agent_account: AccountUse,
     /// What happens if the agent leaves.
     pub(crate) on_agent_left: OnAgentLeft,
@@ -266,9 +266,9 @@ pub struct TurnConfig {
 /// What the agent should say in a turn.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ReplyWords {
-    /// The words.
+    /// The words; the transcript of the reply is compared with them.
     pub text: Option<String>,
-    /// What they should match.
+    /// What the transcript of the reply should match.
     pub pattern: Option<Pattern>,
 }
 

@@ -21,7 +21,10 @@ impl Checker<'_> {
             ("reply_matches", file.reply_matches.is_some()),
         ] {
             if given && !expect.asks_for_reply() {
-                let message = format!("`{key}`, but `expect: {}` asks for no reply", expect.name());
+                let message = format!(
+                    "`{key}` needs a reply, but `expect: {}` asks for none",
+                    expect.name()
+                );
                 let hint = "leave it out, or set `expect: respond`";
                 self.problem_at_key(&join(pointer, key), Code::Contradiction, message, hint);
             }

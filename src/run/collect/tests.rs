@@ -148,13 +148,13 @@ fn each_turn_is_recorded_once_even_if_its_call_never_reports_its_end() {
     assert_eq!(events.iter().filter(turns).count(), 6);
 }
 
-/// What is observed decides nothing, so that a failure to record it is no error of the run.
+/// No figure depends on observations, so a failure to record them is not an error of the run.
 #[test]
-fn readings_that_cannot_be_recorded_are_one_notice_and_no_error() {
+fn readings_that_cannot_be_recorded_cause_one_notice_and_no_error() {
     let scenario = test_scenario("{calls: 1}");
     let dir = tempfile::tempdir().expect("dir");
     let mut journal = Journal::create(&dir.path().join("turns.jsonl")).expect("journal");
-    // Something else has this name, so the file cannot be created.
+    // A folder has this name, so the file cannot be created.
     std::fs::create_dir(dir.path().join("observed.jsonl")).expect("writable");
     let mut notices = Vec::new();
     let mut tell = |e| match e {

@@ -1,4 +1,4 @@
-//! Asks a Prometheus endpoint for its values.
+//! Reads the values of a Prometheus endpoint.
 //!
 //! In: a URL, and the names that are wanted. Out: the values, or why there are none. Invariants: no
 //! redirect is followed and no proxy is used; an answer is bounded; no message names the URL.
@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 /// Longest answer that is read, in bytes.
 const LARGEST: usize = 1 << 20;
-/// The formats that are understood, the one of every endpoint first.
+/// The accepted formats; the first is the one that every endpoint offers.
 const FORMATS: &str = "text/plain;version=0.0.4, application/openmetrics-text;version=1.0.0;q=0.5";
 
 pub(super) struct Endpoint<'a> {

@@ -1,8 +1,8 @@
-//! Reads what a Prometheus endpoint answers (its text format, and OpenMetrics).
+//! Reads the answer of a Prometheus endpoint (the text format, and OpenMetrics).
 //!
 //! In: the answer's bytes, and the names that are wanted. Out: one number per name. Invariants:
-//! label sets of a name are added up; numbers are finite; whatever is not understood is skipped;
-//! memory grows with the names that are wanted, not with the answer.
+//! samples of one name with different label sets are added up; numbers are finite; whatever is not
+//! understood is skipped; memory grows with the number of wanted names, not with the answer.
 
 use crate::vocab::observed::{SeriesKind, known_series};
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,7 +73,8 @@ fn undeclared(name: &str) -> Kind {
     }
 }
 
-/// What the declaration of a metric says about the samples of this name; `None` if nothing.
+/// The kind of the samples called `name` according to the declaration of `metric`; `None` if the
+/// declaration does not cover them.
 fn of_sample(name: &str, metric: &str, kind: Kind) -> Option<Kind> {
     match name.strip_prefix(metric)? {
         "" => Some(kind),
@@ -83,8 +84,8 @@ fn of_sample(name: &str, metric: &str, kind: Kind) -> Option<Kind> {
     }
 }
 
-/// The metric that a comment declares, and its kind. `None` for any other comment, and if the kind
-/// is left open (`untyped`): such a metric is judged by its name.
+/// The metric that a comment declares, and its kind. `None` for any other comment, and if the type
+/// is `untyped`: the kind of such a metric is derived from its name.
 fn declared(comment: &str) -> Option<(&str, Kind)> {
     let mut words = comment.split_whitespace();
     let (word, metric, kind) = (words.next()?, words.next()?, words.next()?);
@@ -114,7 +115,7 @@ fn sample(line: &str) -> Option<(&str, f64)> {
     Some((name, value))
 }
 
-/// What follows the closing brace of a set of labels, whose values may contain one.
+/// The text after the closing brace of a label set; the values of labels may contain braces.
 fn after_labels(labels: &str) -> Option<&str> {
     let (mut quoted, mut escaped) = (false, false);
     for (at, c) in labels.char_indices() {
@@ -194,7 +195,7 @@ livekit_node_messages{status=\"success\"} 1e+03
         );
         assert_eq!(read_text(server, &wanted), expected);
 
-        // Without types, as behind some proxies, recognised series are of the kind that is known.
+        // Without types, as behind some proxies, recognised series have their known kind.
         let lines = server.lines().filter(|line| !line.starts_with('#'));
         let untyped: Vec<&str> = lines.collect();
         assert_eq!(read_text(&untyped.join("\n"), &wanted), expected);
@@ -223,7 +224,7 @@ livekit_node_messages{status=\"success\"} 1e+03
                 values(&[("x_total", 1.0)], &[]),
             ),
             ("# TYPE x summary\nx{quantile=\"0.5\"} 1", values(&[], &[])),
-            // No number that JSON can hold.
+            // Not a number that JSON can represent.
             ("x NaN", values(&[], &[])),
             ("x +Inf\nx -Inf", values(&[], &[])),
             ("x 1e308\nx 1e308", values(&[], &[])),

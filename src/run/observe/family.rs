@@ -1,6 +1,6 @@
 //! Processor time and memory of a process and, if asked for, of its descendants.
 //!
-//! In: what the system reports about each of these processes, again and again. Out: the same two
+//! In: what the system reports about each of these processes, repeatedly. Out: the same two
 //! series that client libraries of Prometheus report about their own process. Invariants: the
 //! processor time never falls, although processes end; a process that has taken over the id of the
 //! observed one is not mistaken for it.
@@ -35,7 +35,7 @@ impl Family {
         }
     }
 
-    /// Reads the processes; `None` if there is no such process, or no longer.
+    /// Reads the processes; `None` if the observed one does not exist, or no longer exists.
     pub(super) fn read(&mut self) -> Option<Values> {
         let found = os::family(self.pid, self.children);
         self.take(&found)
@@ -49,7 +49,7 @@ impl Family {
         let mut now = BTreeMap::new();
         for process in found {
             let id = (process.pid, process.start);
-            // All that a new process has used, it has used since the last reading.
+            // A new process has used all of its processor time since the last reading.
             let before = self.last.get(&id).copied().unwrap_or_default();
             self.cpu += process.usage.cpu.saturating_sub(before);
             now.insert(id, process.usage.cpu);

@@ -29,8 +29,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Interval between the readings of one source.
 const EVERY: Duration = Duration::from_secs(1);
-/// Why there is no value: the process does not exist, or no longer.
+/// Why there is no value: the process does not exist, or no longer exists.
 const NO_PROCESS: &str = "no such process";
+
 impl Source for Family {
     async fn read(&mut self) -> Result<Values, String> {
         Self::read(self).ok_or_else(|| NO_PROCESS.to_owned())
@@ -99,7 +100,7 @@ async fn follow_all(
 }
 
 /// Reads a source at every whole second of the run, as long as somebody takes the readings. If a
-/// reading takes longer than that, the seconds that pass meanwhile are left out.
+/// reading takes longer than a second, the seconds that pass meanwhile are left out.
 async fn follow(
     name: &str,
     mut source: impl Source,
@@ -137,7 +138,7 @@ mod tests {
     use tokio::sync::mpsc;
     use tokio::time::sleep;
 
-    /// Answers after these times, in turn, with the number of the answer; then never.
+    /// Answers after each of these times, in ms, with the number of the answer; then always fails.
     struct Slow {
         delays: Vec<u64>,
         answers: usize,

@@ -11,13 +11,13 @@ pub(in crate::run) struct Presence(BTreeMap<String, Readings>);
 
 #[derive(Debug, Default)]
 struct Readings {
-    /// Readings without a value.
+    /// Readings that failed.
     failed: usize,
-    /// Readings with one.
+    /// Readings with at least one value.
     good: usize,
     /// Readings that succeeded, but found none of the series.
     empty: usize,
-    /// Why the last of those that failed did.
+    /// Why the last failed reading failed.
     why: String,
 }
 

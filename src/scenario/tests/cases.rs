@@ -336,7 +336,6 @@ fn mangled() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    /// The schema rejects everything that the types would reject.
     #[test]
     fn the_schema_rejects_everything_that_the_types_reject(text in mangled()) {
         if let Err(problems) = check_text(&text, Unset::Absent) {
