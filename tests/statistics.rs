@@ -15,7 +15,7 @@ mod stall;
 #[path = "statistics/worlds.rs"]
 mod worlds;
 
-/// `small` in CI, `full` if `LOADGEN_FULL` is set.
+/// `small` in CI, `full` if `LOADGEN_FULL` is set, whatever its value.
 fn size(small: u64, full: u64) -> u64 {
     if std::env::var_os("LOADGEN_FULL").is_some() {
         full

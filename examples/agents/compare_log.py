@@ -144,7 +144,7 @@ def read_zero(folder: Path) -> float | None:
 
 
 def estimate_zero(turns: list[dict[str, Any]], agent: Agent) -> float | None:
-    """The zero at which the median onset arrives `USUAL_PATH_MS` after it was handed over."""
+    """The zero with which the median onset arrives `USUAL_PATH_MS` after it was handed over."""
     zeros = []
     for turn in turns:
         onset = heard_onset(turn)

@@ -152,7 +152,7 @@ pub(crate) enum Event {
     AgentTrackMuted(u32),
     /// The state that the agent reports: when it joins, and on every change.
     AgentState(AgentState),
-    /// The agent says something about its session.
+    /// The agent's claim about its session.
     Claim(Claim),
     /// The last agent left; `AgentPresent` may follow.
     AgentLeft,

@@ -56,7 +56,7 @@ async def entry(ctx: JobContext) -> None:
         return await as_somebody(ctx, "egress")
     await ctx.connect()
     if mode == "leaves":
-        # Others are told of a participant once its media have connected.
+        # The server announces a participant to the others once its media has connected.
         await asyncio.sleep(4)
         ctx.shutdown(reason="had enough")
         await ctx.room.disconnect()

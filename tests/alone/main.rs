@@ -29,8 +29,8 @@ fn shared() -> RwLockReadGuard<'static, ()> {
     MACHINE.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs until every turn is answered, at most three times: on a busy machine a caller or an agent
-/// can stall for so long that an utterance becomes two.
+/// Repeats a run until every turn is answered, at most three times: on a busy machine a caller or
+/// an agent can stall for so long that one utterance becomes two turns.
 fn answered(run: impl Fn() -> Run) -> (Run, Reports) {
     let is_answered = |reports: &Reports| {
         let mut turns = reports.turns.iter();

@@ -1,7 +1,7 @@
 //! Agents with other language models than a plain pipeline's: speech to speech, and a fallback.
 //!
-//! In: the pipeline agent, one worker for all of them. Out: what it says about their turns, against
-//! its own log. What such an agent does not tell is empty.
+//! In: the pipeline agent, one worker for all of them. Out: what loadgen recorded about their
+//! turns, against the agent's own log. Figures that such an agent does not report are empty.
 
 use crate::support::reports::Row;
 use crate::support::{LivekitServer, Loadgen, PipelineAgent, in_repo, poll};
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 const TURNS_PER_CALL: usize = 2;
-/// The delays that livekit-agents tells about a pipeline's turn only.
+/// The delays that livekit-agents reports only about a pipeline's turn.
 const OF_PIPELINES: [&str; 6] = [
     "transcription_delay_ms",
     "end_of_turn_delay_ms",
@@ -58,14 +58,14 @@ fn check_speech_to_speech(turns: &[Row], log: &[Value]) {
     assert_eq!(told.len(), TURNS_PER_CALL, "{told:#?}");
     for (row, line) in with_vad.into_iter().zip(told) {
         let said = line["e2e_latency"].as_f64().expect("a delay") * 1e3;
-        let recorded: f64 = row["e2e_latency_ms"].parse().expect("it is told");
+        let recorded: f64 = row["e2e_latency_ms"].parse().expect("it is reported");
         assert!((said - recorded).abs() < 0.01, "{said} {recorded}");
     }
     let tools = of(turns, "realtime");
     for (row, line) in tools.iter().zip(lines(&tools, log, "tool")) {
         let at = |name: &str| line[name].as_f64().expect("an instant");
         let took = at("ended_at") - at("started_at");
-        let recorded: f64 = row["tool_call_ms"].parse().expect("it is told");
+        let recorded: f64 = row["tool_call_ms"].parse().expect("it is reported");
         assert!((recorded - took * 1e3).abs() < 1.0, "{recorded} {line}");
     }
     assert_eq!(lines(&tools, log, "tool").len(), TURNS_PER_CALL);
@@ -125,7 +125,7 @@ fn check_fallback(turns: &[Row], log: &[Value]) {
 }
 
 #[test]
-fn other_language_models_are_called_and_what_they_do_not_tell_is_empty() {
+fn figures_that_other_language_models_do_not_report_are_empty() {
     let _machine = crate::shared();
     let server = LivekitServer::start();
     let agent = PipelineAgent::start_with(

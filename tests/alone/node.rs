@@ -1,4 +1,5 @@
-//! The account of a Node agent, whose library tells less about a turn than its Python sister.
+//! The account of a Node agent, whose library reports fewer figures of a turn than the one for
+//! Python.
 //!
 //! Needs Node.js 20, npm and espeak-ng. Without Node.js, the test says that it is skipped.
 
@@ -11,10 +12,10 @@ use std::time::Duration;
 
 const CALLS: usize = 2;
 const TURNS_PER_CALL: usize = 3;
-/// The agent's stamps are whole milliseconds, as is the start of the run on the wall clock.
+/// Error of an instant, in ms: the agent's timestamps are whole milliseconds.
 const STAMP_MS: f64 = 2.0;
 
-/// What @livekit/agents reports: columns in ms, and the names in the agent's log, in s.
+/// Figures that @livekit/agents reports: columns, in ms, and names in the agent's log, in s.
 const TOLD: [(&str, &str); 6] = [
     ("transcription_delay_ms", "transcription_delay"),
     ("end_of_turn_delay_ms", "end_of_turn_delay"),
@@ -91,7 +92,7 @@ fn check_turn(row: &Row, line: &Value, zero_ms: f64) {
 }
 
 #[test]
-fn a_node_agents_account_matches_its_log_and_what_it_does_not_tell_is_empty() {
+fn a_node_agents_account_matches_its_log_and_unreported_figures_are_empty() {
     if !NodeAgent::is_possible() {
         println!("SKIPPED: Node.js 20 is not installed");
         return;

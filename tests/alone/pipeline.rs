@@ -10,11 +10,11 @@ use std::path::Path;
 use std::time::Duration;
 
 const TURNS_PER_CALL: usize = 3;
-/// Maximum median delay, in ms, between when the agent says it replied and when the caller hears
-/// it; 600 is enough on a machine that is not busy.
+/// Maximum median delay, in ms, from the reply as the agent reports it to the reply as the caller
+/// hears it; 600 is enough on a machine that is not busy.
 const BOUND_MS: f64 = 1_500.0;
 
-/// How far the agent's clock is ahead, and how much too fast it runs.
+/// Settings that put the agent's clock ahead and make it run too fast.
 const WRONG_CLOCK: [(&str, &str); 2] = [
     ("PIPELINE_CLOCK_OFFSET_MS", "1700"),
     ("PIPELINE_CLOCK_DRIFT_PPM", "200"),

@@ -1,15 +1,15 @@
-//! What settings of an agent cost, as its account and the critical path show it.
+//! How an agent's settings change its latency, as its account and the critical path show it.
 //!
-//! In: the pipeline agent with settings that make its callers wait for one thing or another. Out:
-//! what loadgen recorded, against the agent's own log. Invariant: every part is what the log says,
-//! and the path names what the caller waited for.
+//! In: the pipeline agent with settings that make its callers wait for different things. Out: what
+//! loadgen recorded, against the agent's own log. Invariant: every part agrees with the log, and
+//! the path names what the caller waited for.
 
 use crate::support::reports::{Row, median};
 use crate::support::{LivekitServer, Loadgen, PipelineAgent, full, in_repo, poll};
 use serde_json::Value;
 use std::time::Duration;
 
-/// Delays that the agent tells and logs under the same names.
+/// Delays that the agent reports and logs under the same names.
 const DELAYS: [&str; 5] = [
     "transcription_delay",
     "end_of_turn_delay",
@@ -50,7 +50,7 @@ fn check_row(row: &Row, log: &[Value]) {
     let turn = turn.unwrap_or_else(|| panic!("no line about {row:?}"));
     for name in DELAYS {
         let said = turn[name].as_f64().expect("a delay") * 1e3;
-        let recorded: f64 = row[&format!("{name}_ms")].parse().expect("it is told");
+        let recorded: f64 = row[&format!("{name}_ms")].parse().expect("it is reported");
         assert!((said - recorded).abs() < 0.01, "{name}: {said} {recorded}");
     }
     let tool = log.iter().filter(same).find(|line| line["event"] == "tool");
@@ -58,7 +58,7 @@ fn check_row(row: &Row, log: &[Value]) {
         Some(tool) => {
             let at = |name: &str| tool[name].as_f64().expect("an instant");
             let took = (at("ended_at") - at("started_at")) * 1e3;
-            let recorded: f64 = row["tool_call_ms"].parse().expect("it is told");
+            let recorded: f64 = row["tool_call_ms"].parse().expect("it is reported");
             assert!((took - recorded).abs() < 1.0, "{took} {recorded}");
         }
         None => assert_eq!(row["tool_call_ms"], "", "{row:?}"),
@@ -124,13 +124,14 @@ fn the_critical_path_names_what_each_setting_costs() {
             ["base", "vad-800", "tool-700", "late", "preemptive"].map(|v| mean(&of(v), step));
         println!("{step}: {of_all:.1?}");
     }
-    // 0.5 s more silence are 0.5 s more until the end of the turn.
+    // With 0.5 s more silence, the end of the turn comes 0.5 s later.
     let more = mean(&vad, "end_of_turn") - mean(&base, "end_of_turn");
     assert!((300.0..900.0).contains(&more), "{more} ms");
     let tool = mean(&of("tool-700"), "tool");
     assert!((TOOL_MS..TOOL_MS + 300.0).contains(&tool), "{tool} ms");
     assert_eq!(mean(&base, "tool"), 0.0);
-    // The end of the turn takes longer than the model: asked earlier, it is not waited for.
+    // Detecting the end of the turn takes longer than the model: if the model is asked earlier, the
+    // caller does not wait for it.
     let (late, preemptive) = (mean(&of("late"), "llm"), mean(&of("preemptive"), "llm"));
     assert!(
         late > 200.0 && preemptive < late / 2.0,

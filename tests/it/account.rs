@@ -1,5 +1,5 @@
-//! What the reference agent says about its calls, through the real server: recorded beside what was
-//! heard, or not sent, or ignored.
+//! The reference agent's account of its calls, through the real server: recorded next to what the
+//! caller heard, and absent if the agent does not send it or the scenario ignores it.
 
 use crate::support::reports::Row;
 use crate::support::{LivekitServer, Loadgen, Reports, Running, Shared, Small};
@@ -22,7 +22,7 @@ const TOLD: [&str; 7] = [
     "blind_spot_ms",
     "blind_spot_front_ms",
 ];
-/// Columns about what it does not have.
+/// Columns that it leaves empty: it has no models.
 const NOT_TOLD: [&str; 4] = [
     "transcription_delay_ms",
     "llm_node_ttft_ms",
@@ -57,7 +57,7 @@ fn figure(row: &Row, column: &str) -> f64 {
         .unwrap_or_else(|_| panic!("{column}: {row:?}"))
 }
 
-/// The delay that a turn really had, in ms, by the agent's truth file.
+/// The delay that a turn really had, in ms, according to the agent's truth file.
 fn truth(path: &Path, row: &Row) -> f64 {
     let text = std::fs::read_to_string(path).expect("a truth file");
     let turn = row["turn"].parse().ok();
@@ -72,7 +72,7 @@ fn truth(path: &Path, row: &Row) -> f64 {
 }
 
 #[test]
-fn every_turn_has_the_agents_account_which_is_the_truth() {
+fn every_turn_has_the_agents_account_which_matches_its_truth_file() {
     let (agent, reports) = run("tells", &["--truth", "truth.jsonl"], "");
     for row in &reports.turns {
         for column in TOLD {
@@ -85,7 +85,7 @@ fn every_turn_has_the_agents_account_which_is_the_truth() {
         let truth = truth(&agent.dir().join("truth.jsonl"), row);
         assert!((told - truth).abs() < 1.0, "{told} {truth}");
         let spot = figure(row, "blind_spot_ms");
-        // The path to the agent and back, and the playout delay; nothing else is hidden.
+        // The blind spot is the path to the agent and back and the playout delay, nothing else.
         let known = figure(row, "ttfa_ms") - truth;
         assert!((spot - known).abs() < 1.0, "{spot} {known}");
         assert!((-5.0..BOUND).contains(&spot), "{spot}");

@@ -189,7 +189,7 @@ fn functions(tokens: &[Token]) -> Vec<(String, usize, usize)> {
     found
 }
 
-/// Everything in one file that works on only one operating system, outside the files for that.
+/// Everything in one file that works on only one operating system, unless it is a file for that.
 fn system_dependent(path: &str, text: &str, tokens: &[Token]) -> Vec<String> {
     if SYSTEM_FILES.iter().any(|place| path.starts_with(place)) {
         return Vec::new();
@@ -205,7 +205,7 @@ fn system_dependent(path: &str, text: &str, tokens: &[Token]) -> Vec<String> {
             ));
         }
     }
-    // Tests look at processes from outside, and try folders that nobody can write to.
+    // Tests inspect processes from outside, and use folders that cannot be written to.
     if path.starts_with("src/") && !is_test_file(path) {
         for (line, text) in text.lines().enumerate() {
             if let Some(folder) = SYSTEM_FOLDERS.iter().find(|f| text.contains(**f)) {

@@ -111,13 +111,13 @@ fn a_job_ends_with_loadgens_exit_code() {
         assert_eq!(verdict.status.code(), Some(code), "{name}");
         assert_eq!(said(&verdict).contains("::error::"), code != 0);
     }
-    tells_of_an_endless_complaint();
+    overlong_output_is_shortened();
     let nothing = Job::new().script("verdict", &[("EXIT_CODE", "")]);
     assert_eq!(nothing.status.code(), Some(1));
 }
 
 /// Runs a stand-in for the program that prints more than a job summary can hold.
-fn tells_of_an_endless_complaint() {
+fn overlong_output_is_shortened() {
     use std::os::unix::fs::PermissionsExt as _;
     let job = Job::new();
     let bin = job.path("bin");

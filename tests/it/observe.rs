@@ -22,7 +22,7 @@ load: {calls: 4, concurrency: 1}
 sentinels: off
 ";
 
-/// Number of readings that the endpoint of the worker answers.
+/// Number of requests that the worker's endpoint answers.
 const ANSWERS: usize = 4;
 
 fn write(run: &Loadgen, more: &str) {
@@ -40,7 +40,7 @@ fn readings(folder: &Path, name: &str) -> Vec<Value> {
     lines.filter(|line| line["name"] == name).collect()
 }
 
-/// What a worker says the nth time.
+/// The metrics in a worker's nth answer.
 fn worker(nth: usize) -> String {
     format!(
         "# TYPE process_cpu_seconds_total counter\n\
@@ -108,7 +108,7 @@ fn an_endpoint_that_is_gone_is_a_gap_and_the_run_passes() {
     is_in_the_report(&folder, &metrics.address());
 }
 
-/// Checks the page, and that it can be made again, without the readings as well.
+/// Checks the page, and that it can be made again, even without the readings.
 fn is_in_the_report(folder: &Path, address: &str) {
     let page = || std::fs::read_to_string(folder.join("report.html")).expect("a page");
     let first = page();

@@ -8,7 +8,7 @@ use crate::support::{LivekitServer, Loadgen, Reports, Small, in_repo};
 use std::process::Command;
 use std::time::Duration;
 
-/// Group id of the caller's process, by which nftables tells its packets from the agent's.
+/// Group id of the caller's process, by which nftables distinguishes its packets from the agent's.
 const CALLER: u32 = 42_424;
 /// Percentage of the caller's packets that are dropped.
 const DROPPED: u32 = 15;

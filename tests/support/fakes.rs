@@ -51,7 +51,7 @@ impl HttpServer404 {
     }
 }
 
-/// A Prometheus endpoint that is gone after a number of answers.
+/// A Prometheus endpoint that stops answering after a number of answers.
 #[derive(Debug)]
 pub struct MetricsServer {
     server: Answering,

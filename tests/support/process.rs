@@ -199,7 +199,7 @@ impl Process {
     }
 
     fn join_readers(&mut self, patience: Duration) {
-        // A grandchild may keep the pipe open, so do not wait for ever.
+        // A grandchild may keep the pipe open, so do not wait forever.
         poll(patience, || {
             self.readers
                 .iter()

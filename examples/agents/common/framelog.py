@@ -1,4 +1,4 @@
-"""A log of what an agent's audio really did, as JSON lines with Unix stamps.
+"""A log of when an agent's audio was really audible, as JSON lines with Unix timestamps.
 
 In: the PCM that an agent hands to its audio source, and when that audio is due to leave.
 Out: one JSON object a line, each with `event`, `room`, `identity` and `at` (Unix seconds).
@@ -26,7 +26,7 @@ SOUND = int(32_768 * 10 ** (-50 / 20))
 # Sound within 20 dB of the segment's active level is audible. loadgen judges a reply by the
 # same rule.
 AUDIBLE_SHARE = 10 ** (-20 / 10)
-# Sound is noted to this precision.
+# Sound is located to this precision.
 WINDOW_S = 0.001
 # A silence this long separates two talk spurts.
 SPURT_GAP_S = 0.2
@@ -70,7 +70,7 @@ class FrameLog:
 
 
 def _rounded(value: Any) -> Any:
-    """Rounds stamps to a microsecond, also inside lists of lists."""
+    """Rounds timestamps to a microsecond, also inside lists of lists."""
     if isinstance(value, float):
         return round(value, 6)
     if isinstance(value, list):
@@ -100,7 +100,7 @@ class Playhead:
 
 
 class Segment:
-    """The sound of one stretch of speech, such as a reply."""
+    """The sound in one stretch of speech, such as a reply."""
 
     def __init__(self) -> None:
         self._starts: list[float] = []

@@ -138,7 +138,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const options = {
     agent: fileURLToPath(import.meta.url),
     numIdleProcesses: 1,
-    // The default of 10 s is too short on a busy machine, and the call would wait in vain.
+    // The default of 10 s is too short on a busy machine, and the call would get no agent.
     initializeProcessTimeout: 60_000,
     // The health endpoint is not for other machines.
     host: '127.0.0.1',

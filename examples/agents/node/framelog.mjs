@@ -1,5 +1,5 @@
 /**
- * A log of what the agent's audio really did, as JSON lines with Unix stamps.
+ * A log of when the agent's audio was really audible, as JSON lines with Unix timestamps.
  *
  * In: the PCM that the session hands to its audio source, and when. Out: one JSON object a
  * line, each with `event`, `at` (Unix seconds), `room` and `identity`, as the Python agents
@@ -14,7 +14,7 @@ import { appendFileSync } from 'node:fs';
 const SOUND = 32_768 * 10 ** (-50 / 20);
 /** Sound within 20 dB of the segment's active level is audible, as loadgen judges it. */
 const AUDIBLE_SHARE = 10 ** (-20 / 10);
-/** Sound is noted to this precision. */
+/** Sound is located to this precision. */
 const WINDOW_S = 0.001;
 /** A silence this long separates two talk spurts. */
 const SPURT_GAP_S = 0.2;

@@ -1,6 +1,6 @@
 /**
- * One JSON line for each conversation turn, with the agent's own figures under the names that the
- * Python agent's log has.
+ * One JSON line for each conversation turn, with the agent's own figures under the names that they
+ * have in the Python agent's log.
  *
  * In: the session's items. Out: lines of a `FrameLog`, with `event` `turn`, `turn` (from 0), delays
  * in seconds, instants in Unix seconds.
@@ -8,7 +8,7 @@
  * the library does not report is null.
  */
 
-/** Name in the log, and in the library: of what the user said, and of the reply. */
+/** The figures of the user's turn and of the reply: name in the log, then name in the library. */
 const USER_FIGURES = {
   user_started_speaking_at: 'startedSpeakingAt',
   user_stopped_speaking_at: 'stoppedSpeakingAt',
@@ -29,7 +29,7 @@ function figures(names, item) {
   return Object.fromEntries(entries.map(([name, key]) => [name, item?.metrics?.[key] ?? null]));
 }
 
-/** Pairs what the user said with what the agent answered. */
+/** Pairs each turn of the user with the agent's reply. */
 export class TurnLog {
   /** @param {import('./framelog.mjs').FrameLog} log */
   constructor(log) {

@@ -15,7 +15,7 @@ import os
 import subprocess
 import sys
 
-# Before all others: they keep references to the clock.
+# Imported before the modules below, which keep references to `time.time`.
 import clock  # noqa: F401
 from habits import Habits
 from livekit.agents import (

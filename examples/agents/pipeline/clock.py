@@ -1,9 +1,9 @@
-"""Sets the wall clock of this agent wrong on purpose: what a caller makes of its instants can then
-be compared with the truth.
+"""Sets the wall clock of this agent wrong on purpose, so that a test can compare how a caller
+interprets its timestamps with the truth.
 
 In: PIPELINE_CLOCK_OFFSET_MS and PIPELINE_CLOCK_DRIFT_PPM. Out: another `time.time`.
-Invariants: must be imported before anything that keeps a reference to `time.time`; all processes
-of a worker have the same clock.
+Invariants: all processes of a worker have the same clock, provided that each imports this module
+before anything that keeps a reference to `time.time`.
 """
 
 from __future__ import annotations

@@ -161,7 +161,7 @@ class Habits:
 
 
 class HabitualAgent(Agent):
-    """An agent that tells its `Habits` when a turn of the caller has ended."""
+    """An agent that notifies its `Habits` when a turn of the caller has ended."""
 
     def __init__(self, habits: Habits, tools: list[llm.Tool]) -> None:
         super().__init__(instructions=INSTRUCTIONS, tools=tools)

@@ -64,7 +64,7 @@ class TrackOutput(_ParticipantAudioOutput):
         await super().capture_frame(frame)
 
     def _on_clear(self) -> None:
-        """Logs a pause: the session holds its speech back until it knows what was said."""
+        """Logs a pause: the session holds its speech back until it knows what the caller said."""
         until = self._shared.speech.audible_until()
         if self._playback_enabled.is_set() or until is None or until == self._paused_at:
             return

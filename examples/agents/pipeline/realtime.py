@@ -1,7 +1,7 @@
 """A speech-to-speech model that needs no cloud: it hears the caller's audio and answers in speech.
 
 In: the call's `Settings`, and the audio that the session pushes. Out: a `RealtimeModel` for an
-`AgentSession`, with the events and figures that livekit-agents' plugins for such models give.
+`AgentSession`, with the events and figures that livekit-agents' plugins for such models provide.
 Invariants: it decides by itself when a turn is over, as the servers of real models do; the first
 audio of a reply comes `llm_ttft_ms` after that, as long as the event loop is not blocked.
 """
@@ -36,14 +36,14 @@ SPOKEN_TOKENS_PER_S = 20
 class EnergyDetector:
     """Decides by level when speech begins and when it has ended.
 
-    In: frames in order. Out: `started`, `stopped` or nothing for each. It knows no clock: time is
+    In: frames in order. Out: `started`, `stopped` or nothing for each. It uses no clock: time is
     the duration of the frames.
     """
 
     def __init__(self, silence_s: float) -> None:
         self._silence_s = silence_s
         self._speaking = False
-        # Of the current stretch that is unlike the state.
+        # Duration of the current stretch whose level does not match `_speaking`.
         self._unlike_s = 0.0
         # Duration of the latest speech, without the silence that ended it.
         self.speech_s = 0.0
@@ -198,7 +198,7 @@ class ScriptedRealtimeSession(llm.RealtimeSession):
         tool_choice: NotGivenOr[llm.ToolChoice] = NOT_GIVEN,
         tools: NotGivenOr[list[llm.Tool]] = NOT_GIVEN,
     ) -> asyncio.Future[llm.GenerationCreatedEvent]:
-        # Asked for only after a tool call, whose result is in the chat context by now.
+        # Called only after a tool call, whose result is in the chat context by now.
         return _created(self._respond(self._reply(), None, user_initiated=True))
 
     def say(self, text: str | AsyncIterable[str]) -> asyncio.Future[llm.GenerationCreatedEvent]:

@@ -101,7 +101,7 @@ _FLAGS = (
 # These act where a pipeline asks its language model, which a speech-to-speech model does not have.
 _NOT_WITH_REALTIME = ("preemptive", "fallback_after_turns", "filler", "republish_before_reply")
 _OPTIONAL_TEXTS = ("greeting", "filler")
-# Used in order, and in rotation. In the environment, one a line.
+# Used in rotation. In the environment, one per line.
 _TEXTS = ("stt_text", "replies")
 _NAMES = tuple(field.name for field in dataclasses.fields(Settings))
 

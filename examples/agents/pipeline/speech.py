@@ -23,9 +23,9 @@ ESPEAK_RATE = 22_050  # the rate of espeak-ng's built-in voices
 ESPEAK_CHUNK = 4_096  # bytes: 93 ms of audio
 WAV_HEADER = 44
 SPHINX_RATE = 16_000
-# A stock session ignores an empty transcript, and the caller would wait in vain.
+# A stock session ignores an empty transcript, and the caller would get no reply.
 UNCLEAR = "(unclear)"
-# Reported with what was used: in a session's usage and in its turns' figures.
+# Reported with the usage of a session and with the figures of its turns.
 PROVIDER = "loadgen"
 LLM_MODEL = "scripted-llm"
 FALLBACK_MODEL = "scripted-llm-fallback"
@@ -142,7 +142,7 @@ def _final(text: str) -> stt.SpeechEvent:
 class ScriptedLLM(llm.LLM):
     """Streams the scripted replies in order, one per turn.
 
-    With a tool, it first says a preamble (unless told not to) and calls the tool; the reply follows
+    With a tool, it first says a preamble (unless disabled) and calls the tool; the reply follows
     the result. A token is a word, and what the previous request already contained counts as read
     from the cache.
     """

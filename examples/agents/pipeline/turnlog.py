@@ -29,7 +29,7 @@ _REPLY_FIGURES = (
     "playback_latency",
     "e2e_latency",
 )
-# What a turn used: its name in the log, and in which kind of usage livekit-agents counts it where.
+# What a turn used: name in the log, kind of livekit-agents' usage, and field of that usage.
 _USED = (
     ("llm_input_tokens", "llm_usage", "input_tokens"),
     ("llm_input_cached_tokens", "llm_usage", "input_cached_tokens"),
@@ -41,7 +41,7 @@ _USED = (
 
 
 class TurnLog:
-    """Pairs what the user said with what the agent answered."""
+    """Pairs each turn of the user with the agent's reply."""
 
     def __init__(self, room: str, path: str | None) -> None:
         self._room = room

@@ -1,7 +1,7 @@
 """The habits that the bot can take on, one row each, and the settings that shape them.
 
 In: nothing. Out: `HABITS`, a table by name, and `Options`, what the command line sets.
-Invariant: a habit is data; `call.py` and `body.py` read it and know no habit by name.
+Invariant: a habit is data; `call.py` and `body.py` read it and refer to no habit by name.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What the bot says, and how it says it: clips, and a mouth that keeps real time.
+"""The bot's speech: clips, and a `Mouth` that plays them in real time.
 
 In: sentences for espeak-ng or a WAV file; a track's audio source. Out: 48 kHz mono PCM;
 frames of 10 ms handed to the source.
 Invariant: the source's queue never holds more than `LEAD_S`, so a stop is exact and the
-log's stamps are the instants at which the sound leaves.
+log's timestamps are the instants at which the sound leaves.
 """
 
 from __future__ import annotations

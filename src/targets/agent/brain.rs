@@ -92,7 +92,7 @@ impl AgentEnd {
         self.states = Some(states);
     }
 
-    /// Sets the channel for what happens in the call; what does not fit is dropped.
+    /// Sets the channel for the events of the call; events are dropped while it is full.
     pub(super) fn tell_moments(&mut self, moments: mpsc::Sender<Moment>) {
         self.moments = Some(moments);
     }

@@ -118,7 +118,7 @@ fn onset(frames: &[Arc<[u8]>], codec: Codec) -> Result<(usize, Duration), ClipEr
     Err(ClipError::Silent)
 }
 
-/// Everything that an agent can say.
+/// The clips that an agent can play.
 #[derive(Debug)]
 pub(crate) struct Voice {
     /// The reply to every turn.

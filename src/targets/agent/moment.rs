@@ -10,7 +10,6 @@ pub(super) struct Moment {
     pub what: Happening,
 }
 
-/// What happened.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Happening {
     /// The caller began to speak, or went on after a pause.
@@ -22,10 +21,10 @@ pub(super) enum Happening {
     },
     /// The agent's state changed.
     State(AgentState),
-    /// The first audible sample of something that the agent says left.
+    /// The packet with the first audible sample of a reply or greeting was sent.
     Audible {
         at: Instant,
-        /// End of the speech that it answers; `None` for a greeting.
+        /// End of the speech that the reply answers; `None` for a greeting.
         answers: Option<Instant>,
         /// Time from that sample to the clip's end.
         length: Duration,

@@ -1,8 +1,8 @@
 //! Describes a call of the reference agent to the room, as a stock LiveKit agent does.
 //!
-//! In: what happens in the call, requests, time. Out: data packets. Invariants: every figure is
-//! what happened; order and rate are those of a Python agent (livekit-agents 1.8.9); what waits to
-//! be sent is bounded.
+//! In: what happens in the call, requests, time. Out: data packets. Invariants: every figure comes
+//! from the call itself; packets have the order and the rate of a Python agent's (livekit-agents
+//! 1.8.9); the queue of unsent packets is bounded.
 
 mod messages;
 
@@ -28,18 +28,18 @@ const WAITING: usize = 256;
 #[derive(Debug, Clone, Default)]
 struct Speaker {
     identity: String,
-    /// Id of its track; empty as long as it is not known. Such speech is not transcribed: clients
-    /// in Rust and Python crash on a transcript of no track.
+    /// Id of its track; empty while it is unknown. Until it is known, speech is not transcribed:
+    /// clients in Rust and Python crash on a transcript without a track.
     track: String,
 }
 
-/// Speech of the caller's that has not been answered yet.
+/// Caller speech that has not been answered yet.
 #[derive(Debug)]
 struct Heard {
     began: Instant,
-    /// Where it ended, and when the agent noticed that, if it has.
+    /// When the speech ended, and when the agent noticed that; `None` while the caller speaks.
     ended: Option<(Instant, Instant)>,
-    /// Ids of its transcript, in the streams and as older clients read it.
+    /// Ids of its transcript: in text streams, and in the packets that older clients read.
     segments: [String; 2],
 }
 
@@ -49,20 +49,20 @@ impl Heard {
         self.ended.map(length).unwrap_or_default()
     }
 
-    /// What stands for the caller's words, which the agent does not recognise.
+    /// Placeholder for the caller's words: the agent does not recognise speech.
     fn text(&self) -> String {
         format!("[{:.1} s of speech]", self.length().as_secs_f64())
     }
 }
 
-/// What the agent is saying.
+/// The reply or greeting that the agent is speaking.
 #[derive(Debug)]
 struct Saying {
     began: Instant,
-    /// End of the speech that it answers; `None` for a greeting.
+    /// End of the speech that the reply answers; `None` for a greeting.
     answers: Option<Instant>,
     ends: Instant,
-    /// Ids of its transcript, in the stream and as older clients read it.
+    /// Ids of its transcript: in the text stream, and in the packets that older clients read.
     segments: [String; 2],
     stream: Option<TextStream>,
     text: String,
@@ -70,14 +70,14 @@ struct Saying {
 }
 
 impl Saying {
-    /// When the next word is due: none is behind the end.
+    /// When the next word is due; `None` if that would be after the end.
     fn next_word(&self) -> Option<Instant> {
         let due = self.began + WORD_EVERY * (self.words + 1);
         (due < self.ends && self.words < WORDS).then_some(due)
     }
 }
 
-/// Ids that are unique in the room.
+/// Generates ids that are unique in the room.
 #[derive(Debug)]
 struct Ids {
     prefix: String,
@@ -90,7 +90,7 @@ impl Ids {
         format!("{kind}_{}_{}", self.prefix, self.made)
     }
 
-    /// The ids of a transcript, in a stream and as older clients read it.
+    /// The ids of a transcript: in text streams, and in the packets that older clients read.
     fn segments(&mut self) -> [String; 2] {
         [self.next("SG"), self.next("SG")]
     }
@@ -99,12 +99,12 @@ impl Ids {
 /// The description of one call.
 #[derive(Debug)]
 pub(super) struct SessionStream {
-    /// The same instant on both clocks.
+    /// The same instant on the monotonic clock and on the wall clock.
     epoch: (Instant, WallTime),
     ids: Ids,
     own: Speaker,
     caller: Speaker,
-    /// Name of what the agent says.
+    /// What stands for the agent's words in transcripts.
     label: String,
     state: AgentState,
     heard: Option<Heard>,
@@ -188,7 +188,7 @@ impl SessionStream {
         }
     }
 
-    /// Answers a request for the usage.
+    /// Answers a request for the session's usage.
     pub(super) fn asked(&mut self, now: Instant, request: String) {
         let at = self.wall(now);
         self.tell(messages::usage_response(at, self.usage, request));
@@ -200,12 +200,12 @@ impl SessionStream {
         word.into_iter().chain(self.next_usage).min()
     }
 
-    /// Says what is due by `now`.
+    /// Queues the packets that are due by `now`.
     pub(super) fn timeout(&mut self, now: Instant) {
         if let Some(due) = self.next_usage.filter(|due| *due <= now) {
             self.tell_usage(now);
             self.tell_usage(now);
-            // Reports that were missed are not made up for.
+            // Missed reports are not sent later.
             self.next_usage = Some(now.max(due + USAGE_EVERY));
         }
         while let Some(mut saying) = self
@@ -257,7 +257,7 @@ impl SessionStream {
     }
 
     fn state(&mut self, at: Instant, new: AgentState) {
-        // Until the agent speaks, the caller may go on: then its turn was not over.
+        // The caller's turn is over once the agent speaks; until then, the caller may resume.
         if new == AgentState::Speaking
             && let Some(heard) = self.heard.take()
         {
@@ -291,7 +291,7 @@ impl SessionStream {
         self.transcribe(at, heard, true);
     }
 
-    /// Sends a transcript of what the caller has said.
+    /// Queues a transcript of the caller's speech so far.
     fn transcribe(&mut self, at: Instant, heard: &Heard, is_final: bool) {
         let text = heard.text();
         let [segment, legacy] = &heard.segments;
@@ -311,8 +311,8 @@ impl SessionStream {
             .extend([header, chunk, stream.close(attributes)]);
     }
 
-    /// Transcribes another piece of what the agent is saying: its name, then how much of it has
-    /// been said.
+    /// Transcribes the next word of the agent's speech: the label, and after it the length of the
+    /// speech so far.
     fn word(&mut self, now: Instant, saying: &mut Saying) {
         saying.words += 1;
         let said = WORD_EVERY * saying.words;
@@ -340,7 +340,7 @@ impl SessionStream {
         self.packets.push_back(chunk);
     }
 
-    /// Closes the transcript of what the agent said, and reports it.
+    /// Closes the transcript of the agent's speech, and reports the speech.
     fn silent(&mut self, at: Instant, interrupted: bool) {
         let Some(saying) = self.saying.take() else {
             return;
@@ -384,7 +384,8 @@ impl SessionStream {
         self.packets.extend(byte_stream(&id, SESSION, message, &[]));
     }
 
-    /// The instant on the clock of the wall, which is not adjusted during a call.
+    /// The instant as wall-clock time; adjustments of the system's clock during the call are
+    /// ignored.
     fn wall(&self, at: Instant) -> WallTime {
         let (epoch, WallTime(wall)) = self.epoch;
         let ns = |d: Duration| d.as_nanos() as i64;

@@ -1,7 +1,7 @@
-//! Sends the description of a call that the reference agent is in.
+//! Sends the description of the reference agent's call to the room.
 //!
-//! In: what happens in the call. Out: messages on the data channel. Invariant: what the channel does
-//! not take waits, within the bounds of [`SessionStream`].
+//! In: what happens in the call. Out: messages on the data channel. Invariant: messages that the
+//! channel does not accept are queued, within the bounds of [`SessionStream`].
 
 use super::brain::AgentEnd;
 use super::moment::Moment;
@@ -38,12 +38,12 @@ impl Teller {
         self.sender.clone()
     }
 
-    /// What the call is described with.
+    /// The stream that describes the call.
     pub(super) fn stream(&mut self) -> &mut SessionStream {
         &mut self.stream
     }
 
-    /// Describes what happens or is due next. Cancel safe.
+    /// Waits for the next event or deadline, and describes it. Cancel safe.
     pub(super) async fn next(&mut self) {
         let due = self.stream.poll_timeout();
         let timer = async {
@@ -58,7 +58,7 @@ impl Teller {
         }
     }
 
-    /// Sends what is to be said.
+    /// Sends the queued packets.
     pub(super) async fn send(&mut self, peer: &PeerHandle<AgentEnd>) {
         let mut packets = self.stream.take_packets();
         if packets.is_empty() {

@@ -26,7 +26,7 @@ const STATES: usize = 16;
 /// Number of the only track that the agent listens to.
 const CALLER: u32 = 0;
 
-/// Where the agent goes.
+/// The room that the agent joins, and how.
 pub(super) struct Invitation {
     /// The server's address.
     pub address: Address,
@@ -34,7 +34,7 @@ pub(super) struct Invitation {
     pub token: String,
     /// The agent's identity in the room.
     pub identity: String,
-    /// What stands for the agent's words in transcripts; `None` if it does not describe the call.
+    /// What stands for the agent's words in transcripts; `None` if it sends no description.
     pub label: Option<String>,
 }
 
@@ -45,7 +45,7 @@ struct Visit {
     room: Roster,
     /// Id of the caller's participant.
     caller: Option<String>,
-    /// Describes the call, if anybody does.
+    /// Describes the call; `None` if no description is sent.
     teller: Option<Teller>,
 }
 
@@ -132,7 +132,7 @@ impl Visit {
             }
             Some(SessionEvent::Claim(_)) => {}
             Some(SessionEvent::Closed(Failure::Dropped { .. })) if self.caller.is_some() => {
-                return Some(Ok(())); // the room was deleted under us: the call is over
+                return Some(Ok(())); // the room was deleted: the call is over
             }
             Some(SessionEvent::Closed(f)) => return Some(Err(f)),
             None => return Some(Ok(())),
@@ -180,7 +180,7 @@ impl Visit {
         let _ = listening.await;
     }
 
-    /// Describes what happens next. Cancel safe.
+    /// Waits for the next event or deadline, and describes it. Cancel safe.
     async fn describe(&mut self) {
         match &mut self.teller {
             Some(teller) => teller.next().await,
@@ -188,7 +188,7 @@ impl Visit {
         }
     }
 
-    /// Sends what is to be said about the call.
+    /// Sends the queued packets of the description.
     async fn send(&mut self) {
         if let Some(teller) = &mut self.teller {
             teller.send(&self.peer).await;

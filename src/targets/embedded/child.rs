@@ -36,7 +36,7 @@ fn generator(detail: impl std::fmt::Display) -> Failure {
     }
 }
 
-/// The failure for a child that ended without being told to.
+/// The failure for a child that ended on its own.
 fn ended() -> Failure {
     generator("it exited; see its message above")
 }

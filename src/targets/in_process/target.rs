@@ -150,7 +150,7 @@ impl<E: Endpoint> OpenTarget<E> for OpenInProcess {
     }
 }
 
-/// The handle of a caller that lives in the task of its call.
+/// The handle of a caller that runs in the task of its call.
 struct TaskHandle<E>(mpsc::UnboundedSender<Command<E>>);
 
 impl<E: Endpoint> CallerHandle<E> for TaskHandle<E> {

@@ -15,6 +15,6 @@ pub(crate) struct Ask {
     pub room_metadata: String,
     /// Which participant is the agent, and which of its tracks to use.
     pub choice: AgentChoice,
-    /// What happens to what the agent says about its session.
+    /// Whether the agent's claims about its session are read.
     pub account: AccountUse,
 }

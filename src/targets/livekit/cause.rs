@@ -15,13 +15,13 @@ pub(crate) enum Cause {
     /// The server refused the token.
     #[error("the server refused the token ({detail})")]
     TokenRefused {
-        /// What the server said.
+        /// The server's answer, or why the token could not be signed.
         detail: String,
     },
     /// Too many requests, or a quota is used up.
     #[error("the server refuses more calls: quota or rate limit ({detail})")]
     Quota {
-        /// What the server said.
+        /// The server's answer.
         detail: String,
     },
     /// Something answers at the address, but it is not a LiveKit server.

@@ -1,7 +1,7 @@
-//! Reads what an agent says about its session from the room's data streams.
+//! Reads an agent's claims about its session from the room's data streams.
 //!
-//! In: complete data streams. Out: claims. Invariant: text and numbers that make no sense yield no
-//! claim, or one without them.
+//! In: complete data streams. Out: claims. Invariant: implausible text and numbers yield no claim,
+//! or one without them.
 
 use super::streams::{DataStream, FINAL};
 use super::wire::{Bounded as _, TOOLS};
@@ -35,9 +35,9 @@ const MOST_AUDIO: f64 = 2_678_400.0;
 const TEXT: usize = 8 * 1024;
 const NAME: usize = 128;
 
-/// Whether a stream may hold a claim, opened in the name of `sender`. Agents send every version of
-/// what their caller said as a stream of its own, but what they say themselves once, and some never
-/// call that final.
+/// Whether a stream that was opened in the name of `sender` may hold a claim. An agent sends every
+/// version of a transcript of the caller's words as a stream of its own, so only the final one is
+/// wanted. Its own words are in a single stream, which some agents never mark as final.
 pub(super) fn is_wanted(
     topic: &str,
     attributes: &HashMap<String, String>,
@@ -83,8 +83,8 @@ pub(super) fn session(stream: &DataStream, arrival: Instant) -> Option<Answer> {
     }
 }
 
-/// The claim in a stream of text: a final transcript of what the caller said, or of a reply. A reply
-/// is spoken while its stream is open, so it belongs where the stream was opened.
+/// The claim in a stream of text: a final transcript of the caller's words, or of a reply. A reply
+/// is spoken while its stream is open, so its claim has the time at which the stream was opened.
 pub(super) fn transcript(stream: &DataStream, caller: &str, arrival: Instant) -> Option<Claim> {
     let text = text(&String::from_utf8_lossy(&stream.content), TEXT)?;
     // Transcripts of the caller's words are sent in the caller's name.
@@ -135,8 +135,8 @@ fn said(message: &ChatMessage) -> ClaimKind {
     match ChatRole::try_from(message.role) {
         Ok(ChatRole::User) => ClaimKind::UserTurn(user_turn(&metrics, text)),
         Ok(ChatRole::Assistant) => ClaimKind::Reply(Reply {
-            // An item is created when the model is asked for it, or when a reply that was made
-            // ahead is taken up.
+            // An item is created when the model is asked for the reply, or when a reply that was
+            // prepared in advance is used.
             asked: message
                 .created_at
                 .as_ref()
@@ -157,7 +157,8 @@ fn state(state: AgentState) -> ClaimKind {
     })
 }
 
-/// What the message says when a tool began or ended, if it is about one. `sent`: when it was sent.
+/// The tool calls that began or ended with this event, if it reports any. `sent`: when the event
+/// was sent.
 fn tool_event(event: &Event, sent: Option<AgentTime>) -> Option<ClaimKind> {
     let began = |call: &FunctionCall| {
         let call = ToolEvent {
@@ -190,7 +191,7 @@ fn tool_event(event: &Event, sent: Option<AgentTime>) -> Option<ClaimKind> {
     Some(ClaimKind::Tools(events))
 }
 
-/// The calls of tools in the summary that follows them.
+/// The tool calls in the summary that follows them.
 fn tools(calls: &[FunctionCall], outputs: &[FunctionCallOutput]) -> ClaimKind {
     let events = calls.iter().take(TOOLS).filter_map(|call| {
         let output = outputs.iter().find(|output| output.call_id == call.call_id);
@@ -217,7 +218,7 @@ fn usage(usage: AgentSessionUsage) -> ClaimKind {
     )
 }
 
-/// What a model was used for; `None` for models that no price is asked for.
+/// The usage of a model; `None` for the kinds of model that prices do not cover.
 fn model_usage(usage: Usage) -> Option<ModelUsage> {
     let count = |n: i32| u64::try_from(n).unwrap_or_default();
     let ms = |seconds: f64| (seconds.clamp(0.0, MOST_AUDIO) * 1e3).round() as u64;
@@ -328,7 +329,7 @@ mod tests {
     use super::*;
     use prost::Message as _;
 
-    /// A claim as the agent's stream `content` holds it.
+    /// The claim read from an agent's stream that holds `message`.
     fn claim(message: AgentSessionMessage) -> Option<Answer> {
         let stream = DataStream {
             sender: "agent".into(),
@@ -340,7 +341,7 @@ mod tests {
     }
 
     fn stamp<T: Default + prost::Message>(seconds: i64) -> T {
-        // The type of the protocol's crate cannot be named here: it is read from its bytes.
+        // The protocol crate's type cannot be named here, so the timestamp is decoded from bytes.
         let mut bytes = vec![0x08];
         prost::encoding::encode_varint(seconds as u64, &mut bytes);
         T::decode(&*bytes).expect("a timestamp")
@@ -463,7 +464,7 @@ mod tests {
         end.set_status(ToolCallStatus::TcError);
         let (ended, _) = claim(updated(Update::Ended(end))).expect("a claim");
         assert_eq!(ended.kind, tool(None, at, None, true));
-        // The summary comes when the preamble has been spoken: its time is not the tool's.
+        // The summary is sent once the preamble has been spoken, so its time is not the tool's.
         let executed = agent::agent_session_event::FunctionToolsExecuted {
             function_calls: vec![call],
             function_call_outputs: vec![FunctionCallOutput {
@@ -477,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn usage_is_split_into_what_has_a_price_of_its_own() {
+    fn usage_is_split_into_separately_priced_amounts() {
         let llm = agent::LlmModelUsage {
             provider: "openai".into(),
             model: "realtime".into(),
@@ -520,7 +521,7 @@ mod tests {
         let wanted =
             |is_final, sender| is_wanted(TRANSCRIPTION, &attributes(is_final), sender, "me");
         assert!(wanted("true", "me") && !wanted("false", "me"));
-        // Some agents never call their own words final.
+        // Some agents never mark their own words as final.
         assert!(wanted("false", "agent"));
     }
 }

@@ -96,7 +96,7 @@ impl<E: Endpoint> RoomCall<E> {
                     }
                     continue;
                 }
-                // Only an agent needs them.
+                // Only an agent handles these.
                 SessionEvent::Published(_) | SessionEvent::UsageRequest(_) => continue,
                 SessionEvent::Participants(all) => self.voices.participants(all, Instant::now()),
                 SessionEvent::Sections { transport, tracks } => {
@@ -115,8 +115,8 @@ impl<E: Endpoint> RoomCall<E> {
         }
     }
 
-    /// Whether a claim is an agent's; the first one shows whom to ask for answers, as long as that
-    /// agent is there.
+    /// Whether a claim comes from an agent. The first agent that makes a claim is also the one that
+    /// is asked for answers, as long as it is in the room.
     fn believes(&mut self, claim: &Claim) -> bool {
         if matches!(claim.kind, ClaimKind::Transcript(_)) {
             return true;

@@ -1,7 +1,6 @@
-//! Follows what participants say over the data channel.
+//! Handles the messages that participants send over the data channel.
 //!
-//! In: messages of the channel. Out: claims, requests. Invariant: a message that makes no sense is
-//! ignored.
+//! In: messages of the channel. Out: claims, requests. Invariant: a malformed message is ignored.
 
 use super::claims;
 use super::media_failure::media_failure;

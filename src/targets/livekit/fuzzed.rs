@@ -29,7 +29,7 @@ pub(crate) struct Data(Streams);
 
 impl Data {
     /// Handles a message that arrives at `at`; returns the claim that it completes, whoever sent
-    /// it. A request is read too, as by an agent.
+    /// it. Requests are parsed too, as an agent would parse them.
     pub(crate) fn packet(&mut self, bytes: &[u8], at: Instant) -> Option<Claim> {
         let packet = proto::DataPacket::bounded(bytes).ok()?;
         let wanted = |topic: &str, attributes: &_, sender: &str| {
@@ -42,7 +42,7 @@ impl Data {
                     usage_request(&stream);
                     return None;
                 };
-                // Every answer is to a request of 50 ms ago.
+                // Every answer counts as the answer to a request sent 50 ms earlier.
                 let requested = id.and_then(|_| at.checked_sub(Duration::from_millis(50)));
                 Some(Claim { requested, ..claim })
             }
@@ -50,7 +50,7 @@ impl Data {
         }
     }
 
-    /// Number of bytes kept of streams that are not complete.
+    /// Number of bytes kept for incomplete streams.
     pub(crate) fn kept(&self) -> usize {
         self.0.kept()
     }

@@ -2,8 +2,9 @@
 //!
 //! In: a run's server and room prefix. Out: a small file, locked until the run has cleaned up.
 //! Invariants: no secret is written; a run counts as crashed only if the kernel has released its
-//! lock, or the machine that it ran on has been restarted. Process ids alone would not do: two
-//! containers that share a home do not see each other's processes.
+//! lock, or the machine that it ran on has been restarted. Process ids alone would not suffice: two
+//! containers that share a home do not see each other's processes. Entries that name no machine
+//! (those of earlier releases, and those on file systems without locks) have only a process id.
 
 use crate::os;
 use crate::targets::state_folder;
@@ -22,7 +23,7 @@ pub(super) struct Entry {
     pub pid: u32,
     /// When that process started, in the system's own unit, because process ids are reused.
     pub started: u64,
-    /// The machine it runs on; entries of earlier releases name none.
+    /// The machine it runs on; `None` if the entry was written without a lock.
     #[serde(default)]
     pub machine: Option<Machine>,
 }
@@ -147,7 +148,7 @@ pub(super) struct Crashed {
 /// Whether an entry's run has ended without removing the entry.
 fn has_crashed(entry: &Entry, path: &Path, here: Option<&Machine>) -> bool {
     match (&entry.machine, here) {
-        // Written by an earlier release, which did not lock entries.
+        // The entry was written without a lock, so only the process id can tell.
         (None, _) => os::process_start(entry.pid) != Some(entry.started),
         (Some(there), Some(here)) if there.boot == here.boot => is_unlocked(path),
         // This machine, before it was restarted.
@@ -157,7 +158,7 @@ fn has_crashed(entry: &Entry, path: &Path, here: Option<&Machine>) -> bool {
     }
 }
 
-/// Whether nobody holds the lock of an entry.
+/// Whether no process holds the lock of an entry.
 fn is_unlocked(path: &Path) -> bool {
     // Released again when the file is closed.
     File::open(path).is_ok_and(|file| file.try_lock_shared().is_ok())

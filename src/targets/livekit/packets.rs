@@ -1,7 +1,7 @@
 //! Builds the data packets of streams: header, chunks, trailer.
 //!
-//! In: what a stream says. Out: encoded data packets, to be sent in this order. Invariant: a stream
-//! is put together again by [`Streams`](super::streams::Streams), as by LiveKit's own clients.
+//! In: a stream's content. Out: encoded data packets, to be sent in this order. Invariant:
+//! [`Streams`](super::streams::Streams) can reassemble a stream, as can LiveKit's own clients.
 
 use super::{claims, streams};
 use livekit_protocol as proto;
@@ -15,11 +15,11 @@ use std::collections::HashMap;
 pub(in crate::targets) const SESSION: &str = claims::SESSION;
 /// Topic of the text streams that carry transcripts.
 pub(in crate::targets) const TRANSCRIPTION: &str = claims::TRANSCRIPTION;
-/// Attribute that tells final transcripts from interim ones.
+/// Attribute that distinguishes final transcripts from interim ones.
 pub(in crate::targets) const FINAL: &str = streams::FINAL;
 
-/// Encodes a packet to the participants `to`, or to everybody if there are none. `sender`: in whose
-/// name an agent sends it; empty for its own.
+/// Encodes a packet to the participants `to`, or to everybody if there are none. `sender`: the
+/// identity in whose name an agent sends the packet; empty for the agent's own.
 pub(in crate::targets) fn packet(sender: &str, to: &[String], value: Value) -> Vec<u8> {
     let packet = proto::DataPacket {
         participant_identity: sender.to_owned(),
@@ -63,7 +63,7 @@ pub(in crate::targets) fn byte_stream(
     .map(|value| packet("", to, value))
 }
 
-/// A text stream that is being written, to everybody.
+/// A text stream to all participants that is still being written.
 #[derive(Debug)]
 pub(in crate::targets) struct TextStream {
     id: String,
@@ -122,8 +122,8 @@ mod tests {
     use super::*;
     use std::time::Instant;
 
-    /// The streams that a receiver puts together from these packets, which the server marks with
-    /// the sender's id.
+    /// The streams that a receiver reassembles from these packets, which the server marks with the
+    /// sender's id.
     fn received(packets: impl IntoIterator<Item = Vec<u8>>) -> Vec<DataStream> {
         let mut streams = Streams::default();
         let take = |bytes: Vec<u8>| {

@@ -1,4 +1,4 @@
-//! Asks an agent for its session's usage, again and again: the answer says when it was made, which
+//! Asks an agent for its session's usage periodically: each answer states when it was made, which
 //! relates the agent's clock to ours. The request is read-only.
 //!
 //! In: the agent's identity, time, answers. Out: requests as data packets; when each was sent.
@@ -20,12 +20,12 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 /// Time between two requests.
 const PERIOD: Duration = Duration::from_secs(2);
-/// Number of requests in a row after which an agent that answers none is not asked again.
+/// An agent that leaves this many requests in a row unanswered is not asked again.
 const PATIENCE: usize = 5;
 
 /// The requests to one agent.
 pub(super) struct Requests {
-    /// Whom to ask, if anybody.
+    /// Identity of the agent to ask, if there is one.
     agent: Option<String>,
     timer: Interval,
     made: u64,
@@ -45,7 +45,7 @@ impl Requests {
         }
     }
 
-    /// Asks this agent from now on, no more often than before.
+    /// Asks this agent from now on, at the same rate as before.
     pub(super) fn ask(&mut self, agent: String) {
         if self.agent.as_ref() != Some(&agent) {
             self.agent = Some(agent);
@@ -74,14 +74,14 @@ impl Requests {
         self.open.push_back((id, at));
     }
 
-    /// When the request that `sender` answers was sent, if we have asked it.
+    /// When the request `id` that `sender` answers was sent; `None` if no such request is open.
     pub(super) fn answered(&mut self, sender: &str, id: &str) -> Option<Instant> {
         if self.agent.as_deref() != Some(sender) {
             return None;
         }
         let at = self.open.iter().position(|(open, _)| open == id)?;
         let (_, sent) = self.open.remove(at)?;
-        // Older ones will not be answered any more: an agent answers in order.
+        // Older requests will not be answered any more: an agent answers in order.
         self.open.drain(..at);
         Some(sent)
     }
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_silent_agent_is_not_asked_for_ever() {
+    async fn a_silent_agent_is_not_asked_forever() {
         let mut requests = Requests::new();
         assert!(requests.next().is_none(), "nobody to ask");
         requests.ask("agent".into());
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(requests.open.len(), 1);
         requests.due().await;
 
-        // Agents that speak by turns are not asked more often together.
+        // Alternating between two agents does not raise the rate of requests.
         let begun = tokio::time::Instant::now();
         for agent in ["one", "other", "one", "other"] {
             requests.ask(agent.into());

@@ -72,7 +72,7 @@ pub(crate) enum SessionEvent {
         /// Track ids by media section, for the whole transport.
         tracks: HashMap<String, String>,
     },
-    /// A participant says something about its session with us.
+    /// A participant's claim about its session with us.
     Claim(Claim),
     /// Our track is published, with this id.
     Published(String),
@@ -219,7 +219,7 @@ async fn run<E: Endpoint>(
             reply = live.socket.recv::<proto::SignalResponse>() => {
                 live.heard = Instant::now();
                 if let Some(m) = reply?.message {
-                    // Boxed, like all rare futures: else every session would reserve memory for it.
+                    // Boxed, like all rare futures: otherwise every session reserves memory for it.
                     Box::pin(live.reply(m)).await?;
                 }
             }
@@ -363,10 +363,10 @@ impl<E: Endpoint> LiveSession<'_, E> {
             .await
     }
 
-    /// Reports what the owner can do without, unless the owner is too busy.
+    /// Reports an event that the owner can do without; drops it if the owner is too busy.
     pub(super) async fn offer(&mut self, event: SessionEvent) {
         if self.events.capacity() == 0 {
-            // Messages come together: give the owner a chance to take what they have led to.
+            // Messages arrive in batches: give the owner a chance to take the events so far.
             tokio::task::yield_now().await;
         }
         let _ = self.events.try_send(Box::new(event));

@@ -1,7 +1,7 @@
-//! Puts the data streams of a room together: header, chunks, trailer.
+//! Reassembles the data streams of a room from their headers, chunks and trailers.
 //!
-//! In: data packets, in order of arrival. Out: the streams that are complete. Invariants: streams
-//! may interleave, and their chunks may come in any order behind the header; what is kept is
+//! In: data packets, in order of arrival. Out: complete streams. Invariants: streams may
+//! interleave, and their chunks may come in any order after the header; incomplete streams are
 //! bounded in number, size and time, so a stream that never ends is dropped.
 
 use livekit_protocol as proto;
@@ -10,22 +10,23 @@ use proto::data_stream::{Chunk, CompressionType, Header, Trailer};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// Attribute that tells final transcripts from interim ones; the only one that is kept.
+/// Attribute that distinguishes final transcripts from interim ones; no other attribute is kept.
 pub(super) const FINAL: &str = "lk.transcription_final";
 /// Maximum number of streams that are open at once.
 const OPEN: usize = 32;
 /// Maximum content of a stream, in bytes; a message of an agent session takes 20 to 500.
 const LONGEST: usize = 64 * 1024;
-/// Maximum number of chunks of a stream; a reply comes word by word.
+/// Maximum number of chunks of a stream; the transcript of a reply comes word by word.
 const CHUNKS: usize = 512;
-/// Maximum time between two packets of a stream: that of a reply is open while it is spoken.
+/// Maximum time between two packets of a stream: the stream of a reply's transcript stays open
+/// while the reply is spoken.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Maximum number of bytes kept of streams that are not complete.
+/// Maximum number of bytes kept for incomplete streams.
 #[cfg(any(test, fuzzing))]
 pub(crate) const MOST_KEPT: usize = OPEN * LONGEST;
 
-/// A stream that is complete.
+/// A complete stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct DataStream {
     /// Identity in whose name it was sent: an agent sends transcripts of the caller's words in the
@@ -39,15 +40,15 @@ pub(super) struct DataStream {
 
 #[derive(Debug)]
 struct Open {
-    /// Who sends it. Its header may name somebody else, its chunks and trailer do not.
+    /// Who sends it. Its header may name another participant; its chunks and trailer do not.
     source: String,
     id: String,
     stream: DataStream,
-    /// Length according to the header, if it says one.
+    /// Length according to the header, if it states one.
     length: Option<u64>,
     /// When its last packet arrived.
     last: Instant,
-    /// By index, with their versions.
+    /// The chunks by index, each with its version.
     chunks: BTreeMap<u64, (i32, Vec<u8>)>,
     bytes: usize,
     /// The trailer has arrived.
@@ -95,7 +96,7 @@ impl Streams {
         let is_old = |open: &Open| at.saturating_duration_since(open.last) > PATIENCE;
         self.open.retain(|open| !is_old(open));
         let sender = packet.participant_identity;
-        // Older servers do not say who sent a packet besides in whose name.
+        // Older servers state only in whose name a packet was sent, not who sent it.
         let source = match packet.participant_sid {
             none if none.is_empty() => sender.clone(),
             sid => sid,
@@ -133,10 +134,10 @@ impl Streams {
             opened: at,
         };
         if !stream.content.is_empty() {
-            // A short stream is its header alone.
+            // A short stream consists of its header alone.
             return Some(stream);
         }
-        // A second header with the same id starts the stream anew.
+        // A second header with the same id restarts the stream.
         self.open
             .retain(|open| !open.is(&source, &header.stream_id));
         if self.open.len() == OPEN {
@@ -146,7 +147,7 @@ impl Streams {
             source,
             id: header.stream_id,
             stream,
-            // Text that is still being written has the length 0.
+            // The header of text that is still being written states a length of 0.
             length: header.total_length.filter(|length| *length > 0),
             last: at,
             chunks: BTreeMap::new(),
@@ -239,9 +240,9 @@ mod tests {
 
     proptest! {
         /// Two streams with the same id from two senders, interleaved, the chunks of each in any
-        /// order and the trailer anywhere behind the header.
+        /// order and the trailer anywhere after the header.
         #[test]
-        fn interleaved_and_reordered_streams_are_put_together(
+        fn interleaved_and_reordered_streams_are_reassembled(
             order in Just((0..10usize).collect::<Vec<_>>()).prop_shuffle(),
             says_length in any::<bool>(),
         ) {
@@ -300,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_in_somebody_elses_name_is_put_together_by_who_sends_it() {
+    fn a_stream_in_another_participants_name_is_assigned_to_its_sender() {
         let mut streams = Streams::default();
         let now = Instant::now();
         let mut take = |name: &str, value| {

@@ -19,7 +19,7 @@ pub(super) fn connector() -> Option<Connector> {
     has_roots.then(|| Connector::Rustls(config.clone()))
 }
 
-/// The configuration for all connections. Without a root certificate, it trusts nobody.
+/// The configuration for all connections. Without a root certificate, it trusts no server.
 pub(crate) fn config() -> Arc<ClientConfig> {
     CONFIG.get_or_init(read).0.clone()
 }

@@ -32,7 +32,7 @@ pub(super) enum TwirpError {
     Refused {
         /// Twirp's name for the error, or the HTTP status.
         code: String,
-        /// What the server says.
+        /// The server's message.
         message: String,
     },
     /// The answer has more than this number of bytes.

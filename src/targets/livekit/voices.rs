@@ -50,7 +50,7 @@ pub(super) struct AgentStream {
     pub kind: &'static str,
     /// The track's source, by its name in LiveKit's protocol.
     pub source: &'static str,
-    /// Whether it was muted when it was reported.
+    /// Whether its publisher has muted it.
     pub muted: bool,
 }
 

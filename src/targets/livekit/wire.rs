@@ -259,7 +259,7 @@ const METRICS: &[Part] = &[
     plain(10),
 ];
 
-/// Words of a message, and what it took to say them.
+/// Role, text and metrics of a message, and when it was created.
 const CHAT_MESSAGE: &[Part] = &[
     plain(2),
     first(3, TEXTS, &[plain(1)]),
@@ -332,7 +332,7 @@ impl Bounded for proto::agent::AgentSessionMessage {
         ),
         // Request: its id, and that it asks for the session's usage
         one(4, &[text(1, "bytes of a request's id", NAME), plain(9)]),
-        // Response: to which request, what was used, and when that was told
+        // Response: the request's id, the usage, and when the response was made
         one(
             5,
             &[

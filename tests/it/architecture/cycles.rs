@@ -4,7 +4,7 @@
 //! form it. Invariants: a path is an edge to the file that defines the item, however many
 //! re-exports it goes through; a parent's `mod` and `pub use` are not edges; test code has none.
 //! Not detected: methods called on values, paths in the strings of attributes, names that a macro
-//! builds. `super` in an inline module is taken for the file's own.
+//! builds. `super` in an inline module is treated as the file's own.
 
 use super::scan::{Named, Token, named, tokens};
 use super::{files, is_test_file};

@@ -33,8 +33,8 @@ pub(super) struct Seen {
     pub(super) code: u8,
 }
 
-/// The gate of a case. Its bound is one that no latency keeps, a millisecond, or that nearly all
-/// keep, an hour.
+/// The gate of a case. Its bound is a millisecond, which no latency meets, or an hour, which nearly
+/// all meet.
 pub(super) fn gate(bound_ms: f64) -> Threshold {
     Threshold {
         metric: "ttfa".to_owned(),

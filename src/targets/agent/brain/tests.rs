@@ -207,7 +207,7 @@ fn an_interrupted_agent_falls_silent_and_answers_again() {
 }
 
 #[test]
-fn a_configured_greeting_follows_the_caller_after_a_pause() {
+fn a_configured_greeting_follows_the_callers_arrival_after_a_pause() {
     for greets in [true, false] {
         let mut table = Table::new(ms(5), D, 300, greets);
         table.agent.caller_here(table.zero + ms(1_700));

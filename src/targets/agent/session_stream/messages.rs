@@ -24,9 +24,9 @@ use pbjson_types::Timestamp;
 use prost::Message as _;
 use std::time::Duration;
 
-/// The provider of everything that the agent uses.
+/// Provider of the agent's models, as reported with the usage.
 const PROVIDER: &str = "loadgen";
-/// Its model.
+/// Name of the agent's models, as reported with the usage.
 const MODEL: &str = "reference agent";
 
 /// An instant, in ns since the Unix epoch.
@@ -54,12 +54,12 @@ impl From<WallTime> for Timestamp {
 pub(super) struct Usage {
     /// Length of the caller's speech.
     pub heard: Duration,
-    /// Length of the agent's.
+    /// Length of the agent's speech.
     pub said: Duration,
 }
 
 impl Usage {
-    /// As a message: what has not been used is left out.
+    /// The usage as a message; kinds that have not been used are left out.
     fn message(self) -> AgentSessionUsage {
         let heard = Kind::Stt(SttModelUsage {
             provider: PROVIDER.into(),
@@ -132,7 +132,7 @@ fn state(state: AgentState) -> agent::AgentState {
     }
 }
 
-/// The caller has begun to speak at this instant, or has stopped.
+/// The caller began to speak at this instant, or, unless `speaks`, stopped.
 pub(super) fn user_state(at: WallTime, speaks: bool) -> Vec<u8> {
     let (old, new) = match speaks {
         true => (UserState::UsListening, UserState::UsSpeaking),
@@ -155,7 +155,7 @@ pub(super) fn transcribed(at: WallTime, text: String) -> Vec<u8> {
     message(at, Event::UserInputTranscribed(transcribed))
 }
 
-/// What the session has used has changed, or not.
+/// What the session has used so far, whether or not that has changed.
 pub(super) fn usage(at: WallTime, usage: Usage) -> Vec<u8> {
     let usage = Some(usage.message());
     message(
@@ -198,7 +198,7 @@ pub(super) fn user_turn(at: WallTime, said: Said, delay: Duration) -> Vec<u8> {
     item(at, Item::Message(chat(at, ChatRole::User, said, metrics)))
 }
 
-/// The agent has said something, `delay` after the caller's end of speech if it was a reply.
+/// The agent has spoken, `delay` after the caller's end of speech if it was a reply.
 pub(super) fn reply(
     at: WallTime,
     said: Said,

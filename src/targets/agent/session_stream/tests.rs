@@ -1,4 +1,4 @@
-//! What the agent says about a call that happens in virtual time.
+//! The agent's description of a call in virtual time.
 
 use super::*;
 use livekit_protocol as proto;
@@ -70,7 +70,7 @@ fn begun(zero: Instant) -> SessionStream {
     stream
 }
 
-/// Does what is due before `until`.
+/// Runs the timeouts that are due before `until`.
 fn run(stream: &mut SessionStream, until: Instant) {
     while let Some(due) = stream.poll_timeout().filter(|due| *due < until) {
         stream.timeout(due);
@@ -120,7 +120,7 @@ fn seconds(from: &Option<pbjson_types::Timestamp>, to: &Option<pbjson_types::Tim
 }
 
 #[test]
-fn a_turn_is_described_once_with_what_it_really_took() {
+fn a_turn_is_described_once_with_its_real_times() {
     let zero = Instant::now();
     let mut stream = begun(zero);
     let packets = turn(&mut stream, zero, false);
@@ -133,7 +133,7 @@ fn a_turn_is_described_once_with_what_it_really_took() {
     let length = seconds(&heard.started_speaking_at, &heard.stopped_speaking_at);
     assert!((length - 2.0).abs() < 1e-6, "{length}");
     assert!((heard.end_of_turn_delay.expect("a delay") - 0.13).abs() < 1e-9);
-    // The agent has no models, and recognises nothing.
+    // The agent has no models and recognises no speech.
     assert_eq!(
         (heard.transcription_delay, heard.llm_node_ttft),
         (None, None)
@@ -149,7 +149,7 @@ fn a_turn_is_described_once_with_what_it_really_took() {
 }
 
 #[test]
-fn an_interrupted_reply_says_so() {
+fn an_interrupted_reply_is_reported_as_interrupted() {
     let zero = Instant::now();
     let packets = turn(&mut begun(zero), zero, true);
     let reply = said(&packets).pop().expect("a reply");
@@ -175,7 +175,7 @@ fn transcripts_of_both_sides_are_text_streams_that_end_as_final() {
         })
         .collect();
     let caller = "TR_caller";
-    // Two interim ones of the caller's, one for each end of its speech.
+    // The caller has two interim transcripts, one for each detected end of speech.
     let expected = [
         (caller, "false"),
         (caller, "false"),
@@ -203,13 +203,13 @@ fn transcripts_of_both_sides_are_text_streams_that_end_as_final() {
         legacy.contains(&("caller-1", "[2.0 s of speech]", true)),
         "{legacy:?}"
     );
-    // A word each quarter of a second, none after 1.25 s of 1.5 s.
+    // One word every 250 ms; the last is due at 1.25 s of 1.5 s.
     let whole = "[tone] 0.50s 0.75s 1.00s 1.25s";
     assert_eq!(legacy.last(), Some(&("agent-1", whole, true)));
 }
 
 #[test]
-fn speech_on_a_track_that_is_not_known_is_not_transcribed() {
+fn speech_on_an_unknown_track_is_not_transcribed() {
     let zero = Instant::now();
     let mut stream = SessionStream::new(zero, "agent-1".into(), "[tone]".into());
     assert_eq!(stream.poll_timeout(), None, "not begun");
@@ -225,7 +225,7 @@ fn speech_on_a_track_that_is_not_known_is_not_transcribed() {
 }
 
 #[test]
-fn usage_is_told_twice_a_second_and_to_whoever_asks() {
+fn usage_is_reported_twice_a_second_and_on_request() {
     let zero = Instant::now();
     let mut stream = begun(zero);
     packets(&mut stream);
@@ -236,7 +236,7 @@ fn usage_is_told_twice_a_second_and_to_whoever_asks() {
         told.iter()
             .all(|e| matches!(e, Event::SessionUsageUpdated(_)))
     );
-    // A stall is not made up for.
+    // Reports missed during a stall are not sent later.
     stream.timeout(zero + ms(60_000));
     stream.timeout(zero + ms(60_001));
     assert!(events(&packets(&mut stream)).len() <= 4);
@@ -250,7 +250,7 @@ fn usage_is_told_twice_a_second_and_to_whoever_asks() {
 }
 
 #[test]
-fn what_the_channel_does_not_take_waits_in_order_and_is_bounded() {
+fn unsent_packets_wait_in_order_and_their_number_is_bounded() {
     let zero = Instant::now();
     let mut stream = begun(zero);
     let unsent = stream.take_packets();
