@@ -15,9 +15,9 @@ mod stall;
 #[path = "statistics/worlds.rs"]
 mod worlds;
 
-/// `small` in CI, `full` if `LOADGEN_FULL` is set, whatever its value.
+/// `small` in CI, `full` if `LOADGEN_FULL` is 1, whatever its value.
 fn size(small: u64, full: u64) -> u64 {
-    if std::env::var_os("LOADGEN_FULL").is_some() {
+    if std::env::var("LOADGEN_FULL").is_ok_and(|full| full == "1") {
         full
     } else {
         small

@@ -45,6 +45,9 @@ pub(super) enum AnchorState {
     /// The anchor has not fired; the turn starts at `until` at the latest. `doubt`: a turn
     /// that starts at `until` is flagged, because the anchor is not known to have fired.
     Waits { until: Option<Instant>, doubt: bool },
+    /// The ear decides when the anchor fires. If it never does, because its stream has ended or its
+    /// reports were lost, the turn starts at `until` and is flagged.
+    Hears { until: Instant },
 }
 
 impl Known<'_> {
@@ -182,12 +185,10 @@ impl Known<'_> {
 }
 
 impl AnchorState {
-    /// The ear decides when the anchor fires, normally soon after `at`. If it never does, because its
-    /// stream has ended or its reports were lost, the turn starts a minute later.
+    /// The ear is expected to decide soon after `at`.
     fn unless_heard(at: Instant) -> Self {
-        Self::Waits {
-            until: Some(later(at, SPURT_BOUND)),
-            doubt: false,
+        Self::Hears {
+            until: later(at, SPURT_BOUND),
         }
     }
 

@@ -162,6 +162,7 @@ impl Call {
         let turns = self.turns.iter().map(|t| t.poll_timeout(&self.talk));
         let anchor = match self.standing() {
             Some(AnchorState::Waits { until, .. }) => until,
+            Some(AnchorState::Hears { until }) => Some(until),
             _ => None,
         };
         let waits = turns.chain([self.agent_bound(), anchor]);
@@ -478,11 +479,8 @@ impl Call {
             let (deadline, passages) = (turn.deadline, self.talk.passages());
             let result = turn.finish(&passages, None);
             let missed = result.outcome == Outcome::Missed && result.expect.asks_for_reply();
-            self.owed = missed.then(|| Owed {
-                turn: result.clone(),
-                deadline,
-            });
-            self.record(index, result);
+            let turn = self.record(index, result);
+            self.owed = missed.then_some(Owed { turn, deadline });
             // Applies to the last turn too: without a track, no agent could have answered.
             if missed && self.audible.is_none() && self.failure.is_none() {
                 return self.fail(now, Failure::AgentSilent);
@@ -490,7 +488,8 @@ impl Call {
         }
     }
 
-    fn record(&mut self, index: usize, mut result: TurnResult) {
+    /// Returns the result as recorded, with the flag that depends on the turn before it.
+    fn record(&mut self, index: usize, mut result: TurnResult) -> TurnResult {
         let before = index.checked_sub(1).and_then(|i| self.results[i].as_ref());
         let owes = |b: &TurnResult| b.outcome == Outcome::Missed && b.late_reply.is_none();
         if before.is_some_and(owes) && result.media_start.is_some() {
@@ -498,7 +497,7 @@ impl Call {
             result.flags.sort_unstable();
         }
         self.events.push_back(CallEvent::TurnEnded(result.clone()));
-        self.results[index] = Some(result);
+        self.results[index].insert(result).clone()
     }
 
     /// State of the next turn's anchor; `None` if there is nothing to wait for.
@@ -525,6 +524,9 @@ impl Call {
                 until: Some(until),
                 doubt,
             }) if bounds_until.is_some_and(|now| now >= until) => (until, doubt),
+            Some(AnchorState::Hears { until }) if bounds_until.is_some_and(|now| now >= until) => {
+                (until, true)
+            }
             _ => return,
         };
         let at = later(anchor, self.script.turns[self.begun].delay);

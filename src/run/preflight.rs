@@ -62,8 +62,8 @@ async fn preflight(shared: &Shared, first: &PlannedCall, number: usize) -> Resul
     let (caller, _events) = shared.caller(first, now())?;
     let target = shared.target(first);
     let room = target.room(&match number {
-        0 => "canary".to_owned(),
-        n => format!("canary-{n}"),
+        0 => "preflight".to_owned(),
+        n => format!("preflight-{n}"),
     });
     let dial = shared.dial(None, &room, first.variant);
     let mut connection = target.connect(dial, caller).connection;

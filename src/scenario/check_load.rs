@@ -10,7 +10,7 @@ use super::types::{Arrival, Extent, Load, Process, Shape, Stage};
 use std::time::Duration;
 
 /// Maximum number of calls in a load.
-const MOST_CALLS: f64 = 100_000.0;
+pub(super) const MOST_CALLS: f64 = 100_000.0;
 /// Default limit of concurrent calls in an open load.
 const MAX_CONCURRENT: u32 = 500;
 

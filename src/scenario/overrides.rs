@@ -3,6 +3,7 @@
 //! In: a scenario and [`Overrides`]. Out: the scenario as it will run. Invariants: the result
 //! keeps every invariant of [`Scenario`]; an override that cannot be applied is an error.
 
+use super::check_load::MOST_CALLS;
 use super::evidence::EvidenceChoice;
 use super::problem::quoted;
 use super::threshold::Threshold;
@@ -92,6 +93,9 @@ pub(crate) enum OverrideError {
     /// The ramp of the file does not fit into the duration.
     #[error("`--duration` is shorter than the scenario's `load.ramp`")]
     Ramp,
+    /// More calls would arrive than a load may have.
+    #[error("with `--duration`, more than 100000 calls would arrive")]
+    Arrivals,
 }
 
 impl OverrideError {
@@ -107,6 +111,7 @@ impl OverrideError {
             Self::Variant { .. } => "choose one of them, or leave the filter out for all",
             Self::Greeting => "set `call.greeting: expect` in the scenario",
             Self::Concurrency { .. } => "raise `--rooms` too",
+            Self::Arrivals => "shorten it, or lower `load.arrival.rate`",
             Self::Ramp => "lengthen it: `concurrency` would never be reached",
         }
     }
@@ -244,6 +249,11 @@ impl Overrides {
             }
             if load.ramp > duration {
                 return Err(OverrideError::Ramp);
+            }
+            if let Shape::Arrival(arrival) = &load.shape
+                && duration.as_secs_f64() * arrival.rate > MOST_CALLS
+            {
+                return Err(OverrideError::Arrivals);
             }
             load.extent = Extent::Duration(duration);
         }

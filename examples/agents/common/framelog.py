@@ -49,8 +49,7 @@ class FrameLog:
     def write(self, event: str, **fields: Any) -> None:
         """Writes one line. `at` is now, unless a field says otherwise."""
         record = {"event": event, "at": time.time(), **fields}
-        line = json.dumps({name: _rounded(value) for name, value in record.items()})
-        self._emit(line[:MAX_LINE] + "\n")
+        self._emit(_line({name: _rounded(value) for name, value in record.items()}) + "\n")
 
     def _emit(self, line: str) -> None:
         if self._echo:
@@ -67,6 +66,19 @@ class FrameLog:
         except OSError as error:
             # The call continues: a full disk must not change what is measured.
             print(f"error: cannot write to {self._path}: {error}", file=sys.stderr)
+
+
+def _line(record: dict[str, Any]) -> str:
+    """The record as JSON of at most `MAX_LINE` characters. The longest fields of one that is longer
+    are left out and named in `left_out`, because a reader cannot parse half a line."""
+    left_out: list[str] = []
+    line = json.dumps(record)
+    while len(line) > MAX_LINE and len(record) > 1:
+        longest = max(record, key=lambda name: len(json.dumps(record[name])))
+        left_out.append(longest)
+        record = {name: value for name, value in record.items() if name != longest}
+        line = json.dumps({**record, "left_out": left_out})
+    return line
 
 
 def _rounded(value: Any) -> Any:

@@ -107,6 +107,18 @@ class SpeechLogTest(unittest.TestCase):
         self.assertEqual(rounded(ended["holes"]), [[5.081, 5.2]])
 
 
+class LineTest(unittest.TestCase):
+    def test_a_long_line_is_still_json(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "log")
+            FrameLog(path, echo=False).write("speech", turn=3, spurts=[[1.25, 2.5]] * 10_000)
+            with open(path) as file:
+                (line,) = file.read().splitlines()
+        self.assertLess(len(line), 17_000)
+        record = json.loads(line)
+        self.assertEqual((record["turn"], record["left_out"]), (3, ["spurts"]))
+
+
 class MonoTest(unittest.TestCase):
     def test_the_loudest_channel(self) -> None:
         right = np.array([0, 5, 0, -7], np.int16).tobytes()

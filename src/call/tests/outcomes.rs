@@ -214,6 +214,19 @@ fn a_late_reply_is_not_a_latency_of_the_next_turn() {
     );
 }
 
+/// The amended result replaces the one of the turn's end, so everything known then must be in it.
+#[test]
+fn a_late_reply_changes_nothing_else_of_its_turn() {
+    let world = World {
+        acts: vec![vec![], vec![Act::Say(2100, 900)]],
+        ..World::default()
+    };
+    let played = play(script(&[FIRST, TURN]), world);
+    assert_eq!(played.outcomes(), [Missed, Missed]);
+    assert_eq!(played.turn(1).late_reply, Some(ms(2100)));
+    assert!(played.flags(1).contains(&Flag::AfterMissed));
+}
+
 #[test]
 fn a_reply_between_the_timeout_and_its_judgement_is_late() {
     for after in [2001, 2120, 2240] {

@@ -3,7 +3,7 @@
 use super::sim::{TURN, ms};
 use crate::audio::{Confidence, FRAME_TIME, Heard, HeardAt, Onset, Packet, SPURT_GAP, Segment};
 use crate::call::{
-    Anchor, Call, CallEvent, CallResult, CallScript, Expect, Failure, GreetingPolicy, Input,
+    Anchor, Call, CallEvent, CallResult, CallScript, Expect, Failure, Flag, GreetingPolicy, Input,
     OnAgentLeft, Outcome, TurnResult, TurnScript,
 };
 use proptest::prelude::*;
@@ -339,6 +339,34 @@ proptest! {
         }
         prop_assert!(driver.call.is_done());
     }
+}
+
+#[test]
+fn a_turn_that_starts_because_the_ear_stopped_reporting_is_flagged() {
+    let script = CallScript {
+        greeting: GreetingPolicy::Ignore,
+        agent_timeout: ms(2000),
+        on_agent_left: OnAgentLeft::Fail,
+        turns: vec![TurnScript {
+            anchor: Anchor::Greeting,
+            ..TURN
+        }],
+    };
+    let mut driver = Driver::new(&script);
+    driver.step(&Step::Joined);
+    driver.step(&Step::Subscribed);
+    driver.slots(20);
+    driver.step(&Step::Onset { age: 100 });
+    let last_audible = driver.heard_at(40);
+    let paused = Heard::Paused {
+        last_audible,
+        hard: false,
+    };
+    driver.handle(Input::Heard(0, paused));
+    driver.slots(80 * 50);
+    let (result, _) = driver.finish();
+    assert!(result.turns[0].media_start.is_some());
+    assert!(result.turns[0].flags.contains(&Flag::AnchorTimeout));
 }
 
 #[test]

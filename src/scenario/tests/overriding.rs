@@ -179,6 +179,14 @@ fn flags_that_cannot_apply_are_errors() {
             "`--duration` is shorter than the scenario's `load.ramp`",
         ),
         (
+            base("{arrival: {rate: 1000}, duration: 10s}"),
+            Overrides {
+                duration: Some(Duration::from_secs(101)),
+                ..none()
+            },
+            "with `--duration`, more than 100000 calls would arrive",
+        ),
+        (
             embedded,
             Overrides {
                 agent_name: Some("x".to_owned()),

@@ -3,8 +3,8 @@
 //! In: a run's server and room prefix. Out: a small file, locked until the run has cleaned up.
 //! Invariants: no secret is written; a run counts as crashed only if the kernel has released its
 //! lock, or the machine that it ran on has been restarted. Process ids alone would not suffice: two
-//! containers that share a home do not see each other's processes. Entries that name no machine
-//! (those of earlier releases, and those on file systems without locks) have only a process id.
+//! containers that share a home do not see each other's processes. On a file system without locks the
+//! process id decides, but only for entries of the same machine and of this container.
 
 use crate::os;
 use crate::targets::state_folder;
@@ -23,9 +23,13 @@ pub(super) struct Entry {
     pub pid: u32,
     /// When that process started, in the system's own unit, because process ids are reused.
     pub started: u64,
-    /// The machine it runs on; `None` if the entry was written without a lock.
+    /// The machine it runs on; `None` in an entry of an earlier release, and where the system has no
+    /// name for itself.
     #[serde(default)]
     pub machine: Option<Machine>,
+    /// Whether it was written on a file system without locks.
+    #[serde(default)]
+    pub lockless: bool,
 }
 
 /// A machine, identified together with its current boot.
@@ -86,11 +90,10 @@ impl Ledger {
             .truncate(false)
             .open(path)?;
         // Locked before anything is written: an empty entry belongs to no run.
-        let machine = match file.try_lock() {
-            Ok(()) => Machine::this(),
+        let lockless = match file.try_lock() {
+            Ok(()) => false,
             Err(TryLockError::WouldBlock) => return Err(TryLockError::WouldBlock.into()),
-            // The file system has no locks: readers fall back to the process id.
-            Err(TryLockError::Error(_)) => None,
+            Err(TryLockError::Error(_)) => true,
         };
         file.set_len(0)?;
         let pid = std::process::id();
@@ -99,7 +102,8 @@ impl Ledger {
             prefix: prefix.to_owned(),
             pid,
             started: os::process_start(pid).unwrap_or(0),
-            machine,
+            machine: Machine::this(),
+            lockless,
         };
         file.write_all(&serde_json::to_vec(&entry)?)?;
         Ok(Noted { _locked: file })
@@ -148,8 +152,12 @@ pub(super) struct Crashed {
 /// Whether an entry's run has ended without removing the entry.
 fn has_crashed(entry: &Entry, path: &Path, here: Option<&Machine>) -> bool {
     match (&entry.machine, here) {
-        // The entry was written without a lock, so only the process id can tell.
+        // An earlier release wrote it, and only the process id can tell.
         (None, _) => os::process_start(entry.pid) != Some(entry.started),
+        // The processes of another container cannot be seen, so its run may still be alive.
+        (Some(there), here) if entry.lockless => {
+            here == Some(there) && os::process_start(entry.pid) != Some(entry.started)
+        }
         (Some(there), Some(here)) if there.boot == here.boot => is_unlocked(path),
         // This machine, before it was restarted.
         (Some(there), Some(here)) => there.host == here.host && is_unlocked(path),
@@ -216,6 +224,7 @@ mod tests {
             pid: std::process::id(),
             started: 1, // the id has been reused since
             machine: None,
+            lockless: false,
         };
         std::fs::write(
             ledger.file("x", ""),
@@ -286,6 +295,32 @@ mod tests {
         };
         assert!(has_crashed(&restarted(&here.host), &path, Some(&here)));
         assert!(!has_crashed(&restarted("elsewhere"), &path, Some(&here)));
+    }
+
+    #[test]
+    fn without_locks_only_runs_of_this_container_can_have_crashed() {
+        let here = Machine::this().expect("known");
+        let gone = |machine: &Machine| Entry {
+            server: "ws://a".into(),
+            prefix: "loadgen-0123abcd-".into(),
+            pid: std::process::id(),
+            started: 1, // the id has been reused since
+            machine: Some(machine.clone()),
+            lockless: true,
+        };
+        let other = Machine {
+            host: "container".into(),
+            ..here.clone()
+        };
+        let path = Path::new("not-read");
+        assert!(has_crashed(&gone(&here), path, Some(&here)));
+        assert!(!has_crashed(&gone(&other), path, Some(&here)));
+        assert!(!has_crashed(&gone(&here), path, None));
+        let alive = Entry {
+            started: os::process_start(std::process::id()).expect("this process"),
+            ..gone(&here)
+        };
+        assert!(!has_crashed(&alive, path, Some(&here)));
     }
 
     #[test]

@@ -115,7 +115,7 @@ impl<E: Endpoint> OpenLivekit<E> {
             room: dial.room.to_owned(),
             identity: dial
                 .number
-                .map_or("canary".into(), |n| format!("caller-{n}")),
+                .map_or("preflight".into(), |n| format!("caller-{n}")),
             attributes: ask.attributes.clone(),
             metadata: String::new(),
             room_metadata: ask.room_metadata.clone(),
