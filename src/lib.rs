@@ -37,11 +37,11 @@
 //! account   what the agent says about itself, matched to turns           (pure)
 //! stats     exact quantiles and the statistics derived from them         (pure)
 //! record    the record of a run: versioned types, journal
-//! os        system calls without a safe wrapper: the only unsafe code
+//! os        what differs between operating systems; the only unsafe code
 //! net       the media engine: sockets, timers, ICE/DTLS/SRTP
 //! targets   ways to reach an agent: LiveKit, embedded, in-process; the reference agent
 //! run       threads, dispatcher, clock, shutdown
-//! report    record → console, JSON, CSV
+//! report    record → console, HTML, JSON, CSV, …
 //! cli       arguments → settings; one file per command; progress, live metrics
 //! ```
 

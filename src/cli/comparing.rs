@@ -18,7 +18,8 @@ use clap::builder::PossibleValuesParser;
 /// How runs are compared.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct HowArgs {
-    /// Compare only these metrics [default: ttfa,stop,join,agent_audible,greeting,missed,early,failed]
+    /// Compare only these metrics
+    /// [default: ttfa,stop,join,agent_audible,greeting,missed,early,failed]
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = metrics())]
     pub metric: Vec<String>,
     /// Differences that do not matter: a share, a time, or both; anything below either is noise
@@ -71,7 +72,7 @@ fn noise(text: &str) -> Result<Noise, String> {
     Ok(noise)
 }
 
-/// Prints a comparison, which is in the run folder too, as a table.
+/// Prints a comparison as a table; the run folder contains the comparison too.
 pub(super) fn show(compared: &Compared, screen: Screen) {
     console::out(&format!("\n{}", comparison::render(compared, screen)));
 }

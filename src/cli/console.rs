@@ -36,7 +36,7 @@ pub(super) fn warn(message: &str) {
     say(&format!("warning: {message}"));
 }
 
-/// Prints a result that is nowhere else, piece by piece, since there may be 100,000 pieces.
+/// Prints a result that is stored nowhere else, piece by piece, since there may be 100,000 pieces.
 #[must_use = "if the result was lost, the command must exit with this code"]
 pub(super) fn data<T: AsRef<str>>(pieces: impl IntoIterator<Item = T>) -> Exit {
     match print(pieces) {
@@ -95,7 +95,7 @@ impl RedrawnLine {
     pub(super) fn new() -> Self {
         let target = ProgressDrawTarget::stderr_with_hz(REDRAWS);
         let bar = ProgressBar::with_draw_target(None, target);
-        // A template that does not parse leaves the default.
+        // If the template cannot be parsed, the default style remains.
         if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed_precise} {wide_msg}") {
             bar.set_style(style);
         }

@@ -17,7 +17,7 @@ use std::collections::HashMap;
 
 /// Largest file that is read, in bytes.
 pub(super) const MAX_BYTES: usize = 1 << 20;
-/// Names with this prefix are always ours.
+/// Prefix of the names that always belong to loadgen ("our" names).
 const OURS: &str = "LIVEKIT_";
 
 /// A line that cannot be parsed.
@@ -88,7 +88,7 @@ type Entry = Result<Value, Unreadable>;
 /// The variables of a file.
 #[derive(Debug, Default)]
 pub(crate) struct DotEnv {
-    /// Each with its line.
+    /// Each with the number of its line.
     entries: Vec<(usize, Entry)>,
     /// The last entry of each name.
     last: HashMap<String, usize>,

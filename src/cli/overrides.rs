@@ -1,4 +1,4 @@
-//! Flags that change a scenario, shared by `run` and `plan`.
+//! Flags that change a scenario, shared by `run`, `plan` and `capacity`.
 
 use crate::scenario::Overrides;
 use clap::Args;

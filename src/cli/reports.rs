@@ -1,4 +1,4 @@
-//! Writes and shows the reports of a record; shared by `run`, `report` and `open`.
+//! Writes and shows the reports of a record; shared by `run`, `report`, `open` and `compare`.
 //!
 //! In: a record, the formats wanted. Out: files in the run folder, a table or JSON on stdout.
 //! Invariant: the figures shown are in the run folder too, so losing text is not an error; losing
@@ -37,7 +37,7 @@ pub(super) fn read(folder: &Path) -> Result<RunRecord, RecordError> {
     RunRecord::read(folder).inspect(warn_of_parts)
 }
 
-/// Like [`read`], without what only a page shows.
+/// Like [`read`], without the data that only the HTML report shows.
 ///
 /// # Errors
 /// As [`RunRecord::read`].

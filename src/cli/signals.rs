@@ -36,7 +36,7 @@ fn watch() -> MutexGuard<'static, Watch> {
 }
 
 impl Watch {
-    /// A part begins that the next signal cancels.
+    /// Begins a part, which the next signal cancels.
     fn begin(&mut self, part: CancellationToken) {
         self.busy = true;
         if std::mem::take(&mut self.pending) {
@@ -64,7 +64,8 @@ impl Watch {
 pub(super) struct CancellablePart(());
 
 impl CancellablePart {
-    /// The next signal cancels `token`; at once if one came since the last part.
+    /// Begins a part: the next signal cancels `token`. If a signal came since the last part,
+    /// `token` is cancelled at once.
     pub(super) fn begin(token: &CancellationToken) -> Self {
         watch().begin(token.clone());
         Self(())
@@ -77,7 +78,7 @@ impl Drop for CancellablePart {
     }
 }
 
-/// Starts to wait for signals, which from then on no longer end the process by themselves.
+/// Starts to wait for signals. From then on, a signal does not end the process by itself.
 ///
 /// # Errors
 /// The system refuses a thread or the signal handlers.
@@ -102,7 +103,7 @@ pub(super) fn listen() -> io::Result<()> {
             }
         });
     })?;
-    // A thread that ended without an answer has panicked, which has been printed.
+    // If the thread ended without an answer, it has panicked; the panic has been printed.
     ready.recv().unwrap_or(Ok(()))?;
     watch.started = true;
     Ok(())

@@ -42,7 +42,7 @@ type SectionKey = (usize, Option<Mid>);
 #[derive(Debug, Default)]
 pub(super) struct Claims {
     sections: Vec<(SectionKey, Claim)>,
-    /// The call is over: nobody listens to what still arrives.
+    /// The call is over: packets that still arrive are ignored.
     over: bool,
 }
 

@@ -8,7 +8,8 @@ use crate::os::{monotonic_ns_now, wall_ns};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// An `Instant` and the reading of its clock, taken together: they tie the two scales.
+/// An `Instant` and the reading of its clock in nanoseconds, taken at the same moment: they relate
+/// the two scales.
 static BASE: OnceLock<(Instant, u64)> = OnceLock::new();
 
 /// Nanoseconds of the system's monotonic clock at `at`.
@@ -36,10 +37,10 @@ pub(crate) struct Stamp {
 /// Change of (wall − monotonic) between two batches beyond which the wall clock has
 /// stepped. Slewing moves it by at most 0.5 ms a second (adjtimex's 500 ppm).
 const STEP: i64 = 2_000_000;
-/// For this long after a step, kernel timestamps are not used: what is read may have been
-/// timestamped before the step. Longer than packets are left in a socket.
+/// For this long after a step, kernel timestamps are not used: a packet that is read may have been
+/// timestamped before the step. This is longer than packets are normally left in a socket.
 const SUSPECT: Duration = Duration::from_millis(200);
-/// Longest credible wait of a packet in a socket; an older timestamp is not believed.
+/// Longest plausible wait of a packet in a socket; an older timestamp is not used.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Maps the kernel's wall-clock timestamps to `Instant`, batch by batch.
@@ -98,7 +99,7 @@ impl Stamper {
     }
 
     /// Arrival of a packet that was read at `read`. `wall_ns`: the kernel's wall-clock timestamp
-    /// in nanoseconds, if it gave one.
+    /// in nanoseconds, if there is one.
     pub(super) fn arrival(&self, wall_ns: Option<u64>, read: Instant) -> Stamp {
         let user = Stamp {
             at: read,

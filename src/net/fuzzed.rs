@@ -1,6 +1,6 @@
 //! The parts of the media engine that the fuzz targets exercise.
 //!
-//! In: bytes as they would come from the network or a server. Out: what the engine makes of them.
+//! In: bytes as they would come from the network or a server. Out: the engine's results.
 //! Invariant: nothing is sent, whatever address an input names.
 
 pub(crate) use super::path::Received;
@@ -37,7 +37,7 @@ fn keys(client: bool, long: bool) -> Keys {
     }
 }
 
-/// Our contexts or the other side's: the one that seals and the one that opens.
+/// The sealing and the opening context of one side; `client`: the side is the DTLS client.
 pub(crate) fn contexts(client: bool, long: bool) -> (Context, Context) {
     srtp::contexts(&keys(client, long)).expect("a supported profile with enough material")
 }
@@ -105,7 +105,7 @@ impl DirectReceiver {
         }
     }
 
-    /// Handles a datagram; `None` if it is left to str0m.
+    /// Handles a datagram; `None` if str0m would have to handle it.
     pub(crate) fn receive(&mut self, bytes: &[u8], at: Duration) -> Option<Received<'_>> {
         let datagram = Datagram {
             bytes,

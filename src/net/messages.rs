@@ -1,14 +1,15 @@
-//! What a peer does with the messages of its data channels: passes them on, at once or together, or
-//! drops them.
+//! Passes the messages of a peer's data channels on to its session, at once or together, or drops
+//! them.
 //!
 //! In: messages with their arrivals. Out: batches for the session. Invariants: messages keep their
-//! order and their arrivals; at most [`MOST`] are held, none for longer than [`HOLD`].
+//! order and their arrivals; held messages are due after [`HOLD`], or at once when there
+//! are [`MOST`] of them.
 
 use std::time::{Duration, Instant};
 
 /// How long messages are held so that they are passed on together.
 const HOLD: Duration = Duration::from_millis(500);
-/// Maximum number of messages held.
+/// Number of held messages from which they are passed on at once.
 const MOST: usize = 32;
 
 /// A message, and when its last packet arrived.

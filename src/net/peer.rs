@@ -357,8 +357,8 @@ impl<E: Endpoint> Peer<E> {
         let Some(messages) = self.mailbox.take_due(now) else {
             return;
         };
-        // A flood of messages must not displace what the session cannot do without. What is lost
-        // here is as if the agent had not said it.
+        // A flood of messages must not displace the events that the session needs. Messages dropped
+        // here are treated as if the agent had not sent them, and are not counted as lost.
         if self.events.capacity() > RESERVED
             && self.events.try_send(PeerEvent::Messages(messages)).is_err()
         {

@@ -15,8 +15,8 @@ pub(super) struct UdpPort {
     local: SocketAddr,
     /// The one address that the socket is connected to, once media flows.
     connected: Option<SocketAddr>,
-    /// The address of the latest authenticated packets from us and to us, and how many in a row
-    /// had it.
+    /// The remote address of the latest media packets (sent, or received and authenticated), and
+    /// how many in a row had this address.
     steady: Option<(SocketAddr, u32)>,
 }
 
@@ -59,7 +59,7 @@ impl UdpPort {
         self.local
     }
 
-    /// For the poller.
+    /// File descriptor of the socket, for the poller.
     pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
@@ -114,7 +114,7 @@ impl UdpPort {
     /// The operating system's error.
     pub(super) fn recv(&self, batch: &mut Batch) -> io::Result<usize> {
         match batch.fill(self.descriptor()) {
-            // The answer to something that we sent; datagrams may still be waiting.
+            // The response to a datagram that we sent; other datagrams may still be waiting.
             Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => batch.fill(self.descriptor()),
             filled => filled,
         }
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connected_port_hears_its_peer_only_and_survives_a_closed_one() {
+    fn a_connected_port_receives_only_from_its_peer_and_tolerates_a_closed_one() {
         let here = || UdpPort::towards(Ipv4Addr::LOCALHOST.into()).expect("bind");
         let (mut a, b, stranger) = (here(), here(), here());
         a.connect(b.local());
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(
             a.recv(&mut batch).expect("recv"),
             0,
-            "strangers are not heard"
+            "other senders are ignored"
         );
         b.send(b"hello", a.local()).expect("send");
         // On some systems a datagram arrives on loopback a moment later.

@@ -2,7 +2,7 @@
 //!
 //! In: the keys of the handshake; packets to seal, datagrams to open. Out: datagrams, packets.
 //! Invariants: handling RTP allocates nothing; a datagram that fails authentication yields
-//! nothing. The packet index comes from outside, and must never repeat.
+//! nothing. The caller supplies the packet index, which must never repeat.
 
 use super::keys::Keys;
 use str0m::crypto::dtls::SrtpProfile;

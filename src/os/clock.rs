@@ -1,6 +1,6 @@
 //! Reads the system's clocks.
 //!
-//! Out: nanoseconds. Invariant: the monotonic clock is the one that `Instant` counts on.
+//! Out: nanoseconds. Invariant: the monotonic clock is the one that `Instant` uses.
 
 use nix::time::{ClockId, clock_gettime};
 use std::time::Duration;
@@ -18,7 +18,7 @@ fn now(id: ClockId) -> u64 {
     })
 }
 
-/// Nanoseconds of the clock that `Instant` counts on.
+/// Nanoseconds of the clock that `Instant` uses.
 pub(crate) fn monotonic_ns_now() -> u64 {
     now(MONOTONIC)
 }

@@ -33,7 +33,7 @@ pub(super) fn descendants(root: u32, all: Vec<(ProcessUsage, u32)>) -> Vec<Proce
     }
     let mut next = 0;
     while let Some(process) = found.get(next) {
-        // Each list is taken once, so that ids that change hands meanwhile cannot form a cycle.
+        // Each list is taken once, so that ids that are reused meanwhile cannot form a cycle.
         found.extend(children.remove(&process.pid).unwrap_or_default());
         next += 1;
     }

@@ -19,7 +19,7 @@ pub(super) fn arrivals(load: &Load, seed: u64) -> Vec<Duration> {
     }
 }
 
-/// An endless sequence of arrivals.
+/// The arrivals of an open load, in order; practically endless.
 struct Gaps {
     arrival: Arrival,
     draw: Draw,

@@ -1,4 +1,4 @@
-//! Plans: the same seed gives the same bytes; starts, variants and estimates.
+//! Tests of plans: reproducibility from the seed, starts, variants, estimates.
 
 use super::*;
 use crate::scenario::{LoadedSound, SoundFile, Unset, check};

@@ -1,4 +1,4 @@
-//! Searches for the highest concurrency that keeps a promise.
+//! Searches for the highest concurrency that meets an SLO.
 //!
 //! In: the verdict on each level measured. Out: the level to measure next, and finally the answer.
 //! Invariant: the answer is always confirmed by a separate measurement.
@@ -12,7 +12,7 @@ pub(crate) const MAX_FAILED: f64 = 0.01;
 /// Relative resolution of the answer (never finer than one call).
 const RESOLUTION: f64 = 0.025;
 
-/// A promise: a quantile of the latency stays below a bound.
+/// An SLO: a quantile of the latency must stay below a bound.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Promise {
     /// The quantile, strictly between 0 and 1.
@@ -21,7 +21,7 @@ pub(crate) struct Promise {
     pub below: Sample,
 }
 
-/// Whether turns keep a promise.
+/// Whether turns meet an SLO.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PromiseVerdict {
     /// The whole interval of the quantile is below the bound.
@@ -49,7 +49,7 @@ impl Promise {
         }
     }
 
-    /// Whether the point estimate keeps the promise; for turns whose verdict remains unclear.
+    /// Whether the point estimate meets the SLO; for turns whose verdict remains unclear.
     pub(crate) fn lean(&self, turns: &Distribution) -> bool {
         turns
             .quantile(self.quantile)
@@ -64,7 +64,7 @@ pub(crate) enum SearchStep {
     Measure(u32),
     /// Measure this many calls at once again, to confirm the answer.
     Recheck(u32),
-    /// `Some`: the largest level that keeps the promise; `None`: not even one call keeps it.
+    /// `Some`: the largest level that meets the SLO; `None`: not even one call meets it.
     Done(Option<u32>),
 }
 
@@ -73,7 +73,7 @@ pub(crate) enum SearchStep {
 pub(crate) struct Search {
     max: u32,
     next: u32,
-    /// Levels that keep the promise, ascending; all below `breaks`.
+    /// Levels that meet the SLO, ascending; all below `breaks`.
     kept: Vec<u32>,
     breaks: Option<u32>,
     rechecked: bool,
@@ -109,12 +109,12 @@ impl Search {
         breaks.map_or(keeps >= self.max, |b| b.saturating_sub(keeps) <= step)
     }
 
-    /// The largest level so far that keeps the promise.
+    /// The largest level so far that meets the SLO.
     pub(crate) fn best(&self) -> Option<u32> {
         self.kept.last().copied()
     }
 
-    /// Records whether the level that [`Search::step`] asked for keeps the promise.
+    /// Records whether the level that [`Search::step`] asked for meets the SLO.
     pub(crate) fn measured(&mut self, level: u32, keeps: bool) {
         let again = matches!(self.step(), SearchStep::Recheck(_));
         if keeps {

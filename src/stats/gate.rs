@@ -100,13 +100,13 @@ impl Population {
 /// The outcome of a gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// The whole interval keeps the bound.
+    /// The whole interval satisfies the bound.
     Pass,
-    /// The bound lies within the interval; the estimate keeps it.
+    /// The bound lies within the interval; the estimate satisfies it.
     WeakPass,
-    /// The bound lies within the interval; the estimate does not keep it.
+    /// The bound lies within the interval; the estimate does not satisfy it.
     WeakFail,
-    /// No part of the interval keeps the bound, or the samples refute it.
+    /// No part of the interval satisfies the bound, or the samples refute it.
     Fail,
     /// The gate could not be judged; never a pass.
     Undecided,
@@ -116,7 +116,7 @@ pub(crate) enum Answer {
 pub(crate) enum Basis {
     /// The interval and, if the bound lies within it, the [`Decider`].
     Interval,
-    /// More samples lie beyond the bound than is plausible for a figure that keeps it.
+    /// More samples lie beyond the bound than is plausible for a figure that satisfies it.
     Refuted,
     /// The samples alone: the figure is the smallest or largest, or the bound allows only 0 or 1.
     Samples,
@@ -146,8 +146,8 @@ pub(crate) struct Judgement {
     pub n: usize,
     /// Effective sample size.
     pub n_eff: f64,
-    /// Number of samples beyond the bound: latencies that do not keep it; for a share, the hits if
-    /// the bound is an upper one, else the misses.
+    /// Number of samples beyond the bound: latencies that do not satisfy it; for a share, the hits
+    /// if the bound is an upper one, else the misses.
     pub beyond: usize,
 }
 
@@ -222,7 +222,7 @@ impl Gate {
     }
 
     fn quantile_is_refuted(&self, d: &Distribution, q: f64, level: f64) -> bool {
-        // If the quantile keeps the bound, at most this share of the samples lies beyond it.
+        // If the quantile satisfies the bound, at most this share of the samples lies beyond it.
         let most = if self.comparison.is_upper() {
             1.0 - q
         } else {
@@ -314,7 +314,7 @@ impl Gate {
         }
     }
 
-    /// Whether only a share of exactly 0 or 1 keeps the bound. Such a gate is judged by these
+    /// Whether only a share of exactly 0 or 1 satisfies the bound. Such a gate is judged by these
     /// samples alone, since no number of samples can prove that something never happens.
     fn is_extreme(&self) -> bool {
         match self.comparison {
@@ -381,7 +381,7 @@ impl Gate {
             false => self.bound,
         };
         let needed = ((1.0 - GATE_LEVEL).ln() / kept.ln()).ceil();
-        // One sample is enough for a bound that every share keeps or that none keeps.
+        // One sample is enough for a bound that every share satisfies or that none satisfies.
         if needed.is_finite() {
             needed.max(1.0)
         } else {

@@ -80,7 +80,7 @@ fn too_few_samples_and_invalid_quantiles_are_errors() {
 }
 
 #[test]
-fn a_large_run_costs_little_and_stays_exact() {
+fn ranks_of_a_million_samples_match_the_normal_approximation() {
     // Normal approximation: 950_000 ± 1.96 · √(10⁶ · 0.95 · 0.05) = ± 427.2.
     let n = 1_000_000;
     let worth = Worth {

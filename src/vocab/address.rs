@@ -348,7 +348,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_as_long_as_its_url_may_be() {
+    fn the_longest_accepted_addresses_round_trip() {
         for length in MAX_URL - 20..=MAX_URL {
             for (start, filler) in [("ws://", "a"), ("wss://h/", "p"), ("http://[::1]/", "p")] {
                 let url = format!("{start}{}", filler.repeat(length - start.len()));

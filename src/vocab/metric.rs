@@ -80,7 +80,8 @@ pub(crate) enum Visibility {
     /// In every summary; on the screen and in human-readable tables only if it was measured.
     Measured,
     /// In every summary; on the screen and in human-readable tables only if it was measured. On the
-    /// screen, all of these metrics share a few lines: where the time went, as the agent tells it.
+    /// screen, all of these metrics share a few lines, which show where the time went according to
+    /// the agent.
     Account,
     /// Only if a threshold or a comparison names it.
     Asked,
@@ -230,7 +231,7 @@ impl Metric {
                 share("share of turns in which the agent was audible before the end of speech")
             }
             Self::Failed => share("share of turns whose call failed before the turn could end"),
-            // What they compare with may differ between two runs: they are compared if asked for.
+            // The texts to match may differ between two runs: compared only if requested.
             Self::Wer => of_words(WER),
             Self::ReplyWer => of_words(REPLY_WER),
             Self::ReplyMismatched => MetricRow {
@@ -245,8 +246,8 @@ impl Metric {
         name.parse().ok()
     }
 
-    /// Whether the metric is, or is computed from, what the agent says about a turn: it is known some
-    /// time after the end of the turn.
+    /// Whether the metric is, or is computed from, what the agent says about a turn. Such a metric
+    /// is known only some time after the end of the turn.
     pub const fn is_from_agent(self) -> bool {
         matches!(
             self,

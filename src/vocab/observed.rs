@@ -8,7 +8,7 @@ use SeriesKind::{Counter, Gauge};
 
 /// Maximum number of endpoints and processes that a scenario may observe.
 pub(crate) const MOST_OBSERVED: usize = 16;
-/// Maximum number of series of each.
+/// Maximum number of series of each endpoint or process.
 pub(crate) const MOST_SERIES: usize = 64;
 /// Longest name of a series, in bytes.
 pub(crate) const LONGEST_SERIES: usize = 200;
@@ -32,13 +32,13 @@ pub(crate) enum SeriesKind {
 pub(crate) struct KnownSeries {
     /// Its name at the endpoint.
     pub name: &'static str,
-    /// Its kind, also at an endpoint that declares no types.
+    /// Its kind, even if the endpoint declares no types.
     pub kind: SeriesKind,
     /// What it shows, in words.
     pub words: &'static str,
-    /// Its unit as shown; empty for numbers of things.
+    /// Its unit as shown; empty for counts.
     pub unit: &'static str,
-    /// How many of its own units one shown unit is.
+    /// Number of the series' own units in one shown unit.
     pub divisor: u32,
 }
 

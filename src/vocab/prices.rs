@@ -1,7 +1,7 @@
 //! What the models of an agent cost.
 //!
-//! In: the scenario's `prices`. Out: the price of an amount. Invariant: a price that is not given is
-//! unknown, never 0.
+//! In: the scenario's `prices`. Out: the prices of each model. Invariant: a price that is not given
+//! is unknown, never 0.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -70,7 +70,7 @@ impl Prices {
         self.currency.as_deref().unwrap_or("USD")
     }
 
-    /// The prices of a model; those by provider and name come before those by name alone.
+    /// The prices of a model; those by provider and name take precedence over those by name alone.
     pub(crate) fn of(&self, provider: &str, model: &str) -> Option<&ModelPrices> {
         let full = self.models.get(&format!("{provider}/{model}"));
         full.or_else(|| self.models.get(model))

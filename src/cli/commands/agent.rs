@@ -73,12 +73,12 @@ pub(crate) enum Hear {
     Chirp,
 }
 
-/// Whether the agent does something.
+/// The value of an on/off flag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Switch {
-    /// It does.
+    /// Enabled.
     On,
-    /// It does not.
+    /// Disabled.
     Off,
 }
 

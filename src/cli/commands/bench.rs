@@ -18,10 +18,10 @@ use crate::cli::console;
 use crate::cli::exit::Exit;
 use clap::{Args, Subcommand};
 
-/// What is measured.
+/// Arguments of `loadgen bench`.
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// What is measured.
+    /// What to measure.
     #[command(subcommand)]
     pub command: BenchCommand,
 }

@@ -49,7 +49,7 @@ pub(crate) struct CalibrateArgs {
     /// Start even a level that is large enough to need confirmation
     #[arg(long)]
     pub yes: bool,
-    /// Through this server; without --url, against the embedded agent.
+    /// The server to call through; without --url, the embedded agent is called.
     #[command(flatten)]
     pub server: ServerArgs,
 }

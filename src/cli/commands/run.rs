@@ -24,8 +24,8 @@ pub(crate) struct RunArgs {
     /// Folder for the results, new or empty [default: reports/TIME-NAME]
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub out: Option<PathBuf>,
-    /// Run more than 1,000 calls or 5,000 call-minutes, or more than 100 calls at once on a host that is not private,
-    /// without being asked
+    /// Run more than 1,000 calls or 5,000 call-minutes, or more than 100 calls at once on a host
+    /// that is not private, without being asked
     #[arg(short, long)]
     pub yes: bool,
     /// Maximum number of concurrent joins; calls due meanwhile wait, and are timed from their

@@ -25,7 +25,7 @@ pub(super) struct Feed {
     measured_since: Option<Instant>,
     /// The run starts no more calls.
     stopping: bool,
-    /// Turns of active calls whose account by the agent has been counted.
+    /// Turns of active calls for which the agent's account has been counted.
     described: HashSet<(usize, usize)>,
 }
 

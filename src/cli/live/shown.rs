@@ -1,6 +1,6 @@
 //! Describes a run for the live outputs: its names and its plan.
 //!
-//! In: the checked scenario, its target and its plan. Out: labels; the number of calls to expect.
+//! In: the checked scenario, its target and its plan. Out: [`RunLabels`].
 
 use crate::plan::Plan;
 

@@ -203,7 +203,7 @@ mod tests {
             let got = refused(&users(url, hosts), target, variants);
             assert_eq!(got, expected, "{target} {variants} {url} {hosts}");
         }
-        // Without the user's keys, nothing is at stake.
+        // If the user has no keys, there is nothing to protect.
         let nothing = Users {
             url: None,
             key: None,

@@ -36,7 +36,7 @@ pub(crate) fn own_agent(prefix: &str, delay: Duration, file: &Path) -> Result<Ow
     let mut arguments = vec![
         format!("--delay={}", duration::format(delay)),
         format!("--reply-length={}", duration::format(REPLY)),
-        // Its truth file says everything.
+        // Its truth file already describes every turn.
         "--session=off".to_owned(),
     ];
     arguments.extend(truth_arguments(file));

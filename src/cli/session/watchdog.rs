@@ -1,6 +1,7 @@
 //! Handles a part of a run that no longer makes progress.
 //!
-//! In: the watchdog's alarms. Out: warnings; the end of the process if nothing else can end the run.
+//! In: the watchdog's alarms. Out: warnings; the end of the process if nothing else can end the
+//! run.
 
 use crate::cli::console;
 use crate::cli::exit::Exit;

@@ -202,8 +202,8 @@ impl DirectPath {
     }
 
     /// Whether an RTP datagram of a stream that str0m handles was sealed by the other side. str0m
-    /// believes headers before it authenticates them: one that names a section moves the section
-    /// to its stream.
+    /// acts on a header before it authenticates the packet: if the header names a section, str0m
+    /// assigns the section to the packet's stream.
     pub(in crate::net) fn authenticates(&mut self, bytes: &[u8], room: &mut [u8]) -> bool {
         let Some(header) = header_length(bytes) else {
             return false;

@@ -131,7 +131,7 @@ impl Str0mPath {
     /// The negotiated parameters of a section's audio; `None` before the negotiation.
     pub(in crate::net) fn negotiated(&self, mid: Mid) -> Option<Negotiated> {
         let media = self.rtc.media(mid)?;
-        // Once there are any, str0m never changes them.
+        // Once there are payload types, str0m never changes them.
         let payload_types: Vec<u8> = media.remote_pts().iter().map(|pt| **pt).collect();
         let level = media.remote_extmap().id_of(Extension::AudioLevel);
         (!payload_types.is_empty()).then_some(Negotiated {

@@ -92,7 +92,7 @@ impl Transport {
     /// receiving again. The server expects an offer even when nothing changes, so every section is
     /// set to inactive and back.
     ///
-    /// `None` while an answer is outstanding: ask again after it.
+    /// `None` while an answer is outstanding: call this again after the answer.
     ///
     /// # Errors
     /// str0m refuses.
@@ -177,7 +177,7 @@ impl Transport {
     }
 
     /// Applies a trickled candidate (`candidate:…`). One that we cannot use (TCP, host names, the
-    /// other IP version), or that is one too many, is skipped: `false`.
+    /// other IP version), or that exceeds the maximum number, is skipped: `false`.
     pub(crate) fn candidate(&mut self, line: &str) -> bool {
         if !line.to_ascii_lowercase().contains(" udp ") {
             return false;

@@ -58,8 +58,8 @@ impl Batch {
                 Ok(()) => filled += 1,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
                 Err(e) if filled == 0 => return Err(e),
-                // A response to something that we sent. The read removed it from the socket, and
-                // datagrams may still be waiting behind it.
+                // A response to a datagram that we sent. The read removed it from the socket, and
+                // other datagrams may still be waiting behind it.
                 Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
                 // The next read reports it again.
                 Err(_) => break,

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use sysinfo::{Pid, Process, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System};
 
-/// What sysinfo knows about a process: the figures that `kind` selects.
+/// Reads a process with sysinfo: the figures that `kind` selects.
 fn look_at(pid: u32, kind: ProcessRefreshKind) -> Option<System> {
     let mut system = System::new();
     let only = [Pid::from_u32(pid)];

@@ -117,22 +117,23 @@ pub struct Difference {
     pub(crate) p_adjusted: f64,
     /// The verdict.
     pub(crate) change: Change,
-    /// What is missing if the verdict is inconclusive and this few calls could not have been
-    /// conclusive, whatever their values. Never set for the 95th percentile.
+    /// What is missing, if the verdict is inconclusive and would be so for any values of this
+    /// number of calls. Never set for the 95th percentile.
     pub(crate) needed: Option<Needed>,
 }
 
 /// What is missing in a comparison that has too few calls to be conclusive, whatever their values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Needed {
-    /// The smallest p that this few calls can reach, corrected for all tests of the comparison.
+    /// The smallest p that this number of calls can reach, corrected for all tests of the
+    /// comparison.
     pub best_p: f64,
     /// Number of calls available: of the baseline, of the candidate.
     pub have: [usize; 2],
-    /// Number of calls of each that can be conclusive.
+    /// Number of calls of each with which the comparison can be conclusive.
     pub calls: [usize; 2],
-    /// Number of blocks available and number that can be conclusive, if calls are exchanged within
-    /// blocks.
+    /// Number of blocks available, and number with which the comparison can be conclusive, if calls
+    /// are exchanged within blocks.
     pub blocks: Option<[usize; 2]>,
 }
 

@@ -1,4 +1,4 @@
-//! Comparisons by table: what it takes to reach each verdict.
+//! Tests of comparisons: inputs that lead to each verdict, in tables.
 
 use super::*;
 use crate::stats::Sample;

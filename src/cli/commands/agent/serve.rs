@@ -54,7 +54,7 @@ fn doubt(delay: &AgentDelay) -> Option<String> {
     })
 }
 
-/// Shows what went wrong; the agent keeps running.
+/// Prints what went wrong; the agent keeps running.
 fn tell(notice: AgentNotice) {
     match notice {
         AgentNotice::TruthIncomplete(_) => console::say(&format!("error: {notice}")),
@@ -117,7 +117,8 @@ fn prepare(service: &Service) -> Result<Agent, Trouble> {
     })
 }
 
-/// What stands for the agent's words in transcripts: they are not known, but what is played is.
+/// The placeholder for the agent's words in transcripts: only the sound that is played is known,
+/// not the words in it.
 fn label(sound: &Sound) -> String {
     match sound {
         Sound::Tone => "[tone]".to_owned(),
@@ -193,7 +194,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn delays_that_the_agent_cannot_keep_are_warned_about() {
+    fn delays_that_the_agent_cannot_guarantee_cause_a_warning() {
         for (delay, kept) in [
             ("0ms", false),
             ("100ms", false),

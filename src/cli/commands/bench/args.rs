@@ -5,7 +5,7 @@ use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How callers are measured.
+/// Arguments of `loadgen bench callers`.
 #[derive(Debug, Args)]
 pub(crate) struct CallersArgs {
     /// Concurrent callers, one level after the other
@@ -21,8 +21,8 @@ pub(crate) struct CallersArgs {
     /// Number of times to measure each level; the run with the median CPU usage is shown
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = crate::cli::number::whole(1..=99))]
     pub repeat: u32,
-    /// Measure each level this often reading what the agent says about its session, and as often
-    /// ignoring it, alternately; shows the ratio of their CPU usage
+    /// Measure each level N times reading what the agent says about its session, alternating with N
+    /// times ignoring it; shows the ratio of their CPU usage
     #[arg(long, value_name = "N", requires = "url", conflicts_with_all = ["repeat", "peer"],
           value_parser = crate::cli::number::whole(1..=99))]
     pub account_pairs: Option<u32>,
@@ -38,7 +38,7 @@ pub(crate) struct CallersArgs {
     /// Start even a level that is large enough to need confirmation
     #[arg(long)]
     pub yes: bool,
-    /// Through this server; without --url, against the embedded agent.
+    /// The server to call through; without --url, the embedded agent is called.
     #[command(flatten)]
     pub server: ServerArgs,
 }

@@ -29,7 +29,7 @@ pub(super) const TURN: Duration = Duration::from_millis(5_200);
 /// The reference agent's reply: recorded speech, as a real agent would send.
 pub(super) const REPLY: &str = "fixtures/opening-hours.wav";
 
-/// What the generator of a level needs to know.
+/// Arguments of the generator process of a level.
 #[derive(Debug, Args)]
 pub(crate) struct LevelArgs {
     /// Callers

@@ -54,7 +54,7 @@ pub(super) struct Level {
     pub peer: Option<peer::Took>,
     /// CPU usage of a Go participant divided by the generator's per caller.
     pub peer_ratio: Option<f64>,
-    /// What it costs to read the agent's account.
+    /// CPU cost of reading the agent's account.
     pub account_pairs: Option<AccountPairs>,
     #[serde(flatten)]
     pub came: Came,
@@ -119,8 +119,8 @@ fn consent(args: &CallersArgs, host: Option<&str>) -> Result<Option<Consent>, Tr
     Ok(Plan::new(&scenario).needs_consent(host))
 }
 
-/// Measures a level `count` times reading the agent's account and as often ignoring it; returns the
-/// median of the former.
+/// Measures a level `count` times reading the agent's account and `count` times ignoring it;
+/// returns the median of the runs that read it.
 fn measure_pairs(
     args: &CallersArgs,
     calls: u32,

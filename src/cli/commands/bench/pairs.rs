@@ -16,7 +16,7 @@ const LEVEL: f64 = 0.9;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct AccountPairs {
     pub pairs: Vec<Pair>,
-    /// Median over the pairs of the CPU usage reading divided by that ignoring.
+    /// Median over the pairs of this ratio: CPU usage when reading, divided by that when ignoring.
     pub ratio_median: f64,
     /// One-sided upper bound of that median at 95 %, from order statistics; `None` with fewer than
     /// five pairs.
@@ -46,7 +46,7 @@ pub(super) fn order(nth: u32) -> [AccountUse; 2] {
 
 impl AccountPairs {
     pub(super) fn of(pairs: Vec<Pair>) -> Self {
-        // The statistics are those of durations: a ratio of 1 is a second.
+        // A `Distribution` holds durations, so a ratio of 1 is represented by one second.
         let sample = |pair: &Pair| {
             let ratio = Duration::try_from_secs_f64(pair.ratio());
             ratio.map_or(Sample::Infinite, Sample::Finite)

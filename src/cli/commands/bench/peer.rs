@@ -104,7 +104,7 @@ impl Peer {
         let mut running = Running(command.spawn().map_err(trouble)?);
         let stdout = running.0.stdout.take().ok_or_else(|| trouble("no pipe"))?;
         let pid = running.0.id();
-        // Keep the pipe open until the end: the program does not survive a closed one.
+        // Keep the pipe open until the end: the program ends if it is closed.
         let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
         let joined = lines.any(|line| line.starts_with("joined"));
         if !joined {

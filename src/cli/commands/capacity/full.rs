@@ -1,4 +1,4 @@
-//! Shows what was full when the SLO broke.
+//! Shows how heavily the deployment was used when the SLO was violated.
 //!
 //! In: the steps of the search, with what was observed. Out: a table that compares the largest load
 //! that met the SLO with the smallest that violated it.

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_full_is_shown_for_the_last_good_and_the_first_bad_step() {
+    fn observations_of_the_last_good_and_the_first_bad_step_are_shown() {
         let bound = Sample::Finite(Duration::from_millis(600));
         let mut answer = answer(Some(10), None);
         let cpu = "process_cpu_seconds_total";

@@ -259,7 +259,7 @@ fn upstream_losses_are_reported_once_with_their_sequence_numbers() {
     let (ssrc, pt) = (word(&datagram, 8), datagram[1] & 0x7f);
     ours.continue_sending(&datagram, address(1_002), 1);
     theirs.continue_receiving(ssrc, negotiated(met.mid, &[pt]), 1, met.now);
-    // They report only if they send as well: any stream of theirs will do.
+    // A side reports only if it sends as well; any stream is enough.
     theirs.continue_sending(&datagram, address(1_001), 1);
     let (mut losses, packet) = (Vec::new(), outgoing(1));
     // 23 minutes: the 16-bit numbers wrap after 22.
