@@ -8,12 +8,12 @@ use support::reports::Reports;
 #[path = "../support/mod.rs"]
 pub mod support;
 
+mod all_examples;
 mod capacity;
 mod habits;
 mod models;
 mod node;
 mod pipeline;
-mod scenarios;
 mod variants;
 
 static MACHINE: RwLock<()> = RwLock::new(());
