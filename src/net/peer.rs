@@ -19,6 +19,7 @@ use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 /// The transport that our stream is sent on.
 const PUBLISHER: usize = 0;
@@ -173,9 +174,7 @@ impl<E: Endpoint> Peer<E> {
         if std::mem::replace(&mut self.dead, true) {
             return;
         }
-        if self.events.try_send(why).is_err() {
-            health.event_lost();
-        }
+        pass_on(&self.events, why, health);
     }
 
     /// Handles everything due by `now`: sends first, then timers.
@@ -346,9 +345,7 @@ impl<E: Endpoint> Peer<E> {
                     continue;
                 }
             };
-            if self.events.try_send(event).is_err() {
-                health.event_lost();
-            }
+            pass_on(&self.events, event, health);
         }
     }
 
@@ -359,10 +356,8 @@ impl<E: Endpoint> Peer<E> {
         };
         // A flood of messages must not displace the events that the session needs. Messages dropped
         // here are treated as if the agent had not sent them, and are not counted as lost.
-        if self.events.capacity() > RESERVED
-            && self.events.try_send(PeerEvent::Messages(messages)).is_err()
-        {
-            health.event_lost();
+        if self.events.capacity() > RESERVED {
+            pass_on(&self.events, PeerEvent::Messages(messages), health);
         }
     }
 
@@ -414,5 +409,33 @@ impl<E> Peer<E> {
     /// known reason.
     pub(crate) fn ignore_all(&mut self) {
         self.claims.end();
+    }
+}
+
+/// Passes an event on. It is lost if the queue is full; a session that has closed its end has ended
+/// and misses nothing.
+fn pass_on(events: &mpsc::Sender<PeerEvent>, event: PeerEvent, health: &HealthCounters) {
+    if let Err(TrySendError::Full(_)) = events.try_send(event) {
+        health.event_lost();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::HealthSnapshot;
+
+    #[test]
+    fn only_events_for_a_session_that_still_listens_count_as_lost() {
+        let health = HealthCounters::default();
+        let lost = || HealthSnapshot::of(std::iter::once(&health)).events_lost;
+        let (sender, receiver) = mpsc::channel(1);
+        pass_on(&sender, PeerEvent::Connected(0), &health);
+        assert_eq!(lost(), 0, "it is in the queue");
+        pass_on(&sender, PeerEvent::Connected(1), &health);
+        assert_eq!(lost(), 1, "the queue is full");
+        drop(receiver);
+        pass_on(&sender, PeerEvent::Disconnected(0), &health);
+        assert_eq!(lost(), 1, "the session has ended");
     }
 }

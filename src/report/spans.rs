@@ -2,9 +2,10 @@
 //!
 //! In: records as they are completed, and the wall-clock time of the run's start. Out: spans.
 //! Invariants: a turn's span is a child of its call's span, and the parts of a turn are children
-//! of the turn's span; a part that was not measured has no span.
+//! of the turn's span; a part that was not measured has no span. The steps of the critical path
+//! are children of the turn's `account` span and follow one another without a gap.
 
-use crate::record::{CallRecord, Ms, Outcome, TurnRecord};
+use crate::record::{CallRecord, Ms, Outcome, Step, TurnRecord};
 use crate::vocab::Metric;
 use opentelemetry::trace::{
     SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
@@ -36,6 +37,9 @@ enum Part {
     Wait(usize),
     Playout(usize),
     Reply(usize),
+    Account(usize),
+    /// A step of the critical path, and its place in it.
+    Step(usize, usize, Step),
 }
 
 impl Part {
@@ -48,6 +52,8 @@ impl Part {
             Self::Wait(_) => "wait to onset",
             Self::Playout(_) => "playout",
             Self::Reply(_) => "reply",
+            Self::Account(_) => "account",
+            Self::Step(_, _, step) => step.words(),
         }
     }
 
@@ -60,17 +66,22 @@ impl Part {
             Self::Wait(turn) => (turn, 4),
             Self::Playout(turn) => (turn, 5),
             Self::Reply(turn) => (turn, 6),
+            Self::Account(turn) => (turn, 7),
+            Self::Step(turn, nth, _) => (turn, 8 + nth as u64),
         };
-        (turn as u64) << 3 | part
+        (turn as u64) << 32 | part
     }
 
     fn parent(self) -> Option<Self> {
         match self {
             Self::Call => None,
             Self::Join | Self::Turn(_) => Some(Self::Call),
-            Self::Speech(turn) | Self::Wait(turn) | Self::Playout(turn) | Self::Reply(turn) => {
-                Some(Self::Turn(turn))
-            }
+            Self::Speech(turn)
+            | Self::Wait(turn)
+            | Self::Playout(turn)
+            | Self::Reply(turn)
+            | Self::Account(turn) => Some(Self::Turn(turn)),
+            Self::Step(turn, ..) => Some(Self::Account(turn)),
         }
     }
 }
@@ -207,6 +218,25 @@ impl Spans {
             .into_iter()
             .map(|(part, span)| self.span(turn.call, part, span));
         std::iter::once(own).chain(parts).collect()
+    }
+
+    /// The spans of what the agent reports about a turn: the critical path from the end of speech
+    /// to the onset, and its steps. Empty if there is no critical path.
+    pub(crate) fn account(&self, turn: &TurnRecord) -> Vec<SpanData> {
+        let path = turn.agent.as_ref().map(|agent| &agent.path[..]);
+        let Some((path, end)) = path.filter(|p| !p.is_empty()).zip(turn.speech_end_ms) else {
+            return Vec::new();
+        };
+        let mut at = end;
+        let steps = path.iter().enumerate().map(|(nth, step)| {
+            let from = at;
+            at = at + step.ms;
+            self.span(turn.call, Part::Step(turn.turn, nth, step.step), (from, at))
+        });
+        let steps: Vec<_> = steps.collect();
+        let mut own = self.span(turn.call, Part::Account(turn.turn), (end, at));
+        own.attributes = latencies(|metric| metric.ms_of_turn(turn)).collect();
+        std::iter::once(own).chain(steps).collect()
     }
 }
 

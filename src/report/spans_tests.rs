@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::record::fixtures::{self, Failure, Outcome, base, recorded as turn};
+use crate::record::{AgentAccount, PathStep};
 use std::collections::HashSet;
 
 fn origin() -> SystemTime {
@@ -114,4 +115,49 @@ fn no_two_spans_share_an_id() {
     }
     assert_eq!((traces.len(), ids.len()), (300, 300 * 102));
     assert!(!ids.contains(&SpanId::INVALID));
+}
+
+#[test]
+fn steps_of_the_critical_path_follow_one_another() {
+    let result = fixtures::replied(base(), 0, millis(420), millis(40));
+    let mut turn = turn(7, &result, None);
+    assert!(
+        spans().account(&turn).is_empty(),
+        "no agent reports anything"
+    );
+    let step = |step, ms: i64| PathStep {
+        step,
+        ms: Ms::from_micros(ms * 1_000),
+    };
+    let path = vec![
+        step(Step::LateEnd, -10),
+        step(Step::EndOfTurn, 200),
+        step(Step::Llm, 150),
+        step(Step::Delivery, 80),
+        step(Step::Playout, 40),
+    ];
+    turn.agent = Some(AgentAccount {
+        path,
+        ..AgentAccount::default()
+    });
+    let all = spans().account(&turn);
+    assert_eq!(
+        times(&all),
+        [
+            ("account", 5_000.04, 5_460.04),
+            // The agent places the end of speech 10 ms too early.
+            ("end of speech noticed late", 5_000.04, 5_000.04),
+            ("end of turn", 4_990.04, 5_190.04),
+            ("LLM", 5_190.04, 5_340.04),
+            ("delivery", 5_340.04, 5_420.04),
+            ("playout", 5_420.04, 5_460.04),
+        ]
+    );
+    let result = spans().turn(&turn, Ms::from(millis(9_000)));
+    assert_eq!(all[0].parent_span_id, result[0].span_context.span_id());
+    let ids: HashSet<_> = all.iter().map(|s| s.span_context.span_id()).collect();
+    assert_eq!(ids.len(), all.len());
+    for step in &all[1..] {
+        assert_eq!(step.parent_span_id, all[0].span_context.span_id());
+    }
 }

@@ -16,6 +16,7 @@ use opentelemetry::KeyValue;
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
+use std::collections::BTreeMap;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -54,6 +55,9 @@ pub(super) struct Export {
     /// Deadline for sending, set when the run is over.
     end: Arc<OnceLock<Instant>>,
     run: Option<(Spans, Instant)>,
+    /// What agents report about the turns of calls in progress, by call and turn. It may change
+    /// until the call has ended, and is sent then.
+    accounts: BTreeMap<(usize, usize), Vec<SpanData>>,
     /// Spans dropped because the queue was full.
     dropped: u64,
 }
@@ -129,6 +133,7 @@ impl Export {
             trouble,
             end,
             run: None,
+            accounts: BTreeMap::new(),
             dropped: 0,
         })
     }
@@ -142,11 +147,28 @@ impl Export {
         let Some((spans, start)) = &self.run else {
             return;
         };
+        if let RunEvent::TurnEnded(turn) | RunEvent::TurnAmended(turn) = event {
+            let account = spans.account(turn);
+            if !account.is_empty() {
+                self.accounts.insert((turn.call, turn.turn), account);
+            }
+        }
         let made = match event {
             RunEvent::TurnEnded(turn) => spans.turn(turn, Ms::between(*start, Instant::now())),
-            RunEvent::CallEnded(call) => spans.call(call),
+            RunEvent::CallEnded(call) => {
+                let mut made = spans.call(call);
+                let mut later = self.accounts.split_off(&(call.call, 0));
+                let mut others = later.split_off(&(call.call + 1, 0));
+                made.extend(later.into_values().flatten());
+                self.accounts.append(&mut others);
+                made
+            }
             _ => return,
         };
+        self.send(made);
+    }
+
+    fn send(&mut self, made: Vec<SpanData>) {
         let number = made.len() as u64;
         if !made.is_empty() && self.queue.try_send(made).is_err() {
             self.dropped += number;
@@ -159,7 +181,9 @@ impl Export {
     }
 
     /// Ends the export after the run: the remaining spans are sent while the reports are written.
-    pub(super) fn over(self) -> UnsentSpans {
+    pub(super) fn over(mut self) -> UnsentSpans {
+        let late = std::mem::take(&mut self.accounts);
+        self.send(late.into_values().flatten().collect());
         let _ = self.end.set(Instant::now() + LAST);
         // Closing the queue tells the thread to finish.
         drop(self.queue);

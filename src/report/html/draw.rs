@@ -202,7 +202,7 @@ fn paint_layer(chart: &mut Chart<'_, '_>, layer: &Layer, x: &Range<f64>, top: f6
             chart.draw_series(marks.iter().map(|m| PathElement::new(line(m.0), style)))?;
             // Draw labels over the lines: a label may be wider than the gap to the next mark.
             for (nth, mark) in marks.iter().enumerate() {
-                paint_word(chart, nth, mark, *stand, x, top)?;
+                paint_word(chart, nth, mark, (*ink, *stand), x, top)?;
             }
         }
     }
@@ -215,7 +215,7 @@ fn paint_word(
     chart: &mut Chart<'_, '_>,
     nth: usize,
     (at, word): &(f64, String),
-    stand: Stand,
+    (ink, stand): (Ink, Stand),
     x: &Range<f64>,
     top: f64,
 ) -> Painted<()> {
@@ -230,7 +230,12 @@ fn paint_word(
         Stand::Top => (top, VPos::Top, inward),
         Stand::Foot => (0.0, VPos::Bottom, -inward),
     };
-    let style = font(Ink::Text).pos(Pos::new(side, edge));
+    // A reader can hide what is usual, its labels included.
+    let ink = match ink {
+        Ink::Typical => ink,
+        _ => Ink::Text,
+    };
+    let style = font(ink).pos(Pos::new(side, edge));
     chart.draw_series(std::iter::once(
         EmptyElement::at((*at, height)) + Text::new(word.clone(), (shift, inward), style),
     ))?;

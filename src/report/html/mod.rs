@@ -22,6 +22,7 @@ mod spread;
 mod table;
 mod time;
 mod top;
+mod typical;
 mod variants;
 mod view;
 

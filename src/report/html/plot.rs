@@ -22,6 +22,8 @@ pub(super) enum Ink {
     Alarm,
     Text,
     Grid,
+    /// What is usual for voice agents (`typical.rs`).
+    Typical,
 }
 
 impl Ink {
@@ -35,6 +37,7 @@ impl Ink {
             Self::Alarm => RGBColor(0xd5, 0x5e, 0x00),
             Self::Text => RGBColor(0x4b, 0x55, 0x63),
             Self::Grid => RGBColor(0xe3, 0xe6, 0xea),
+            Self::Typical => RGBColor(0x7a, 0x86, 0x93),
         }
     }
 
@@ -49,6 +52,7 @@ impl Ink {
             Self::Alarm => "ink-alarm",
             Self::Text => "ink-text",
             Self::Grid => "ink-grid",
+            Self::Typical => "ink-typical",
         }
     }
 }

@@ -8,6 +8,7 @@ use super::super::text::grouped;
 use super::chart::{Chart, heads};
 use super::plot::{HALF, Ink, Layer, Panel, Plot, Rise, Stand, step};
 use super::section::Section;
+use super::typical;
 use super::view::{View, distribution, percentile};
 use crate::record::Ms;
 use crate::stats::Distribution;
@@ -131,6 +132,7 @@ fn histogram(ttfa: &Distribution) -> Chart {
                 layers: vec![
                     Layer::Bars(usual.to_vec(), Ink::Main),
                     Layer::Bars(tail.to_vec(), Ink::Quiet),
+                    typical::upright(edge(bars), Stand::Top),
                     marks(ttfa, edge(bars), Stand::Top),
                 ],
             }],
@@ -196,6 +198,7 @@ fn shares(ttfa: &Distribution, asked: usize) -> Chart {
                 layers: vec![
                     Layer::Line(points, Ink::Main, 4),
                     // The line rises towards the top, so there is room for labels at the foot.
+                    typical::upright(most, Stand::Foot),
                     marks(ttfa, most, Stand::Foot),
                 ],
             }],
@@ -215,12 +218,14 @@ fn shares(ttfa: &Distribution, asked: usize) -> Chart {
 fn table(view: &View<'_>) -> Markup {
     let m = &view.summary.metrics;
     html! {
+        (typical::switch())
         div.scroll tabindex="0" role="group" aria-label="Latencies" {
             table.figures {
                 caption { "Latencies in ms, without turns that were missed or failed" }
                 thead { tr {
                     th scope="col" { "metric" }
                     @for head in ["count", "min", "mean", "p50", "p90", "p95", "p99", "max"] { th scope="col" { (head) } }
+                    th.typical scope="col" { "usual" }
                 } }
                 tbody { @for (metric, latency) in m.latencies() { @if latency.count > 0 {
                     @let name = metric.name();
@@ -228,6 +233,7 @@ fn table(view: &View<'_>) -> Markup {
                         th scope="row" { a.term href=(format!("#def-{name}")) { (name) } }
                         td { (grouped(latency.count as u64)) }
                         @for cell in cells(&latency) { td { (cell) } }
+                        td.typical { (typical::range(metric).unwrap_or_default()) }
                     }
                 } } }
             }

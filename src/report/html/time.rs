@@ -125,6 +125,7 @@ fn chart(view: &View<'_>, slices: &[&Slice]) -> Chart {
         rise: Rise::To(top),
         height: 380,
         layers: vec![
+            super::typical::level(&x, top),
             Layer::Dots(dots, Ink::Quiet),
             Layer::Line(p50, Ink::Main, 4),
             Layer::Line(p95, Ink::Second, 4),
