@@ -72,6 +72,7 @@ fn the_report_of_a_run_works_in_a_browser() {
     sounds_play(&mut page);
     it_fits(&mut page);
     dark_is_dark(&mut page);
+    what_is_usual_can_be_hidden(&mut page);
     assert_eq!(
         page.evaluate("document.querySelectorAll('img').length"),
         json!(0)
@@ -97,6 +98,20 @@ fn charts_are_seen(page: &mut Browser) {
             "{chart}"
         );
     }
+}
+
+/// A checkbox hides what is usual for voice agents, in tables as in charts.
+fn what_is_usual_can_be_hidden(page: &mut Browser) {
+    let seen = "[...document.querySelectorAll('.typical, [stroke=\"#7A8693\"]')]
+                .map(e => getComputedStyle(e).display != 'none')";
+    let all = |seen: Value, shown: bool| {
+        let seen: Vec<bool> = serde_json::from_value(seen).expect("a list");
+        assert!(!seen.is_empty());
+        assert!(seen.iter().all(|s| *s == shown), "{seen:?}");
+    };
+    all(page.evaluate(seen), true);
+    page.evaluate("document.getElementById('typical').click()");
+    all(page.evaluate(seen), false);
 }
 
 /// The pointer and the arrow keys show values that match the rows of the table of values.

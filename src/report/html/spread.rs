@@ -52,12 +52,16 @@ fn reach(ttfa: &Distribution) -> (f64, f64, bool) {
     }
 }
 
-fn marks(ttfa: &Distribution, up_to: f64, stand: Stand) -> Layer {
+/// Quantiles of the run, over what is usual.
+fn marks(ttfa: &Distribution, up_to: f64, stand: Stand) -> Vec<Layer> {
     let marks = [50.0, 95.0, 99.0].iter().filter_map(|p| {
         let at = percentile(ttfa, *p)?;
         (at.as_f64() <= up_to).then(|| (at.as_f64(), format!("p{p} {at:.1}")))
     });
-    Layer::Marks(marks.collect(), Ink::Alarm, stand)
+    vec![
+        typical::upright(up_to, stand),
+        Layer::Marks(marks.collect(), Ink::Alarm, stand),
+    ]
 }
 
 /// How many samples fall into each of `bars` bars of this width, and how many lie beyond them.
@@ -129,12 +133,14 @@ fn histogram(ttfa: &Distribution) -> Chart {
                 title: "turns".into(),
                 rise: Rise::To(highest * 1.08),
                 height: 400,
-                layers: vec![
-                    Layer::Bars(usual.to_vec(), Ink::Main),
-                    Layer::Bars(tail.to_vec(), Ink::Quiet),
-                    typical::upright(edge(bars), Stand::Top),
+                layers: [
+                    vec![
+                        Layer::Bars(usual.to_vec(), Ink::Main),
+                        Layer::Bars(tail.to_vec(), Ink::Quiet),
+                    ],
                     marks(ttfa, edge(bars), Stand::Top),
-                ],
+                ]
+                .concat(),
             }],
             spans,
         },
@@ -195,12 +201,12 @@ fn shares(ttfa: &Distribution, asked: usize) -> Chart {
                 title: "% of turns".into(),
                 rise: Rise::To(100.0),
                 height: 400,
-                layers: vec![
-                    Layer::Line(points, Ink::Main, 4),
-                    // The line rises towards the top, so there is room for labels at the foot.
-                    typical::upright(most, Stand::Foot),
+                // The line rises towards the top, so there is room for labels at the foot.
+                layers: [
+                    vec![Layer::Line(points, Ink::Main, 4)],
                     marks(ttfa, most, Stand::Foot),
-                ],
+                ]
+                .concat(),
             }],
             spans: nears,
         },
