@@ -240,7 +240,7 @@ pub(super) struct CallFile {
     #[schemars(length(min = 1, max = 256))]
     pub(super) agent_identity: Option<String>,
     /// What to do with a LiveKit agent's account of its session: `read`: record it beside what was
-    /// heard, and ask the agent for its usage every two seconds; `ignore`: drop it unread, and ask
+    /// heard, and ask the agent for its usage every few seconds; `ignore`: drop it unread, and ask
     /// the agent nothing. Default: read.
     pub(super) agent_account: Option<AccountUse>,
     /// What happens if the agent leaves: `follow`: wait for it, or for another one, for up to

@@ -98,7 +98,7 @@ pub(crate) enum Decode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum AccountUse {
-    /// It is read and recorded, and the agent is asked for the time.
+    /// It is read and recorded, and the agent is asked for its usage.
     #[default]
     Read,
     /// It is dropped unread, and the agent is asked nothing.

@@ -18,8 +18,12 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-/// Time between two requests.
+/// Time between the first requests to an agent, so that short calls have a few answers.
 const PERIOD: Duration = Duration::from_secs(2);
+/// Number of requests to an agent that are sent at that rate.
+const FIRST: u64 = 4;
+/// Time between later requests. In this time, two clocks drift apart by a few milliseconds at most.
+const LATER: Duration = Duration::from_secs(5);
 /// An agent that leaves this many requests in a row unanswered is not asked again.
 const PATIENCE: usize = 5;
 
@@ -29,6 +33,8 @@ pub(super) struct Requests {
     agent: Option<String>,
     timer: Interval,
     made: u64,
+    /// How many of them went to this agent.
+    asked: u64,
     /// Ids of the requests without an answer, and when each was sent.
     open: VecDeque<(String, Instant)>,
 }
@@ -41,15 +47,17 @@ impl Requests {
             agent: None,
             timer,
             made: 0,
+            asked: 0,
             open: VecDeque::new(),
         }
     }
 
-    /// Asks this agent from now on, at the same rate as before.
+    /// Asks this agent from now on.
     pub(super) fn ask(&mut self, agent: String) {
         if self.agent.as_ref() != Some(&agent) {
             self.agent = Some(agent);
             self.open.clear();
+            self.asked = 0;
         }
     }
 
@@ -72,6 +80,10 @@ impl Requests {
     /// The request was sent at this instant.
     pub(super) fn sent(&mut self, id: String, at: Instant) {
         self.open.push_back((id, at));
+        self.asked += 1;
+        if self.asked >= FIRST {
+            self.timer.reset_after(LATER);
+        }
     }
 
     /// When the request `id` that `sender` answers was sent; `None` if no such request is open.
@@ -143,7 +155,9 @@ mod tests {
             let (id, _) = requests.next().expect("a request");
             requests.sent(id, Instant::now());
         }
-        assert_eq!(begun.elapsed(), PERIOD * (PATIENCE as u32 - 1));
+        let quick = PERIOD * (FIRST as u32 - 1);
+        let later = LATER * (PATIENCE as u32 - FIRST as u32);
+        assert_eq!(begun.elapsed(), quick + later);
         let more = tokio::time::timeout(Duration::from_secs(600), requests.due());
         assert!(more.await.is_err());
         // A late answer shows that the agent does answer.
