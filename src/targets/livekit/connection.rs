@@ -132,10 +132,11 @@ impl<E: Endpoint> RoomCall<E> {
         if !asks.is_some_and(|asked| self.voices.is_agent(asked))
             && let Some(session) = &self.session
         {
-            self.asked = Some(sender.to_owned());
             let ask = SessionCommand::Ask(sender.to_owned());
-            // A session that is too busy to ask does without answers.
-            let _ = session.commands().try_send(ask);
+            // A session whose queue is full is told again at the agent's next claim.
+            if session.commands().try_send(ask).is_ok() {
+                self.asked = Some(sender.to_owned());
+            }
         }
         true
     }
