@@ -20,7 +20,7 @@ impl Checker<'_> {
             ("reply_text", file.reply_text.is_some()),
             ("reply_matches", file.reply_matches.is_some()),
         ] {
-            if given && !expect.asks_for_reply() {
+            if given && !expect.asks_for_reply() && !expect.asks_for_text() {
                 let message = format!("`{key}`, but `expect: {}` asks for no reply", expect.name());
                 let hint = "leave it out, or set `expect: respond`";
                 self.problem_at_key(&join(pointer, key), Code::Contradiction, message, hint);
