@@ -131,7 +131,9 @@ impl Turn {
 
     /// Records when the packet of the slot due at `due` was actually sent.
     pub(super) fn sent(&mut self, due: Instant, actual: Instant) {
-        let Some(lateness) = self.sending.lateness(due, actual) else {
+        let speaks = self.text.is_none();
+        let lateness = self.sending.lateness(due, actual).filter(|_| speaks);
+        let Some(lateness) = lateness else {
             return;
         };
         let lateness = lateness.max(self.result.send_lateness.unwrap_or_default());

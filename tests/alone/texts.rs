@@ -51,7 +51,7 @@ fn check_words(reports: &Reports) {
         "turns.csv",
         "summary.json",
         "run.json",
-        "report.html",
+        "calls.jsonl",
     ] {
         let text = std::fs::read_to_string(reports.folder().join(name)).expect(name);
         for words in ["where is my order", "it come", "warehouse this morning"] {
