@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 
 /// Maximum number of streams of a reply that are open at once.
 const OPEN: usize = 16;
+/// A state is known at once, but what was written before it may be held back for half a second, and
+/// takes a moment to be passed on.
+const STATE_LEADS: Duration = Duration::from_millis(600);
 /// How long nothing must follow the end of a stream before the reply is over: as long as the pause
 /// that ends a spoken reply, and half a second in which parts that have arrived may be held back.
 pub(super) const SETTLES: Duration = SPURT_GAP.saturating_add(Duration::from_millis(500));
@@ -80,7 +83,9 @@ impl TextReply {
             over = over.max(later(last, SPURT_GAP));
         }
         match states.current() {
-            Some((since, AgentState::Listening | AgentState::Idle)) => Some(over.max(since)),
+            Some((since, AgentState::Listening | AgentState::Idle)) => {
+                Some(over.max(later(since, STATE_LEADS)))
+            }
             Some(_) => None,
             None => Some(over),
         }

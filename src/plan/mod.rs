@@ -93,6 +93,14 @@ pub struct PlannedCall {
     pub(crate) turns: Vec<PlannedTurn>,
 }
 
+impl PlannedCall {
+    /// The text that the caller sends in a turn; empty if it sends none.
+    pub(crate) fn text(&self, turn: usize) -> Arc<str> {
+        let turn = self.turns.get(turn);
+        turn.and_then(PlannedTurn::text).unwrap_or_default()
+    }
+}
+
 /// A target concurrency that changes over time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stages<'a>(&'a [Stage]);

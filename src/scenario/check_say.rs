@@ -123,7 +123,10 @@ impl Checker<'_> {
     }
 
     /// Checks that texts can be sent to the target and that replies are read.
-    pub(super) fn texts(&mut self, call: &CallConfig, target: &TargetConfig) {
+    pub(super) fn texts(&mut self, call: Option<&CallConfig>, target: Option<&TargetConfig>) {
+        let Some((call, target)) = call.zip(target) else {
+            return;
+        };
         let writes = |at: usize| matches!(call.turns[at].say, Saying::Texts(_));
         let Some(first) = (0..call.turns.len()).find(|at| writes(*at)) else {
             return;

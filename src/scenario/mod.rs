@@ -196,9 +196,7 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
     let names: Vec<&str> = utterances.iter().map(|u| u.name.as_str()).collect();
     let call = checker.need(file.call.as_ref(), "/call");
     let mut call = call.and_then(|call| checker.call(call, &names));
-    if let Some((call, target)) = call.as_ref().zip(target.as_ref()) {
-        checker.texts(call, target);
-    }
+    checker.texts(call.as_ref(), target.as_ref());
     let load = checker.load(file.load.as_ref().unwrap_or(&LoadFile::default()));
     let warmup = file.warmup.as_ref().and_then(|warmup| warmup.calls);
     let network = file.network.as_ref().and_then(|n| checker.network(n));
