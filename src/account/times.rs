@@ -14,7 +14,7 @@ pub(crate) struct TurnTimes {
     pub media_start: Instant,
     /// When the caller stopped speaking.
     pub speech_end: Instant,
-    /// When the reply became audible on the wire, if it did.
+    /// When the reply became audible on the wire, or when its text began, if it did.
     pub onset: Option<Instant>,
 }
 

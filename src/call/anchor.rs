@@ -22,6 +22,8 @@ pub(super) struct Before {
     pub(super) media_start: Instant,
     pub(super) speech_end: Instant,
     pub(super) deadline: Instant,
+    /// The caller sent a text, which the agent may answer without a word.
+    pub(super) is_text: bool,
     /// `None` while the turn is still running.
     pub(super) over: Option<Instant>,
 }
@@ -90,6 +92,9 @@ impl Known<'_> {
             Some(before) => {
                 let last = self.talk.silent_since();
                 let end = last.filter(|last| *last >= before.media_start);
+                if before.is_text && end.is_none() && self.talk.current().is_none() {
+                    return AnchorState::Came(over);
+                }
                 (end, before.deadline.max(over))
             }
         };

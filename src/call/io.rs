@@ -3,6 +3,7 @@
 use super::AgentState;
 use super::types::{Failure, StreamId, TurnResult};
 use crate::audio::{Heard, Packet};
+use std::time::Instant;
 
 /// An event that the call reacts to.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +28,10 @@ pub enum Input<'a> {
     Abandoned(StreamId),
     /// The audio of a stream turned out not to be the agent's voice.
     NotAgent(StreamId),
+    /// The text of the latest turn was sent at this instant.
+    TextSent(Instant),
+    /// Part of the text of the agent's reply arrived.
+    ReplyText(ReplyText),
     /// Part of a turn's utterance did not reach the other side.
     UtteranceLost(usize),
     /// The call cannot continue.
@@ -34,6 +39,28 @@ pub enum Input<'a> {
     /// The instant of [`Call::poll_timeout`](super::Call::poll_timeout) has come, and everything
     /// that had arrived by then has been passed in.
     Timeout,
+}
+
+/// The beginning or the end of a stream of the agent's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReplyText {
+    /// Number of the stream, unique in the call.
+    pub stream: u64,
+    /// When the stream was opened.
+    pub opened: Instant,
+    /// When this part arrived.
+    pub at: Instant,
+    /// Which part it is.
+    pub part: TextPart,
+}
+
+/// A part of a stream of text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TextPart {
+    /// The first piece that is not empty.
+    First,
+    /// The stream was closed.
+    End,
 }
 
 /// What to send in one slot.
@@ -47,6 +74,11 @@ pub enum Say {
         turn: usize,
         /// Index of the frame in the utterance.
         frame: usize,
+    },
+    /// A frame of silence, and the text of turn `turn`.
+    Text {
+        /// Index of the turn in the call.
+        turn: usize,
     },
 }
 

@@ -122,6 +122,13 @@ impl Call {
                 self.end_what_is_over();
             }
             Input::NotAgent(stream) => self.disown(now, stream),
+            Input::TextSent(at) => self.text_sent(at),
+            Input::ReplyText(text) => {
+                let of = |turn: &&mut Turn| turn.media_start <= text.opened;
+                if let Some(turn) = self.turns.iter_mut().rev().find(of) {
+                    turn.reply_text(text);
+                }
+            }
             Input::UtteranceLost(turn) => self.utterance_lost(turn),
             Input::Failed(failure) => self.fail(now, failure),
             Input::Timeout => {
@@ -142,9 +149,14 @@ impl Call {
             self.start_if_due(due);
         }
         let turn = self.begun.saturating_sub(1);
+        let text = self.turns.back_mut().is_some_and(Turn::take_text);
         let frame = self.turns.back_mut().and_then(|t| t.frame(due));
         self.settle(due, None);
-        frame.map_or(Say::Silence, |frame| Say::Utterance { turn, frame })
+        match frame {
+            Some(frame) => Say::Utterance { turn, frame },
+            None if text => Say::Text { turn },
+            None => Say::Silence,
+        }
     }
 
     /// Records when the packet of the slot due at `due` was actually sent.
@@ -301,6 +313,18 @@ impl Call {
         let held = stretch.end.and_then(|end| self.held(stretch, end));
         for turn in &mut self.turns {
             turn.ended(stretch, &self.talk, held);
+        }
+    }
+
+    /// The text of the latest turn was sent: what follows is measured from there.
+    fn text_sent(&mut self, at: Instant) {
+        let Some(turn) = self.turns.back_mut() else {
+            return;
+        };
+        turn.text_sent(at);
+        if let Some(before) = self.before.as_mut().filter(|_| turn.is_text()) {
+            (before.media_start, before.speech_end) = (turn.media_start, turn.speech_end);
+            before.deadline = turn.deadline;
         }
     }
 
@@ -461,6 +485,9 @@ impl Call {
     /// Records the turns that are over and plans the next one; an anchor's bound fires if it is not
     /// after `bounds_until`.
     fn settle(&mut self, now: Instant, bounds_until: Option<Instant>) {
+        for turn in &mut self.turns {
+            turn.settle_text(now, &self.talk, &self.states);
+        }
         self.collect(now);
         self.plan(bounds_until);
         self.note_phase();
@@ -563,6 +590,7 @@ impl Call {
             media_start: turn.media_start,
             speech_end: turn.speech_end,
             deadline: turn.deadline,
+            is_text: turn.is_text(),
             over: None,
         });
         self.turns.push_back(turn);

@@ -3,7 +3,8 @@
 //! Pure: no clock, no socket; instants are arguments. A [`Call`] takes [`Input`]s, decides what to
 //! send in each slot and when it next needs to be woken. `talk` tracks the agent's speech,
 //! `states` the state that the agent reports; `anchor` decides when a turn may start, `sending`
-//! which frame is due, `turn` how the turn ended, `stopping` when the agent yielded; `late`
+//! which frame is due, `turn` how the turn ended, `stopping` when the agent yielded, `text` how far
+//! the reply to a text has come; `late`
 //! recognises late replies, `playout` models the delay of a jitter buffer.
 
 mod anchor;
@@ -15,10 +16,11 @@ mod sending;
 mod states;
 mod stopping;
 mod talk;
+mod text;
 mod turn;
 mod types;
 
-pub use io::{CallEvent, Input, Phase, Say};
+pub use io::{CallEvent, Input, Phase, ReplyText, Say, TextPart};
 pub use machine::Call;
 pub use playout::MODEL;
 pub use types::{CallResult, CallScript, Failure, TargetFailure, TurnResult, TurnScript};

@@ -7,10 +7,13 @@
 
 use super::playout::Held;
 use super::sending::Sending;
+use super::states::States;
 use super::stopping::{Interruption, Stop, Stopping};
 use super::talk::{Link, Passage, SEPARATES, Stretch, Talk};
+use super::text::TextReply;
 use super::{
-    Expect, Flag, Outcome, Readings, SecondOpinion, StreamId, TurnResult, TurnScript, later,
+    Expect, Flag, Outcome, Readings, ReplyText, SecondOpinion, StreamId, TextPart, TurnResult,
+    TurnScript, later,
 };
 use crate::audio::{Confidence, FRAME_TIME, Onset, SPURT_GAP};
 use std::time::{Duration, Instant};
@@ -20,6 +23,9 @@ const LATE_SEND: Duration = Duration::from_millis(2);
 /// Wait after the deadline: packets that arrived by then may still be in the socket, and the ear
 /// needs about 60 ms of audio to detect a talk spurt.
 const GRACE: Duration = Duration::from_millis(250);
+/// The same for a reply in text: parts that arrived by the deadline may be held back for half a
+/// second, to be passed on together.
+const TEXT_GRACE: Duration = Duration::from_secs(1);
 /// How long to wait for an announced onset, which follows within 500 ms of audio: three times
 /// that.
 const ONSET_WAIT: Duration = Duration::from_millis(1500);
@@ -55,6 +61,8 @@ pub(super) struct Turn {
     answer: Part,
     /// What the turn asks of an agent that is speaking: to stop, or to carry on.
     floor: Part,
+    /// The reply's text, for a turn whose caller sends a text.
+    text: Option<TextReply>,
     /// End of the grace period, set at the first timeout after the deadline.
     grace: Option<Instant>,
     /// The next turn's utterance has started, so this turn no longer listens to its reply.
@@ -83,8 +91,9 @@ impl Turn {
             deadline: later(speech_end, script.timeout),
             reply_gap: SPURT_GAP,
             sending: Sending::new(media_start, &script),
-            answer: part(script.expect.asks_for_reply()),
-            floor: part(script.expect != Expect::Respond),
+            answer: part(script.expect.asks_for_reply() || script.expect.asks_for_text()),
+            floor: part(script.expect.asks_for_stop() || script.expect == Expect::Ignore),
+            text: script.expect.asks_for_text().then(TextReply::default),
             grace: None,
             superseded: false,
             doubted: false,
@@ -122,13 +131,70 @@ impl Turn {
 
     /// Records when the packet of the slot due at `due` was actually sent.
     pub(super) fn sent(&mut self, due: Instant, actual: Instant) {
-        let Some(lateness) = self.sending.lateness(due, actual) else {
+        let speaks = self.text.is_none();
+        let lateness = self.sending.lateness(due, actual).filter(|_| speaks);
+        let Some(lateness) = lateness else {
             return;
         };
         let lateness = lateness.max(self.result.send_lateness.unwrap_or_default());
         self.result.send_lateness = Some(lateness);
         if lateness > LATE_SEND {
             self.flag(Flag::LateSend);
+        }
+    }
+
+    /// Whether the turn's text is to be sent now: true once, and only for a turn that has one.
+    pub(super) fn take_text(&mut self) -> bool {
+        let text = self.text.as_mut();
+        text.is_some_and(|text| !std::mem::replace(&mut text.taken, true))
+    }
+
+    /// Whether the caller sends a text instead of speaking.
+    pub(super) fn is_text(&self) -> bool {
+        self.text.is_some()
+    }
+
+    /// The turn's text was sent: its reply is measured from here.
+    pub(super) fn text_sent(&mut self, at: Instant) {
+        if self.text.as_mut().is_some_and(|text| text.sent(at)) {
+            (self.media_start, self.speech_end) = (at, at);
+            self.deadline = later(at, self.script.timeout);
+            self.grace = None;
+            (self.result.media_start, self.result.speech_end) = (Some(at), Some(at));
+        }
+    }
+
+    /// Processes a part of the agent's text.
+    pub(super) fn reply_text(&mut self, text: ReplyText) {
+        let late = text.at > self.deadline;
+        let ignored = matches!(self.answer, Part::Over { .. }) || self.answer == Part::Open && late;
+        let own = self.text.as_mut().filter(|_| !ignored);
+        if own.is_some_and(|own| own.part(text))
+            && self.answer == Part::Open
+            && text.part == TextPart::First
+        {
+            self.result.text_ttft = text.at.checked_duration_since(self.speech_end);
+            self.result.outcome = Outcome::Replied;
+            self.answer = Part::Listening {
+                until: later(text.at, SPURT_BOUND),
+            };
+            if self.superseded {
+                self.leave_reply(text.at);
+            }
+        }
+    }
+
+    /// Ends the turn if its reply in text is over by `now`, and so is what the agent said.
+    pub(super) fn settle_text(&mut self, now: Instant, talk: &Talk, states: &States) {
+        let listens = self.is_listening();
+        let Some(text) = self.text.as_mut().filter(|_| listens) else {
+            return;
+        };
+        let over = text.over(self.deadline, talk, states);
+        text.settles = over.filter(|at| *at > now);
+        if let Some(at) = over.filter(|at| *at <= now) {
+            self.result.reply_end = text.voice_end(talk);
+            self.listened(at);
         }
     }
 
@@ -196,6 +262,10 @@ impl Turn {
         // Belongs to a talk spurt that began before this utterance.
         if at < self.media_start {
             return false;
+        }
+        if self.text.is_some() {
+            // What the agent says belongs to this turn, which is judged by the text alone.
+            return !self.superseded;
         }
         let taken = self.answer == Part::Open && self.answered_by(onset, link, held);
         if self.floor == Part::Open {
@@ -352,6 +422,12 @@ impl Turn {
 
     /// Processes the end of a stretch, in a pause or for good.
     pub(super) fn ended(&mut self, stretch: &Stretch, talk: &Talk, held: Option<Held>) {
+        if self.text.is_some() {
+            if stretch.broke_off && self.is_listening() {
+                self.flag_once(Flag::ReplyCutOff);
+            }
+            return;
+        }
         let silent = talk.fell_silent().filter(|last| *last >= self.onset_at());
         if let Some(last) = silent.filter(|_| self.is_listening()) {
             if stretch.broke_off && !self.superseded {
@@ -519,7 +595,11 @@ impl Turn {
                 Part::Listening { until } => Some(until),
                 _ => None,
             });
-        let quiet = self.quiet_until(talk).filter(|_| self.is_listening());
+        let quiet = match &self.text {
+            Some(text) => text.settles,
+            None => self.quiet_until(talk),
+        };
+        let quiet = quiet.filter(|_| self.is_listening());
         let open = self.is_open().then(|| match self.grace {
             None => self.deadline,
             Some(grace) => {
@@ -541,7 +621,7 @@ impl Turn {
 
     /// Ends the waits whose time is up and judges the parts that were waiting.
     pub(super) fn timeout(&mut self, now: Instant, talk: &Talk) {
-        if self.is_listening() {
+        if self.is_listening() && self.text.is_none() {
             let quiet = self.quiet_until(talk).filter(|at| now >= *at);
             if let Some(last) = quiet.and_then(|_| talk.silent_since()) {
                 self.reply_ended(last, self.reply_gap);
@@ -561,12 +641,12 @@ impl Turn {
         if self.grace.is_none() {
             // The end of a talk spurt is reported only after its gap.
             let hears_ends = self.floor == Part::Open && talk.may_go_on();
-            let gap = if hears_ends {
-                SPURT_GAP
-            } else {
-                Duration::ZERO
+            let wait = match (&self.text, hears_ends) {
+                (Some(_), _) => TEXT_GRACE,
+                (None, true) => SPURT_GAP + GRACE,
+                (None, false) => GRACE,
             };
-            self.grace = Some(later(now, gap + GRACE));
+            self.grace = Some(later(now, wait));
             return;
         }
         if self.floor == Part::Open {
@@ -574,6 +654,12 @@ impl Turn {
         }
         if self.answer == Part::Open {
             self.miss();
+            if self.text.is_some() && talk.current().is_some() && !self.superseded {
+                // An agent that only speaks has not written a reply, but is still answering.
+                self.answer = Part::Listening {
+                    until: later(self.deadline, SPURT_BOUND),
+                };
+            }
         }
     }
 
@@ -583,6 +669,11 @@ impl Turn {
         let over = self.over().is_some();
         if over {
             self.result.ttfa_readings = self.answer_readings(passages);
+            let text = self
+                .text
+                .as_ref()
+                .filter(|_| self.result.text_ttft.is_some());
+            self.result.text_reply = text.and_then(TextReply::length);
         }
         let mut result = self.result;
         if !over {
@@ -598,6 +689,8 @@ impl Turn {
                 ttfa: None,
                 stop: None,
                 stop_readings: None,
+                text_ttft: None,
+                text_reply: None,
                 early_by: None,
                 ..result
             };
@@ -613,7 +706,8 @@ impl Turn {
     /// Both readings of when the reply began: it may have begun earlier than the onset that was
     /// taken, after an unclear pause, or that onset may only resume earlier speech.
     fn answer_readings(&self, passages: &[Passage]) -> Option<Readings> {
-        if self.answer == Part::NotAsked || self.result.outcome == Outcome::Early {
+        let spoken = self.answer != Part::NotAsked && self.text.is_none();
+        if !spoken || self.result.outcome == Outcome::Early {
             return None;
         }
         let wire = self.result.ttfa_wire;

@@ -81,6 +81,10 @@ pub struct TurnResult {
     pub(crate) ttfa: Option<Duration>,
     /// Caller's speech onset → agent's last audible sample, for turns that ask for a stop.
     pub stop: Option<Duration>,
+    /// Sending of the caller's text → first piece of the reply's text, for turns that ask for one.
+    pub text_ttft: Option<Duration>,
+    /// Sending of the caller's text → end of the reply's text, if it ended.
+    pub text_reply: Option<Duration>,
     /// Early reply: how long before the end of speech the agent became audible.
     pub early_by: Option<Duration>,
     /// The reply's last audible sample, if it ended while the caller was listening.
@@ -131,6 +135,8 @@ impl TurnResult {
             playout_delay: None,
             ttfa: None,
             stop: None,
+            text_ttft: None,
+            text_reply: None,
             early_by: None,
             reply_end: None,
             late_reply: None,

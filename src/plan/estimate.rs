@@ -4,7 +4,7 @@
 //! below. It only decides whether to ask for consent before a large run.
 
 use super::shape;
-use crate::scenario::{CallConfig, Extent, Scenario, Shape};
+use crate::scenario::{CallConfig, Extent, Saying, Scenario, Shape};
 use crate::vocab::{Anchor, Expect, GreetingPolicy};
 use std::time::Duration;
 
@@ -81,11 +81,14 @@ fn call_length(call: &CallConfig, scenario: &Scenario) -> Duration {
         GreetingPolicy::Expect | GreetingPolicy::Ignore => GREETING,
     };
     call.turns.iter().fold(JOIN + greeting, |total, turn| {
-        let lengths = turn
-            .say
-            .iter()
-            .map(|i| scenario.utterances[*i].length.unwrap_or(UTTERANCE));
-        let said = lengths.sum::<Duration>() / turn.say.len().max(1) as u32;
+        let said = match &turn.say {
+            Saying::Utterances(all) => {
+                let lengths = all.iter();
+                let lengths = lengths.map(|i| scenario.utterances[*i].length.unwrap_or(UTTERANCE));
+                lengths.sum::<Duration>() / all.len().max(1) as u32
+            }
+            Saying::Texts(_) => Duration::ZERO,
+        };
         // A turn that starts during the agent's speech does not wait for that speech to end.
         let reply = match (turn.anchor, turn.expect) {
             (_, Expect::Stop) => Duration::ZERO,

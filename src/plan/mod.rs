@@ -14,7 +14,7 @@ pub(crate) use consent::{Consent, is_private};
 pub(crate) use estimate::Estimate;
 pub(crate) use show::{json_line, summary};
 
-use crate::scenario::{Extent, Load, Scenario, Shape, Stage, TurnConfig};
+use crate::scenario::{Extent, Load, Saying, Scenario, Shape, Stage, TurnConfig};
 use crate::vocab::{Anchor, Expect};
 use draw::{Domain, Draw};
 use std::sync::Arc;
@@ -32,9 +32,9 @@ pub enum Start {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PlannedTurn {
-    /// Index into [`Scenario::utterances`].
-    pub utterance: usize,
-    /// That utterance's name.
+    /// What the caller says or writes.
+    pub said: Said,
+    /// Its name in records: that of the utterance, or `say_text` for a text.
     pub say: String,
     /// What to wait for before the turn starts.
     pub anchor: Anchor,
@@ -44,6 +44,33 @@ pub(crate) struct PlannedTurn {
     pub expect: Expect,
     /// How long the agent may take, from the end of speech.
     pub timeout: Duration,
+}
+
+/// What the caller says in a turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// The utterance with this index in [`Scenario::utterances`].
+    Utterance(usize),
+    /// This text, which is sent and not spoken.
+    Text(Arc<str>),
+}
+
+impl PlannedTurn {
+    /// Index of the utterance that the caller speaks, if it speaks.
+    pub(crate) fn utterance(&self) -> Option<usize> {
+        match self.said {
+            Said::Utterance(index) => Some(index),
+            Said::Text(_) => None,
+        }
+    }
+
+    /// The text that the caller sends, if it sends one.
+    pub(crate) fn text(&self) -> Option<Arc<str>> {
+        match &self.said {
+            Said::Utterance(_) => None,
+            Said::Text(text) => Some(text.clone()),
+        }
+    }
 }
 
 /// One call of the plan.
@@ -64,6 +91,14 @@ pub struct PlannedCall {
     pub(crate) room: String,
     /// The turns, in order.
     pub(crate) turns: Vec<PlannedTurn>,
+}
+
+impl PlannedCall {
+    /// The text that the caller sends in a turn; empty if it sends none.
+    pub(crate) fn text(&self, turn: usize) -> Arc<str> {
+        let turn = self.turns.get(turn);
+        turn.and_then(PlannedTurn::text).unwrap_or_default()
+    }
 }
 
 /// A target concurrency that changes over time.
@@ -254,12 +289,23 @@ impl Plan {
     fn turn(&self, turn: &TurnConfig, draw: &mut Draw) -> PlannedTurn {
         // Always two draws per turn, even if unused, so that changing one turn does not affect the
         // others.
-        let utterance = turn.say[draw.below(turn.say.len() as u64) as usize];
+        let nth = draw.below(turn.say.len() as u64) as usize;
+        let (said, say) = match &turn.say {
+            Saying::Utterances(of) => (Said::Utterance(of[nth]), self.names[of[nth]].clone()),
+            Saying::Texts(texts) => {
+                // The text itself is in no record.
+                let name = match texts.len() {
+                    1 => "say_text".to_owned(),
+                    _ => format!("say_text[{nth}]"),
+                };
+                (Said::Text(texts[nth].clone()), name)
+            }
+        };
         let spread = turn.delay.max.saturating_sub(turn.delay.min);
         let extra = draw.below(spread.as_micros() as u64 + 1);
         PlannedTurn {
-            utterance,
-            say: self.names[utterance].clone(),
+            said,
+            say,
             anchor: turn.anchor,
             delay: turn.delay.min + Duration::from_micros(extra),
             expect: turn.expect,

@@ -2,7 +2,7 @@
 //!
 //! In: a plan. Out: a summary as text, or one line of JSON per call. Prints nothing itself.
 
-use super::{Plan, PlannedCall, Start};
+use super::{Plan, PlannedCall, PlannedTurn, Said, Start};
 use crate::scenario::{Load, Process, Scenario, Shape, Stage, TargetConfig};
 use crate::vocab::duration;
 use serde::Serialize;
@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// Maximum number of rows in the table of calls.
 const ROWS: usize = 20;
+/// Number of characters of a text that are shown.
+const TEXT: usize = 24;
 /// Maximum number of variant names shown.
 const NAMES: usize = 8;
 
@@ -30,7 +32,11 @@ struct CallLine<'a> {
 
 #[derive(Serialize)]
 struct TurnLine<'a> {
-    say: &'a str,
+    /// The utterance; absent if the caller sends a text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    say: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    say_text: Option<&'a str>,
     after: &'static str,
     delay_ms: f64,
     expect: &'static str,
@@ -39,13 +45,7 @@ struct TurnLine<'a> {
 
 /// One call as a JSON object on one line, without the newline.
 pub(crate) fn json_line(scenario: &Scenario, call: &PlannedCall) -> String {
-    let turn = |turn: &'_ super::PlannedTurn| TurnLine {
-        say: scenario.utterances[turn.utterance].name.as_str(),
-        after: turn.anchor.name(),
-        delay_ms: millis(turn.delay),
-        expect: turn.expect.name(),
-        timeout_ms: millis(turn.timeout),
-    };
+    let turn = |turn| planned_turn(scenario, turn);
     let line = CallLine {
         call: call.index,
         warmup: call.warmup,
@@ -59,6 +59,22 @@ pub(crate) fn json_line(scenario: &Scenario, call: &PlannedCall) -> String {
         turns: call.turns.iter().map(turn).collect(),
     };
     serde_json::to_string(&line).expect("keys are text and numbers are finite")
+}
+
+fn planned_turn<'a>(scenario: &'a Scenario, turn: &'a PlannedTurn) -> TurnLine<'a> {
+    TurnLine {
+        say: turn
+            .utterance()
+            .map(|of| scenario.utterances[of].name.as_str()),
+        say_text: match &turn.said {
+            Said::Utterance(_) => None,
+            Said::Text(text) => Some(text),
+        },
+        after: turn.anchor.name(),
+        delay_ms: millis(turn.delay),
+        expect: turn.expect.name(),
+        timeout_ms: millis(turn.timeout),
+    }
 }
 
 /// Milliseconds, with microsecond resolution.
@@ -201,12 +217,23 @@ fn at_once(load: &Load) -> String {
     }
 }
 
-fn turn_text(turn: &super::PlannedTurn) -> String {
+fn turn_text(turn: &PlannedTurn) -> String {
     let delay = Duration::from_millis(turn.delay.as_millis() as u64);
+    let say = match &turn.said {
+        Said::Utterance(_) => turn.say.clone(),
+        Said::Text(text) => quoted(text),
+    };
     match delay {
-        Duration::ZERO => turn.say.clone(),
-        delay => format!("{} +{}", turn.say, duration::format(delay)),
+        Duration::ZERO => say,
+        delay => format!("{say} +{}", duration::format(delay)),
     }
+}
+
+/// The beginning of a text, printable.
+fn quoted(text: &str) -> String {
+    let shown: String = text.chars().take(TEXT).collect();
+    let more = if shown.len() < text.len() { "…" } else { "" };
+    format!("\"{}{more}\"", shown.escape_debug())
 }
 
 fn without_user(url: &str) -> String {

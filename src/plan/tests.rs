@@ -1,7 +1,7 @@
 //! Tests of plans: reproducibility from the seed, starts, variants, estimates.
 
 use super::*;
-use crate::scenario::{LoadedSound, SoundFile, Unset, check};
+use crate::scenario::{LoadedSound, Saying, SoundFile, Unset, check};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -194,7 +194,10 @@ proptest! {
         prop_assert_eq!(started, slots as usize);
         for call in &all {
             for (turn, written) in call.turns.iter().zip(&scenario.call.turns) {
-                prop_assert!(written.say.contains(&turn.utterance));
+                let Saying::Utterances(known) = &written.say else {
+                    panic!("the scenario sends no texts");
+                };
+                prop_assert!(turn.utterance().is_some_and(|said| known.contains(&said)));
                 prop_assert!((written.delay.min..=written.delay.max).contains(&turn.delay));
             }
         }
@@ -210,5 +213,37 @@ proptest! {
             block.sort_unstable();
             prop_assert_eq!(block, vec![0, 1, 2]);
         }
+    }
+}
+
+#[test]
+fn texts_are_picked_by_the_seed_and_named_without_their_words() {
+    let plan = |seed: u64| {
+        let text = format!(
+            "version: 1\nseed: {seed}\ntarget: {{kind: livekit}}\ncall: {{turns: [{{say_text: only}}, \
+             {{say_text: [first, second]}}]}}\nload: {{calls: 20}}\n"
+        );
+        let read = |_: &SoundFile<'_>| Ok(None);
+        let path = Path::new("t.yaml");
+        check(text.as_bytes(), path, &|_| None, Unset::Absent, &read).expect("valid")
+    };
+    let said = |seed| -> Vec<(String, Option<Arc<str>>)> {
+        let scenario = plan(seed);
+        let calls: Vec<PlannedCall> = Plan::new(&scenario).calls().collect();
+        let turns = calls.into_iter().flat_map(|call| call.turns);
+        turns.map(|turn| (turn.say.clone(), turn.text())).collect()
+    };
+    let (one, other) = (said(1), said(2));
+    assert_eq!(one, said(1));
+    assert_ne!(one, other);
+    for (say, text) in one {
+        let text = text.expect("every turn sends a text");
+        let expected = match &*say {
+            "say_text" => "only",
+            "say_text[0]" => "first",
+            "say_text[1]" => "second",
+            other => panic!("{other}"),
+        };
+        assert_eq!(&*text, expected);
     }
 }

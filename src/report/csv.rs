@@ -83,6 +83,8 @@ pub(crate) const COLUMNS: &[Column<TurnRecord>] = &[
     Column { name: "reply_words", cell: |t| plain(replied(t).map(|e| e.words)) },
     Column { name: "reply_word_errors", cell: |t| plain(replied(t).map(|e| e.errors)) },
     Column { name: "reply_matches", cell: |t| plain(t.agent.as_ref().and_then(|a| a.reply_matches)) },
+    Column { name: "text_ttft_ms", cell: |t| plain(t.text_ttft_ms) },
+    Column { name: "text_reply_ms", cell: |t| plain(t.text_reply_ms) },
 ];
 
 /// The columns of `calls.csv`, in order.

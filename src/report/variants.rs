@@ -23,6 +23,11 @@ pub(super) struct Table {
     pub(super) rows: Vec<Vec<String>>,
 }
 
+/// Whether there is a ranking: several variants, and a turn that asked for a spoken reply.
+pub(super) fn are_ranked(variants: &[VariantSummary]) -> bool {
+    variants.iter().any(|variant| variant.all_turns.count > 0)
+}
+
 /// The ranking, in lines of at most `columns`.
 pub(super) fn table(variants: &[VariantSummary], columns: usize) -> Table {
     let heads = [

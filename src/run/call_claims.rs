@@ -77,6 +77,10 @@ fn times(turn: &TurnResult) -> Option<TurnTimes> {
         turn: turn.turn,
         media_start: turn.media_start?,
         speech_end: turn.speech_end?,
-        onset: turn.onset.map(|onset| onset.at.wire()),
+        onset: match turn.text_ttft {
+            // A reply in text begins with its first piece.
+            Some(ttft) => turn.speech_end?.checked_add(ttft),
+            None => turn.onset.map(|onset| onset.at.wire()),
+        },
     })
 }

@@ -9,7 +9,7 @@ use super::opinions::Excerpt;
 use super::sounds::EncodedUtterance;
 use crate::audio::{AudioError, Codec, FRAME, FRAME_TIME, Heard, Onset, Packet, echo};
 use crate::call::{
-    AgentState, Call, CallEvent, CallResult, CallScript, Failure, Input, Say, StreamId,
+    AgentState, Call, CallEvent, CallResult, CallScript, Failure, Input, ReplyText, Say, StreamId,
 };
 use crate::net::{Endpoint, Outgoing, RtpStream};
 use crate::vocab::Decode;
@@ -25,6 +25,8 @@ pub(super) enum EndEvent {
     Call(Box<CallEvent>),
     /// A reply's onset at this instant, for the second opinion.
     Onset(Instant, Excerpt),
+    /// The text of this turn is to be sent now.
+    Text(usize),
     /// There are several tracks: does this stream carry a voice? The answer goes to
     /// [`CallerEnd::judged`].
     Sound(StreamId, Excerpt),
@@ -42,7 +44,7 @@ const EVENTS_PER_TURN: usize = 16;
 pub(crate) struct CallerEnd {
     call: Option<Call>,
     hearing: Hearing,
-    /// The utterance of each turn.
+    /// The utterance of each turn; an empty one for a turn that sends a text.
     says: Vec<EncodedUtterance>,
     /// The turns spoken most recently, with the capture time of their first sample.
     said: VecDeque<(Instant, usize)>,
@@ -252,6 +254,16 @@ impl CallerEnd {
         self.input(now, Input::AgentState(state));
     }
 
+    /// The text of the latest turn was sent at `at`.
+    pub(super) fn text_sent(&mut self, now: Instant, at: Instant) {
+        self.input(now, Input::TextSent(at));
+    }
+
+    /// Part of the agent's text arrived.
+    pub(super) fn reply_text(&mut self, now: Instant, text: ReplyText) {
+        self.input(now, Input::ReplyText(text));
+    }
+
     /// The last agent left.
     pub(super) fn agent_left(&mut self, now: Instant) {
         self.input(now, Input::AgentLeft);
@@ -347,11 +359,15 @@ impl Endpoint for CallerEnd {
                 }
                 (payload.clone(), true)
             }
+            Say::Text { turn } => {
+                let _ = self.events.try_send(EndEvent::Text(turn));
+                (self.silence.clone(), false)
+            }
             Say::Silence => (self.silence.clone(), false),
         };
         self.saying = match say {
             Say::Utterance { turn, .. } => Some(turn),
-            Say::Silence => None,
+            Say::Text { .. } | Say::Silence => None,
         };
         let rtp_time = self.rtp_time;
         self.rtp_time = rtp_time.wrapping_add(FRAME as u32);

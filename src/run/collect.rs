@@ -197,11 +197,10 @@ impl<'a> Collector<'a> {
         plan: &PlannedCall,
         failure: Option<&Failure>,
     ) -> TurnRecord {
-        let utterance = self.utterance(turn, plan);
         let context = TurnContext {
             call,
             room,
-            utterance: utterance.map_or("", |u| u.name.as_str()),
+            utterance: plan.turns.get(turn.turn).map_or("", |t| t.say.as_str()),
             variant: &self.scenario.variants[plan.variant].name,
             block: plan.block,
             warmup: plan.warmup,
@@ -211,9 +210,9 @@ impl<'a> Collector<'a> {
         TurnRecord::new(&context, turn, self.run_start)
     }
 
-    /// What the caller says in a turn.
+    /// The utterance that the caller speaks in a turn, if it speaks.
     fn utterance(&self, turn: &TurnResult, plan: &PlannedCall) -> Option<&UtteranceConfig> {
-        let said = plan.turns.get(turn.turn)?.utterance;
+        let said = plan.turns.get(turn.turn)?.utterance()?;
         self.scenario.utterances.get(said)
     }
 

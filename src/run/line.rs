@@ -49,6 +49,16 @@ pub(super) async fn pass_on(
                 .with(move |caller, at| caller.agent_state(at.now, state))
                 .await;
         }
+        Event::TextSent(sent) => {
+            handle
+                .with(move |caller, at| caller.text_sent(at.now, sent))
+                .await;
+        }
+        Event::ReplyText(text) => {
+            handle
+                .with(move |caller, at| caller.reply_text(at.now, text))
+                .await;
+        }
         Event::AgentLeft => {
             handle.with(|caller, at| caller.agent_left(at.now)).await;
         }

@@ -204,8 +204,8 @@ async fn talk(
         tokio::select! {
             biased;
             event = events.recv() => match event {
-                // No opinion is needed: the agent's answer is known.
-                Some(EndEvent::Onset(..) | EndEvent::Sound(..)) => {}
+                // No opinion is needed: the agent's answer is known. A sentinel sends no texts.
+                Some(EndEvent::Onset(..) | EndEvent::Sound(..) | EndEvent::Text(_)) => {}
                 Some(EndEvent::Call(event)) => match *event {
                     CallEvent::Phase(Phase::Failed) => return true,
                     CallEvent::Phase(Phase::Done) => return false,

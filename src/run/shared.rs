@@ -10,7 +10,7 @@ use super::opinions::Opinions;
 use super::sounds::{EncodedUtterance, Sounds};
 use super::targets::OpenTargets;
 use crate::call::{CallScript, Failure, TurnScript};
-use crate::plan::PlannedCall;
+use crate::plan::{PlannedCall, PlannedTurn};
 use crate::scenario::Scenario;
 use crate::targets::{Dial, Media, OpenTarget, Opened, OwnAgent};
 use std::sync::atomic::AtomicBool;
@@ -65,10 +65,18 @@ impl Shared {
         }
     }
 
+    /// What the caller says in a turn: nothing, if it sends a text.
+    fn said(&self, turn: &PlannedTurn) -> &EncodedUtterance {
+        match turn.utterance() {
+            Some(index) => &self.sounds.said[index],
+            None => &self.sounds.nothing,
+        }
+    }
+
     pub(super) fn script(&self, call: &PlannedCall) -> CallScript {
         let written = &self.scenario.call.turns;
         let turns = call.turns.iter().zip(written).map(|(t, written)| {
-            let said = &self.sounds.said[t.utterance];
+            let said = self.said(t);
             TurnScript {
                 anchor: t.anchor,
                 silence: written.silence,
@@ -95,7 +103,7 @@ impl Shared {
         start: Instant,
     ) -> Result<(CallerEnd, mpsc::Receiver<EndEvent>), Failure> {
         let says = call.turns.iter();
-        let says = says.map(|turn| self.sounds.said[turn.utterance].clone());
+        let says = says.map(|turn| self.said(turn).clone());
         self.saying(self.script(call), start, says.collect())
     }
 

@@ -84,6 +84,16 @@ pub(super) struct EncodedUtterance {
 }
 
 impl EncodedUtterance {
+    /// No sound at all.
+    pub(super) fn nothing() -> Self {
+        Self {
+            frames: Frames::default(),
+            spoken: Spoken::new(&[]),
+            speech_start: Duration::ZERO,
+            speech_end: Duration::ZERO,
+        }
+    }
+
     /// The calibration chirp.
     pub(super) fn chirp(codec: Codec) -> Result<Self, RunError> {
         let pcm = chirp();
@@ -100,6 +110,8 @@ impl EncodedUtterance {
 #[derive(Debug)]
 pub(super) struct Sounds {
     pub said: Vec<EncodedUtterance>,
+    /// An empty utterance, for turns in which the caller does not speak.
+    pub nothing: EncodedUtterance,
     pub silence: Arc<[u8]>,
     pub codec: Codec,
 }
@@ -125,6 +137,7 @@ impl Sounds {
         });
         Ok(Self {
             said: said.collect::<Result<_, RunError>>()?,
+            nothing: EncodedUtterance::nothing(),
             silence: codec.silence().map_err(RunError::Codec)?,
             codec,
         })

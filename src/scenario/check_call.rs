@@ -3,11 +3,11 @@
 //! In: values that passed the schema. Out: the checked parts, and problems in the [`Checker`].
 
 use super::checker::{Checker, Zero};
-use super::file::{CallFile, DelayFile, SayFile, StartFile, TurnFile, UtteranceFile};
+use super::file::{CallFile, DelayFile, StartFile, TurnFile, UtteranceFile};
 use super::places::{join, readable};
-use super::problem::{Code, did_you_mean};
+use super::problem::Code;
 use super::types::{CallConfig, Delay, Doubtful, TurnConfig, UtteranceConfig};
-use crate::vocab::{Anchor, Expect, GreetingPolicy, duration};
+use crate::vocab::{Anchor, GreetingPolicy, duration};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -128,7 +128,7 @@ impl Checker<'_> {
             start.and_then(|s| s.delay.as_ref()),
             &format!("{pointer}/start/delay"),
         );
-        let expect = file.expect.unwrap_or(Expect::Respond);
+        let expect = self.expectation(file, pointer);
         let silent = matches!(
             anchor,
             Anchor::Greeting | Anchor::AgentSpeechEnd | Anchor::AgentTurnEnd | Anchor::PreviousTurn
@@ -151,19 +151,7 @@ impl Checker<'_> {
             Zero::Refused,
         );
         let reply = self.reply_words(file, pointer, expect);
-        let at_say = join(pointer, "say");
-        let say = match self.need(file.say.as_ref(), &at_say)? {
-            SayFile::One(name) => vec![self.utterance_index(name, &at_say, utterances)?],
-            SayFile::Many(names) => {
-                let mut indices = Vec::new();
-                for (i, name) in names.iter().enumerate() {
-                    let at = format!("{at_say}/{i}");
-                    let name = self.need(name.as_ref(), &at);
-                    indices.extend(name.and_then(|n| self.utterance_index(n, &at, utterances)));
-                }
-                indices
-            }
-        };
+        let say = self.saying(file, pointer, utterances)?;
         Some(TurnConfig {
             say,
             anchor,
@@ -256,20 +244,5 @@ impl Checker<'_> {
                 Delay { min, max }
             }
         }
-    }
-
-    fn utterance_index(&mut self, name: &str, pointer: &str, known: &[&str]) -> Option<usize> {
-        let index = known.iter().position(|utterance| *utterance == name);
-        if index.is_none() {
-            let shown: String = name.chars().take(64).collect();
-            let hint = did_you_mean(name, known.iter().copied(), "utterances");
-            self.problem(
-                pointer,
-                Code::UnknownName,
-                format!("there is no utterance `{shown}`"),
-                hint,
-            );
-        }
-        index
     }
 }

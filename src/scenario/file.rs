@@ -103,8 +103,8 @@ pub(super) struct ScenarioFile {
     /// Which agent is called, and how.
     #[schemars(required)]
     pub(super) target: Option<TargetFile>,
-    /// What callers can say, by name.
-    #[schemars(required, length(min = 1, max = 1000), extend("minProperties" = 1))]
+    /// What callers can say, by name; needed unless they only send texts.
+    #[schemars(length(min = 1, max = 1000), extend("minProperties" = 1))]
     pub(super) utterances: Option<BTreeMap<String, Option<UtteranceFile>>>,
     /// One call, as every caller makes it.
     #[schemars(required)]
@@ -270,18 +270,36 @@ pub(super) enum SayFile {
     Many(#[schemars(length(min = 1, max = 1000))] Vec<Option<String>>),
 }
 
+/// One text, or one of several.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum SayTextFile {
+    /// This text.
+    One(#[schemars(length(min = 1, max = 4000))] String),
+    /// One of these texts, picked by the seed.
+    Many(#[schemars(length(min = 1, max = 1000))] Vec<Option<SentText>>),
+}
+
+/// A text to send.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub(super) struct SentText(#[schemars(length(min = 1, max = 4000))] pub(super) String);
+
 /// One utterance of the caller and what should follow.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TurnFile {
     /// The utterance to say, or a list from which the seed picks one.
-    #[schemars(required)]
     pub(super) say: Option<SayFile>,
+    /// Instead of `say`: a text to send to the agent, or a list from which the seed picks one; at
+    /// most 4000 characters each. Only with `target.kind: livekit`.
+    pub(super) say_text: Option<SayTextFile>,
     /// When to say it. Default: the first turn after the greeting (at `call_start` with
     /// `greeting: none`), the others after the previous turn.
     pub(super) start: Option<StartFile>,
     /// What should follow: `respond`, `stop`, `stop_and_respond` (the agent stops, then answers:
-    /// one turn with two results) or `ignore`. Default: respond.
+    /// one turn with two results) or `ignore`. Default: respond. With `say_text`, always
+    /// `respond_text`.
     pub(super) expect: Option<Expect>,
     /// How long the reply may take, from the end of speech. Default: 10s.
     pub(super) timeout: Option<DurationText>,

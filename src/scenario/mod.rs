@@ -14,6 +14,7 @@ mod check_call;
 mod check_load;
 mod check_network;
 mod check_observe;
+mod check_say;
 mod check_target;
 mod check_thresholds;
 mod check_variants;
@@ -55,8 +56,8 @@ pub(crate) use threshold_parse::ThresholdError;
 pub(crate) use threshold_parse::{parse_threshold, parse_threshold_line};
 pub(crate) use types::{
     AgentSettings, Arrival, Extent, HealthBounds, LivekitConfig, Load, Observed, ObservedSource,
-    Process, SentinelPolicy, Shape, Sound, Stage, TargetConfig, UnsetVariable, UtteranceConfig,
-    Variant,
+    Process, Saying, SentinelPolicy, Shape, Sound, Stage, TargetConfig, UnsetVariable,
+    UtteranceConfig, Variant,
 };
 pub(crate) use variables::VariableLookup;
 
@@ -186,13 +187,16 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
         true => checker.target(target_file, seed),
         false => None,
     };
-    let utterances = checker.need(file.utterances.as_ref(), "/utterances");
-    let utterances = utterances
+    // Callers that only send texts need none.
+    let utterances = file
+        .utterances
+        .as_ref()
         .map(|file| checker.utterances(file))
         .unwrap_or_default();
     let names: Vec<&str> = utterances.iter().map(|u| u.name.as_str()).collect();
     let call = checker.need(file.call.as_ref(), "/call");
     let mut call = call.and_then(|call| checker.call(call, &names));
+    checker.texts(call.as_ref(), target.as_ref());
     let load = checker.load(file.load.as_ref().unwrap_or(&LoadFile::default()));
     let warmup = file.warmup.as_ref().and_then(|warmup| warmup.calls);
     let network = file.network.as_ref().and_then(|n| checker.network(n));

@@ -48,6 +48,8 @@ const READ: &[(&str, &str)] = &[
         "transcript_delay: p(95)<800ms",
         "transcript_delay: p(95)<800ms",
     ),
+    ("text_ttft: p(95)<800ms", "text_ttft: p(95)<800ms"),
+    ("text_reply: p(95)<3s", "text_reply: p(95)<3s"),
     ("blind_spot: p(95)<800ms", "blind_spot: p(95)<800ms"),
     (
         "blind_spot_front: p(95)<800ms",

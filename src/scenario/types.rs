@@ -14,6 +14,7 @@ use crate::vocab::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A checked scenario.
@@ -248,8 +249,8 @@ pub struct CallConfig {
 /// One utterance of the caller and what should follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TurnConfig {
-    /// Indices into [`Scenario::utterances`], of which the seed picks one; at least one.
-    pub(crate) say: Vec<usize>,
+    /// What the caller says.
+    pub(crate) say: Saying,
     pub(crate) anchor: Anchor,
     /// How long the agent must be silent before its speech has ended.
     pub(crate) silence: Duration,
@@ -261,6 +262,25 @@ pub struct TurnConfig {
     pub(crate) timeout: Duration,
     /// What the agent should say.
     pub(crate) reply: ReplyWords,
+}
+
+/// What the caller says in a turn: at least one thing, of which the seed picks one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Saying {
+    /// Indices into [`Scenario::utterances`].
+    Utterances(Vec<usize>),
+    /// Texts, which are sent and not spoken.
+    Texts(Vec<Arc<str>>),
+}
+
+impl Saying {
+    /// Number of things to pick from.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Utterances(all) => all.len(),
+            Self::Texts(all) => all.len(),
+        }
+    }
 }
 
 /// What the agent should say in a turn.

@@ -20,7 +20,7 @@ impl Checker<'_> {
             ("reply_text", file.reply_text.is_some()),
             ("reply_matches", file.reply_matches.is_some()),
         ] {
-            if given && !expect.asks_for_reply() {
+            if given && !expect.asks_for_reply() && !expect.asks_for_text() {
                 let message = format!(
                     "`{key}` needs a reply, but `expect: {}` asks for none",
                     expect.name()

@@ -10,14 +10,14 @@ use super::caller_handle::CallerHandle;
 use super::media::Media;
 use crate::account::Claim;
 use crate::audio::Codec;
-use crate::call::{AgentState, Failure};
+use crate::call::{AgentState, Failure, ReplyText};
 use crate::net::{Endpoint, Impairment};
 use crate::vocab::Loss;
 use futures_util::future::BoxFuture;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A target as configured.
 pub(crate) trait Target<E: Endpoint>: fmt::Debug + Send + Sync {
@@ -119,6 +119,9 @@ pub(crate) trait Connection: Send {
     fn stop_listening(&mut self, track: u32);
     /// Stops passing any audio on: the call is over.
     fn ignore_all(&mut self);
+    /// Sends a text to the agent; [`Event::TextSent`] follows. Targets without a chat have no
+    /// scenario that sends one.
+    fn send_text(&mut self, _text: Arc<str>) {}
     /// Refines the failure of a call that found no agent, or heard none, with what the target knows
     /// about it. `agent_timeout`: how long a call waits for an agent.
     fn explain(&mut self, failure: Failure, _agent_timeout: Duration) -> BoxFuture<'_, Failure> {
@@ -154,6 +157,10 @@ pub(crate) enum Event {
     AgentState(AgentState),
     /// The agent's claim about its session.
     Claim(Claim),
+    /// A text was sent to the agent at this instant.
+    TextSent(Instant),
+    /// Part of the text of an agent arrived; only after a text was sent.
+    ReplyText(ReplyText),
     /// The last agent left; `AgentPresent` may follow.
     AgentLeft,
     /// A message for the user, shown once per run.

@@ -27,6 +27,8 @@ pub enum Metric {
     Playout,
     LeadIn,
     Stop,
+    TextTtft,
+    TextReply,
     TranscriptionDelay,
     EndOfTurnDelay,
     OnUserTurnCompletedDelay,
@@ -157,7 +159,10 @@ const BLIND_SPOT_FRONT: &str = "the front of the blind spot: from the end of the
 const BLIND_SPOT_BACK: &str = "the back of the blind spot: from the instant at which the agent began to play its reply out, on the caller's clock, until the caller heard it";
 const PLAYOUT: &str = "how long the adaptive jitter buffer of a WebRTC receiver would have held back the onset packet of a reply";
 const TTFA_WIRE: &str = "from the end of the caller's speech until the arrival of the packet that holds the onset, plus the onset's offset in its decoded audio";
+const JOIN: &str = "from the start of the call until signalling has joined and media flows";
 const AGENT_PRESENT: &str = "from the start of the call until an agent participant is in the room";
+const TEXT_TTFT: &str = "from the sending of the caller's text until the arrival of the first piece of the text of the agent's reply; only for turns with `say_text`";
+const TEXT_REPLY: &str = "from the sending of the caller's text until the end of the text of the agent's reply; only for turns with `say_text`";
 const LEAD_IN: &str =
     "silence at the head of a reply: from its first packet with audio until its onset";
 
@@ -191,6 +196,8 @@ impl Metric {
                 Measured,
                 "from the onset of the caller's interruption until the agent's last audible sample, in turns that ask the agent to stop",
             )),
+            Self::TextTtft => compared(latency(Turn, Measured, TEXT_TTFT)),
+            Self::TextReply => latency(Turn, Measured, TEXT_REPLY),
             Self::TranscriptionDelay => latency(Turn, Asked, TRANSCRIPTION_DELAY),
             Self::EndOfTurnDelay => latency(Turn, Account, END_OF_TURN_DELAY),
             Self::OnUserTurnCompletedDelay => latency(Turn, Asked, ON_USER_TURN_COMPLETED_DELAY),
@@ -204,11 +211,7 @@ impl Metric {
             Self::BlindSpot => latency(Turn, Account, BLIND_SPOT),
             Self::BlindSpotFront => latency(Turn, Asked, BLIND_SPOT_FRONT),
             Self::BlindSpotBack => latency(Turn, Asked, BLIND_SPOT_BACK),
-            Self::Join => compared(latency(
-                Call,
-                Always,
-                "from the start of the call until signalling has joined and media flows",
-            )),
+            Self::Join => compared(latency(Call, Always, JOIN)),
             Self::AgentPresent => latency(Call, Always, AGENT_PRESENT),
             Self::AgentAudible => compared(latency(
                 Call,

@@ -65,6 +65,8 @@ pub enum Expect {
     StopAndRespond,
     /// That the agent carries on as if nothing had been said.
     Ignore,
+    /// A reply in text, to a text.
+    RespondText,
 }
 
 /// How a turn ended. Every planned turn has exactly one outcome.
@@ -178,6 +180,11 @@ impl Expect {
     /// Whether the turn asks for a reply and so has a `ttfa`.
     pub(crate) fn asks_for_reply(self) -> bool {
         matches!(self, Self::Respond | Self::StopAndRespond)
+    }
+
+    /// Whether the turn asks for a reply in text and so has a `text_ttft`.
+    pub(crate) fn asks_for_text(self) -> bool {
+        self == Self::RespondText
     }
 
     /// Whether the turn interrupts the agent and so has a `stop`.

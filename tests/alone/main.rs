@@ -14,6 +14,7 @@ mod habits;
 mod models;
 mod node;
 mod pipeline;
+mod texts;
 mod variants;
 
 static MACHINE: RwLock<()> = RwLock::new(());

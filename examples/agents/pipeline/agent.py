@@ -27,6 +27,7 @@ from livekit.agents import (
     tokenize,
 )
 from livekit.agents.types import NOT_GIVEN
+from livekit.agents.voice.room_io import RoomOptions
 from livekit.agents.voice.turn import TurnHandlingOptions
 from livekit.plugins import silero
 from output import log_output
@@ -183,6 +184,9 @@ async def entrypoint(ctx: JobContext) -> None:
     output = log_output(ctx.job.room.name, ctx.local_participant_identity, settings.publish_late)
     habits = Habits(ctx, settings, output)
     habits.attach(session)
-    await session.start(agent=habits.agent(), room=ctx.room, record=False)
+    options = RoomOptions(audio_output=not settings.text_only)
+    await session.start(
+        agent=habits.agent(), room=ctx.room, record=False, room_options=options
+    )
     if settings.greeting:
         session.say(settings.greeting)

@@ -70,6 +70,7 @@ class Settings:
     republish_after_turns: int = 0
     republish_before_reply: bool = False
     publish_late: bool = False
+    text_only: bool = False
 
 
 _RANGES = {
@@ -97,6 +98,7 @@ _FLAGS = (
     "tool_fails",
     "republish_before_reply",
     "publish_late",
+    "text_only",
 )
 # These act where a pipeline asks its language model, which a speech-to-speech model does not have.
 _NOT_WITH_REALTIME = ("preemptive", "fallback_after_turns", "filler", "republish_before_reply")

@@ -24,6 +24,7 @@ class FromEnv(unittest.TestCase):
                 Settings(stt_text=("where is my order", "thank you")),
             ),
             ("a habit", {"PIPELINE_PUBLISH_LATE": "1"}, Settings(publish_late=True)),
+            ("no voice", {"PIPELINE_TEXT_ONLY": "1"}, Settings(text_only=True)),
         ]
         for name, env, expected in cases:
             with self.subTest(name):

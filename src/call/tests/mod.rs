@@ -6,3 +6,4 @@ mod outcomes;
 mod props;
 mod sim;
 mod streams;
+mod texts;

@@ -8,7 +8,7 @@ use crate::audio::{
 };
 use crate::call::{
     Anchor, Call, CallEvent, CallResult, CallScript, Expect, Failure, Flag, GreetingPolicy, Input,
-    OnAgentLeft, Outcome, Phase, Say, TurnResult, TurnScript,
+    OnAgentLeft, Outcome, Phase, ReplyText, Say, TextPart, TurnResult, TurnScript,
 };
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -16,6 +16,11 @@ use std::time::{Duration, Instant};
 pub(super) const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
+
+/// How long it takes to send a text.
+pub(super) const SENDING: Duration = ms(3);
+/// How long a part of a text is held back.
+const HELD: Duration = ms(480);
 
 /// Speech from 100 ms to 1,910 ms of a 2 s utterance; timeout 2 s.
 pub(super) const TURN: TurnScript = TurnScript {
@@ -52,6 +57,8 @@ pub(super) enum Act {
     Say(i64, u64),
     /// Stops speaking this long after the caller's first speech sample.
     Stop(u64),
+    /// Writes from so long after the caller's text was sent until so long after it.
+    Write(u64, u64),
 }
 
 /// How the agent and the server behave.
@@ -180,6 +187,36 @@ impl Sim {
         self.at(last + SPURT_GAP + lag, Input::Heard(0, ended));
     }
 
+    /// The caller sends its text in the slot due at `due`; the agent reacts.
+    fn text(&mut self, turn: usize, due: Instant) {
+        let sent = due + SENDING;
+        self.at(sent, Input::TextSent(sent));
+        for act in self.world.acts.get(turn).cloned().unwrap_or_default() {
+            match act {
+                Act::Say(after, length) => {
+                    self.speak(sent + ms(after.unsigned_abs()), ms(length));
+                }
+                Act::Write(from, to) => self.write(sent + ms(from), sent + ms(to)),
+                Act::Stop(_) => {}
+            }
+        }
+    }
+
+    /// Parts of texts are passed on some time after their arrival.
+    fn write(&mut self, from: Instant, to: Instant) {
+        self.sequence += 1;
+        let stream = self.sequence.into();
+        for (at, part) in [(from, TextPart::First), (to, TextPart::End)] {
+            let text = ReplyText {
+                stream,
+                opened: from,
+                at,
+                part,
+            };
+            self.at(at + HELD, Input::ReplyText(text));
+        }
+    }
+
     /// What the agent does once it hears turn `turn` begin.
     fn react(&mut self, turn: usize, media_start: Instant) {
         let script = self.script.turns[turn].clone();
@@ -200,6 +237,10 @@ impl Sim {
                     };
                     self.queue.retain(|_, input| !is_end(input));
                     self.end(media_start + script.speech_start + ms(after));
+                }
+                Act::Write(from, to) => {
+                    let end = media_start + script.speech_end;
+                    self.write(end + ms(from), end + ms(to));
                 }
             }
         }
@@ -262,11 +303,15 @@ fn run(mut sim: Sim, mut call: Call, start: Instant) -> Played {
             }
         } else if due <= timeout_at {
             now = due;
-            if let Say::Utterance { turn, frame } = call.tick(due) {
-                says.push((due, turn, frame));
-                if frame == 0 {
-                    sim.react(turn, due - FRAME_TIME);
+            match call.tick(due) {
+                Say::Utterance { turn, frame } => {
+                    says.push((due, turn, frame));
+                    if frame == 0 {
+                        sim.react(turn, due - FRAME_TIME);
+                    }
                 }
+                Say::Text { turn } => sim.text(turn, due),
+                Say::Silence => {}
             }
             call.sent(due, due + sim.world.send_lateness);
             due += FRAME_TIME;

@@ -8,10 +8,13 @@ use crate::cli::exit::Exit;
 use crate::cli::trouble::Trouble;
 use crate::record::{Conditions, MEASUREMENT_VERSION};
 use crate::run::load_utterance;
-use crate::scenario::{CallConfig, Extent, Load, Scenario, Shape, TurnConfig, UtteranceConfig};
+use crate::scenario::{
+    CallConfig, Extent, Load, Saying, Scenario, Shape, TurnConfig, UtteranceConfig,
+};
 use crate::vocab::OnAgentLeft;
 use crate::vocab::duration::format as time;
 use std::hash::Hasher;
+use std::sync::Arc;
 
 pub(super) fn of_scenario(scenario: &Scenario) -> Result<Conditions, Trouble> {
     let utterances = scenario.utterances.iter();
@@ -101,8 +104,7 @@ fn script(call: &CallConfig, utterances: &[UtteranceConfig]) -> Vec<String> {
         head += &format!(", replies with a tone of {tone} Hz");
     }
     let turns = call.turns.iter().map(|turn| {
-        let names = turn.say.iter().filter_map(|&i| utterances.get(i));
-        let names: Vec<&str> = names.map(|u| u.name.as_str()).collect();
+        let names = says(&turn.say, utterances);
         let delay = match turn.delay.min == turn.delay.max {
             true => time(turn.delay.min),
             false => format!("{} to {}", time(turn.delay.min), time(turn.delay.max)),
@@ -112,13 +114,29 @@ fn script(call: &CallConfig, utterances: &[UtteranceConfig]) -> Vec<String> {
             true => turn.anchor.name().to_owned(),
             false => format!("{} of {}", turn.anchor.name(), time(turn.silence)),
         };
-        let says = names.join(" or ");
         format!(
-            "{says}: {delay} after {anchor}, {expect} within {}",
+            "{names}: {delay} after {anchor}, {expect} within {}",
             time(turn.timeout)
         )
     });
     std::iter::once(head).chain(turns).collect()
+}
+
+/// What the caller may say in a turn. A text is identified by its content, which is not kept.
+fn says(say: &Saying, utterances: &[UtteranceConfig]) -> String {
+    let text = |text: &Arc<str>| {
+        let mut fingerprint = Fnv::default();
+        fingerprint.write(text.as_bytes());
+        format!("text {:016x}", fingerprint.finish())
+    };
+    let names: Vec<String> = match say {
+        Saying::Utterances(all) => {
+            let known = all.iter().filter_map(|&i| utterances.get(i));
+            known.map(|u| u.name.clone()).collect()
+        }
+        Saying::Texts(all) => all.iter().map(text).collect(),
+    };
+    names.join(" or ")
 }
 
 /// The number of calls and their timing.

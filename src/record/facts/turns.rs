@@ -51,7 +51,7 @@ pub struct TurnRecord {
     pub(crate) room: String,
     /// Index of the turn in its call.
     pub turn: usize,
-    /// Name of the utterance that the caller spoke.
+    /// Name of the utterance that the caller spoke; `say_text` for a text that it sent.
     pub(crate) utterance: String,
     /// Name of the agent's configuration.
     pub(crate) variant: String,
@@ -86,6 +86,12 @@ pub struct TurnRecord {
     pub(crate) playout_model: Option<String>,
     /// Caller's onset → agent's last audible sample.
     pub stop_ms: Option<Ms>,
+    /// Sending of the caller's text → first piece of the reply's text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_ttft_ms: Option<Ms>,
+    /// Sending of the caller's text → end of the reply's text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_reply_ms: Option<Ms>,
     /// Early reply: how long before the end of speech it began.
     pub(crate) early_by_ms: Option<Ms>,
     /// When the reply's last audible sample was heard.
@@ -203,6 +209,8 @@ impl TurnRecord {
             playout_ms: playout,
             playout_model: playout.map(|_| context.playout_model.to_owned()),
             stop_ms: result.stop.map(Ms::from),
+            text_ttft_ms: result.text_ttft.map(Ms::from),
+            text_reply_ms: result.text_reply.map(Ms::from),
             early_by_ms: result.early_by.map(Ms::from),
             reply_end_ms: since(result.reply_end),
             send_lateness_ms: result.send_lateness.map(Ms::from),

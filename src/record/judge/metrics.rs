@@ -118,6 +118,8 @@ impl Metric {
             Self::Playout => found(|t| t.playout_ms),
             Self::LeadIn => found(|t| t.lead_in_ms),
             Self::Stop => awaited(Expect::asks_for_stop, |t| t.stop_ms),
+            Self::TextTtft => awaited(Expect::asks_for_text, |t| t.text_ttft_ms),
+            Self::TextReply => awaited(Expect::asks_for_text, |t| t.text_reply_ms),
             Self::TranscriptionDelay => found(|t| t.agent.as_ref()?.transcription_delay_ms),
             Self::EndOfTurnDelay => found(|t| t.agent.as_ref()?.end_of_turn_delay_ms),
             Self::OnUserTurnCompletedDelay => {
@@ -300,6 +302,8 @@ mod tests {
             ("playout", 10, 3),
             ("lead_in", 1, 1),
             ("stop", 0, 0),
+            ("text_ttft", 0, 0),
+            ("text_reply", 0, 0),
             ("transcription_delay", 0, 0),
             ("end_of_turn_delay", 1, 1),
             ("on_user_turn_completed_delay", 0, 0),

@@ -154,6 +154,9 @@ fn account(summary: &Summary, screen: Screen) -> Part {
 }
 
 fn ranking(summary: &Summary, screen: Screen) -> Part {
+    if !variants::are_ranked(&summary.variants) {
+        return Part::whole(Vec::new());
+    }
     let table = variants::table(&summary.variants, screen.width);
     let items = table.rows.into_iter().map(|lines| Item { lines, kind: "" });
     let title = section(&table.title, screen).into_iter().chain(table.head);

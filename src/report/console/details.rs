@@ -141,7 +141,7 @@ impl Details {
     }
 
     fn variants(&mut self, summary: &Summary) {
-        if summary.variants.is_empty() {
+        if !variants::are_ranked(&summary.variants) {
             return;
         }
         let table = variants::table(&summary.variants, self.0.screen.width);

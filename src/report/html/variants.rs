@@ -6,7 +6,7 @@
 use super::super::figures::{interval, possibly_infinite};
 use super::super::needed;
 use super::super::text::grouped;
-use super::super::variants::{signed, span};
+use super::super::variants::{are_ranked, signed, span};
 use super::chart::{Chart, heads};
 use super::plot::{Ink, Layer, Panel, Plot, Rise, WIDE};
 use super::section::Section;
@@ -23,6 +23,9 @@ const HALF_BOX: f64 = 0.09;
 
 pub(super) fn section(view: &View<'_>) -> Option<Section> {
     let variants = &view.summary.variants;
+    if !are_ranked(variants) {
+        return None;
+    }
     let (first, others) = variants.split_first()?;
     let shown = &variants[..variants.len().min(LANES)];
     let body = html! {

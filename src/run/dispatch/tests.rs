@@ -80,6 +80,7 @@ async fn dispatched_with(load: &str, port: u16, stop: Option<Duration>, joins: u
     let shared = Arc::new(Shared {
         sounds: Sounds {
             said: vec![said; scenario.utterances.len()],
+            nothing: EncodedUtterance::nothing(),
             silence: Arc::from([0xf8, 0xff, 0xfe]),
             codec: Codec::Opus,
         },

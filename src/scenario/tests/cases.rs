@@ -49,6 +49,30 @@ const CASES: &[(&str, &str)] = &[
         "missing keys",
         "!version: 1\ntarget: {}\ncall: {turns: [{expect: respond}]}\n",
     ),
+    (
+        "nothing said",
+        "call: {turns: [{expect: respond}, {say: 5}]}",
+    ),
+    (
+        "said and written",
+        "call: {turns: [{say: a, say_text: hello}]}",
+    ),
+    (
+        "empty texts",
+        "call: {turns: [{say_text: ''}, {say_text: [' ', 5]}]}",
+    ),
+    (
+        "a text, expected to be ignored",
+        "call: {turns: [{say_text: hello, expect: ignore}, {say: a, expect: respond_text}]}",
+    ),
+    (
+        "a text whose reply is not read",
+        "call: {agent_account: ignore, turns: [{say_text: hello}]}",
+    ),
+    (
+        "a text for the embedded agent",
+        "target: {kind: embedded}\ncall: {turns: [{say: a}, {say_text: hello}]}",
+    ),
     ("wrong types", "load: {calls: many, ramp: 10}\nwarmup: 3"),
     (
         "number instead of text",

@@ -130,7 +130,9 @@ impl Visit {
                     teller.stream().asked(Instant::now(), request);
                 }
             }
-            Some(SessionEvent::Claim(_)) => {}
+            Some(
+                SessionEvent::Claim(_) | SessionEvent::TextSent(_) | SessionEvent::ReplyText(..),
+            ) => {}
             Some(SessionEvent::Closed(Failure::Dropped { .. })) if self.caller.is_some() => {
                 return Some(Ok(())); // the room was deleted: the call is over
             }

@@ -27,6 +27,8 @@ use std::time::{Duration, Instant};
 pub(super) const SESSION: &str = "lk.agent.session";
 /// Topic of the text streams that carry transcripts.
 pub(super) const TRANSCRIPTION: &str = "lk.transcription";
+/// Topic of the text streams in which a caller writes to an agent.
+pub(super) const CHAT: &str = "lk.chat";
 /// Longest duration that an agent can plausibly claim, in seconds.
 const LONGEST: f64 = 3_600.0;
 /// Longest audio that an agent can plausibly have used in a call, in seconds: a month.

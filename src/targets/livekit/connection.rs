@@ -96,6 +96,13 @@ impl<E: Endpoint> RoomCall<E> {
                     }
                     continue;
                 }
+                SessionEvent::TextSent(at) => return Some(Event::TextSent(at)),
+                SessionEvent::ReplyText(sender, text) => {
+                    if self.voices.is_agent(&sender) {
+                        return Some(Event::ReplyText(text));
+                    }
+                    continue;
+                }
                 // Only an agent handles these.
                 SessionEvent::Published(_) | SessionEvent::UsageRequest(_) => continue,
                 SessionEvent::Participants(all) => self.voices.participants(all, Instant::now()),
@@ -211,6 +218,19 @@ impl<E: Endpoint> Connection for RoomCall<E> {
 
     fn ignore_all(&mut self) {
         self.peer.tell(|p, _| p.ignore_all());
+    }
+
+    fn send_text(&mut self, text: Arc<str>) {
+        let send = SessionCommand::SendText(text);
+        let taken = self
+            .session
+            .as_ref()
+            .is_some_and(|session| session.commands().try_send(send).is_ok());
+        if !taken {
+            let detail = "the session takes no text".into();
+            self.events
+                .push_back(Event::Closed(Failure::Generator { detail }));
+        }
     }
 
     fn explain(&mut self, failure: Failure, agent_timeout: Duration) -> BoxFuture<'_, Failure> {

@@ -4,19 +4,34 @@
 
 use super::claims;
 use super::media_failure::media_failure;
+use super::packets::TextStream;
 use super::requests::usage_request;
 use super::session::{LiveSession, SessionEvent};
 use super::wire::Bounded as _;
 use crate::call::Failure;
 use crate::net::Endpoint;
 use livekit_protocol as proto;
-use std::time::Instant;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Time between two attempts to send a text, and their number.
+const ATTEMPT: Duration = Duration::from_millis(20);
+const ATTEMPTS: usize = 250;
+/// Maximum length of a chunk of text in bytes, as in LiveKit's SDKs.
+const CHUNK: usize = 15_000;
 
 impl<E: Endpoint> LiveSession<'_, E> {
     pub(super) async fn on_data(&mut self, arrival: Instant, bytes: &[u8]) -> Result<(), Failure> {
         let Ok(packet) = proto::DataPacket::bounded(bytes) else {
             return Ok(());
         };
+        if let Some(replies) = &mut self.replies {
+            for (sender, text) in replies.packet(&packet, arrival, &self.own_identity) {
+                self.send_event(SessionEvent::ReplyText(sender, text))
+                    .await?;
+            }
+        }
         let own = &self.own_identity;
         let wanted = |topic: &str, attributes: &_, sender: &str| {
             claims::is_wanted(topic, attributes, sender, own)
@@ -45,6 +60,41 @@ impl<E: Endpoint> LiveSession<'_, E> {
         Ok(())
     }
 
+    /// Sends a text as LiveKit's SDKs do: a stream to everybody in the room.
+    pub(super) async fn send_text(&mut self, text: &str) -> Result<(), Failure> {
+        self.texts += 1;
+        let packets: Arc<[Vec<u8>]> = text_stream(self.texts, text).into();
+        let mut first = None;
+        let mut done = 0;
+        for _ in 0..ATTEMPTS {
+            let rest = packets.clone();
+            let (sent, at) = self
+                .peer
+                .with(move |peer, now| {
+                    let all = rest[done..].iter();
+                    (
+                        all.take_while(|packet| peer.send_message(packet)).count(),
+                        now,
+                    )
+                })
+                .await
+                .map_err(media_failure)?;
+            if sent > 0 {
+                first.get_or_insert(at);
+            }
+            done += sent;
+            if let Some(at) = first.filter(|_| done == packets.len()) {
+                self.replies.get_or_insert_default();
+                return self.send_event(SessionEvent::TextSent(at)).await;
+            }
+            // The data channel opens shortly after the media.
+            tokio::time::sleep(ATTEMPT).await;
+        }
+        Err(Failure::Dropped {
+            detail: "the data channel takes no text".into(),
+        })
+    }
+
     /// Sends the request that is due.
     pub(super) async fn request(&mut self) -> Result<(), Failure> {
         let Some((id, packets)) = self.requests.next() else {
@@ -62,5 +112,47 @@ impl<E: Endpoint> LiveSession<'_, E> {
             self.requests.sent(id, at);
         }
         Ok(())
+    }
+}
+
+/// The packets of the caller's text number `number`.
+fn text_stream(number: u64, text: &str) -> Vec<Vec<u8>> {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH);
+    let opened = unix.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    });
+    let id = format!("loadgen-text-{number}");
+    let (mut stream, header) = TextStream::open(id, "", claims::CHAT, HashMap::new(), opened);
+    let mut packets = vec![header];
+    let mut rest = text;
+    while !rest.is_empty() {
+        let cut = (0..=CHUNK.min(rest.len())).rfind(|at| rest.is_char_boundary(*at));
+        // A character is shorter than a chunk, so the cut is not at the start.
+        let (chunk, after) = rest.split_at(cut.unwrap_or(rest.len()));
+        packets.push(stream.chunk(chunk));
+        rest = after;
+    }
+    packets.push(stream.close(HashMap::new()));
+    packets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::streams::Streams;
+    use super::*;
+
+    #[test]
+    fn a_text_is_put_together_again_however_long_it_is() {
+        for text in ["hi".to_owned(), "größer ".repeat(4_000)] {
+            let mut streams = Streams::default();
+            let mut found = Vec::new();
+            for bytes in text_stream(1, &text) {
+                let packet = proto::DataPacket::bounded(&bytes).expect("a data packet");
+                let now = Instant::now();
+                found.extend(streams.packet(packet, now, |topic, _, _| topic == claims::CHAT));
+            }
+            assert_eq!(found.len(), 1);
+            assert_eq!(found[0].content, text.as_bytes());
+        }
     }
 }

@@ -19,6 +19,7 @@ mod media_failure;
 mod negotiation;
 mod own;
 pub(in crate::targets) mod packets;
+mod replies;
 mod requests;
 pub(in crate::targets) mod resolve;
 mod rooms;

@@ -5,12 +5,13 @@
 
 use super::cause::Cause;
 use super::media_failure::media_failure;
+use super::replies::Replies;
 use super::requests::Requests;
 use super::roster::Presence;
 use super::signal::{self, Refusal, Reply, Request, Socket};
 use super::streams::Streams;
 use crate::account::Claim;
-use crate::call::Failure;
+use crate::call::{Failure, ReplyText};
 use crate::net::{Endpoint, NetError, PeerEvent, PeerEvents, PeerHandle, Topology};
 use crate::vocab::Address;
 use livekit_protocol as proto;
@@ -74,6 +75,10 @@ pub(crate) enum SessionEvent {
     },
     /// A participant's claim about its session with us.
     Claim(Claim),
+    /// Our text was sent at this instant.
+    TextSent(std::time::Instant),
+    /// Part of a text of this participant arrived; only after we sent one.
+    ReplyText(String, ReplyText),
     /// Our track is published, with this id.
     Published(String),
     /// A participant asks for the usage of our session, with the id of its request.
@@ -87,6 +92,8 @@ pub(crate) enum SessionEvent {
 pub(crate) enum SessionCommand {
     /// Ask this participant, an agent, for answers that relate its clock to ours.
     Ask(String),
+    /// Send a text to the agent.
+    SendText(Arc<str>),
     /// Set attributes of our participant.
     SetAttributes(HashMap<String, String>),
     /// Leave the room and end.
@@ -162,6 +169,10 @@ pub(super) struct LiveSession<'a, E: Endpoint> {
     pub(super) own_identity: String,
     pub(super) streams: Streams,
     pub(super) requests: Requests,
+    /// Follows the agent's texts, once we have sent one.
+    pub(super) replies: Option<Replies>,
+    /// Number of texts sent.
+    pub(super) texts: u64,
     pub(super) single: bool,
     pub(super) offers: u32,
     /// Number of sections that the server requested while an answer was outstanding.
@@ -195,6 +206,8 @@ async fn run<E: Endpoint>(
         own_identity: String::new(),
         streams: Streams::default(),
         requests: Requests::new(),
+        replies: None,
+        texts: 0,
         single,
         offers: 1,
         sections_wanted: None,
@@ -226,6 +239,7 @@ async fn run<E: Endpoint>(
             event = media.recv() => live.media(event).await?,
             command = commands.recv() => match command {
                 Some(SessionCommand::SetAttributes(a)) => live.set_attributes(a).await?,
+                Some(SessionCommand::SendText(text)) => Box::pin(live.send_text(&text)).await?,
                 Some(SessionCommand::Ask(agent)) => live.requests.ask(agent),
                 Some(SessionCommand::Leave) | None => return Box::pin(live.leave()).await,
             },
@@ -372,7 +386,7 @@ impl<E: Endpoint> LiveSession<'_, E> {
         let _ = self.events.try_send(Box::new(event));
     }
 
-    async fn send_event(&mut self, event: SessionEvent) -> Result<(), Failure> {
+    pub(super) async fn send_event(&mut self, event: SessionEvent) -> Result<(), Failure> {
         // If the owner is gone, nobody needs the reason.
         let told = self.events.send(Box::new(event)).await;
         told.map_err(|_| Failure::Stopped)
