@@ -14,6 +14,7 @@ mod models;
 mod node;
 mod pipeline;
 mod scenarios;
+mod telemetry;
 mod variants;
 
 static MACHINE: RwLock<()> = RwLock::new(());
