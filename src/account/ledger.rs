@@ -4,7 +4,7 @@
 //! complete. Invariants: claims and turns may be interleaved in any order; each turn's account is
 //! settled once, and not before the next turn has ended or the call is over.
 
-use super::clock::ClockOffset;
+use super::clocks::{AgentClocks, CLOCKS};
 use super::path::{Step, Told};
 use super::times::{TurnTimes, Window};
 use super::turn::{Placed, ToolAccount, TurnAccount};
@@ -22,10 +22,6 @@ const TEXTS: usize = 64;
 const OF_TURN: usize = 64;
 /// Maximum length of a turn's text in bytes.
 const TEXT: usize = 8 * 1024;
-/// Maximum number of agents of a call whose clocks are followed.
-const CLOCKS: usize = 8;
-/// An instant further from the call than this cannot belong to it.
-const LONGEST_CALL: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// If the agent's end of speech and ours are at most this far apart, they belong to the same
 /// speech: an overloaded agent notices the end many seconds late.
 const SAME_SPEECH: Duration = Duration::from_secs(30);
@@ -33,9 +29,7 @@ const SAME_SPEECH: Duration = Duration::from_secs(30);
 /// What the agent of a call says about its turns.
 #[derive(Debug, Clone)]
 pub(crate) struct CallAccount {
-    epoch: Instant,
-    /// By the identity of the agent.
-    clocks: Vec<(Box<str>, ClockOffset)>,
+    clocks: AgentClocks,
     user_turns: VecDeque<Said<UserTurn>>,
     replies: VecDeque<Said<Reply>>,
     transcripts: VecDeque<(Instant, Arc<str>)>,
@@ -80,8 +74,7 @@ impl CallAccount {
     /// An agent that has said nothing. `epoch`: any instant near the call.
     pub(crate) fn new(epoch: Instant) -> Self {
         Self {
-            epoch,
-            clocks: Vec::new(),
+            clocks: AgentClocks::new(epoch),
             user_turns: VecDeque::new(),
             replies: VecDeque::new(),
             transcripts: VecDeque::new(),
@@ -111,16 +104,9 @@ impl CallAccount {
             ClaimKind::Usage(models) => self.usage.claim(&claim.agent, models, CLOCKS),
             _ => {}
         }
-        let Some(clock) = self.clock_of(&claim.agent) else {
+        let Some(clock) = self.clocks.heard(claim) else {
             return;
         };
-        if let Some(sent) = claim.sent {
-            let offset = &mut self.clocks[clock].1;
-            offset.arrived(sent, claim.arrival);
-            if let Some(requested) = claim.requested {
-                offset.answered(sent, requested);
-            }
-        }
         self.tells |= matches!(claim.kind, ClaimKind::UserTurn(_) | ClaimKind::Reply(_));
         match &claim.kind {
             ClaimKind::UserTurn(what) => {
@@ -174,15 +160,9 @@ impl CallAccount {
         self.usage.total()
     }
 
-    /// The index of an agent's clock; `None` if there are too many agents.
-    fn clock_of(&mut self, agent: &str) -> Option<usize> {
-        let known = self.clocks.iter().position(|(of, _)| **of == *agent);
-        if known.is_none() && self.clocks.len() < CLOCKS {
-            let offset = ClockOffset::new(self.epoch);
-            self.clocks.push((agent.into(), offset));
-            return Some(self.clocks.len() - 1);
-        }
-        known
+    /// The clocks of the agents of the call.
+    pub(crate) fn into_clocks(self) -> AgentClocks {
+        self.clocks
     }
 
     /// Takes a turn that has ended or was amended; returns false if it was already settled.
@@ -254,7 +234,7 @@ impl CallAccount {
         let zero = stopped.or_else(|| over.map(|said| (said.clock, said.what)));
         let told = told(zero, &user, judged_reply, &tools);
         TurnAccount {
-            stopped_speaking: stopped.and_then(|(clock, at)| self.placed_on(clock, at)),
+            stopped_speaking: stopped.and_then(|(clock, at)| self.clocks.place(clock, at)),
             turn_over: over.and_then(|said| self.placed(said, said.what)),
             started_speaking: judged
                 .and_then(|(_, said)| self.placed(said, reply.started_speaking?)),
@@ -479,15 +459,7 @@ impl CallAccount {
     }
 
     fn placed<T>(&self, said: &Said<T>, at: AgentTime) -> Option<Placed> {
-        self.placed_on(said.clock, at)
-    }
-
-    /// Places an instant on the caller's clock; `None` if it cannot belong to this call.
-    fn placed_on(&self, clock: usize, at: AgentTime) -> Option<Placed> {
-        let (earliest, latest) = self.clocks.get(clock)?.1.place(at)?;
-        let is_of_this_call = |at: Instant| abs_diff(at, self.epoch) <= LONGEST_CALL;
-        let plausible = is_of_this_call(latest) && earliest.is_none_or(is_of_this_call);
-        plausible.then_some(Placed { earliest, latest })
+        self.clocks.place(said.clock, at)
     }
 
     /// Drops the claims that arrived before the oldest unsettled turn began, if there is one.

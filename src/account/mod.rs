@@ -6,16 +6,20 @@
 
 mod claim;
 mod clock;
+mod clocks;
 mod ledger;
 mod path;
+mod spans;
 mod times;
 mod turn;
 mod usage;
 mod words;
 
 pub(crate) use claim::{AgentTime, Claim, ClaimKind, Reply, SessionState, ToolEvent, UserTurn};
+pub(crate) use clocks::AgentClocks;
 pub(crate) use ledger::CallAccount;
 pub(crate) use path::Step;
+pub(crate) use spans::{AgentSpan, PlacedSpan, SpansOfCall, TracedSpans, TurnSpans};
 pub(crate) use times::TurnTimes;
 pub(crate) use turn::{Placed, ToolAccount, TurnAccount};
 pub(crate) use usage::{ModelKind, ModelUsage, Used, sum};

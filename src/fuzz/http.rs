@@ -4,16 +4,16 @@
 //! server uses; the metrics only for their own path.
 
 use super::planted::planted;
-use crate::cli::live::answered;
+use crate::cli::live::{Site, answered};
 use crate::report::prometheus::PrometheusMetrics;
 use std::cell::LazyCell;
 use tokio::runtime::{Builder, Runtime};
 
 thread_local! {
-    static SERVER: LazyCell<(Runtime, PrometheusMetrics)> = const { LazyCell::new(|| {
+    static SERVER: LazyCell<(Runtime, Site)> = const { LazyCell::new(|| {
         let runtime = Builder::new_current_thread().enable_time().build();
         let metrics = PrometheusMetrics::new("scenario", "target", "0", &["default"]);
-        (runtime.expect("a runtime"), metrics)
+        (runtime.expect("a runtime"), Site::Metrics(metrics.into()))
     }) };
 }
 
@@ -22,8 +22,8 @@ const STATUSES: [&str; 7] = ["200", "400", "404", "405", "414", "421", "431"];
 
 pub(super) fn run(bytes: &[u8]) {
     let answer = SERVER.with(|server| {
-        let (runtime, metrics) = &**server;
-        runtime.block_on(answered(bytes, metrics))
+        let (runtime, site) = &**server;
+        runtime.block_on(answered(bytes, site))
     });
     if answer.is_empty() {
         return;

@@ -30,6 +30,7 @@ mod scratch;
 mod sdp;
 mod signalling;
 mod srtp;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod threshold;
@@ -166,6 +167,12 @@ pub const TARGETS: &[FuzzTarget] = &[
         run: srtp::run,
         format: Format::Bytes,
         mutations: 2_000,
+    },
+    FuzzTarget {
+        name: "telemetry",
+        run: telemetry::run,
+        format: Format::Messages(0),
+        mutations: 3_000,
     },
     FuzzTarget {
         name: "threshold",

@@ -30,6 +30,7 @@ pub use facts::measurement::MEASUREMENT_VERSION;
 pub use facts::ms::Ms;
 pub use facts::observed::Reading;
 pub use facts::storage::Storage;
+pub use facts::telemetry::SpanCounts;
 pub use facts::turns::{TurnContext, TurnCounts, TurnRecord};
 pub use judge::gate::{GateResult, GateVerdict};
 pub(crate) use judge::path::{PathFigures, StepFigures};
@@ -54,6 +55,7 @@ pub(crate) use facts::journal::last_of_each;
 #[cfg(test)]
 pub(crate) use facts::measurement::MEASUREMENTS;
 pub(crate) use facts::measurement::changes_between;
+pub(crate) use facts::spans::SpanRecord;
 pub(crate) use facts::wave::Wave;
 pub(crate) use judge::calibration::{CALIBRATION_VERSION, Calibration, CalibrationLevel};
 pub(crate) use judge::figures::{AllTurns, Latency, Quantiles, Span};

@@ -36,6 +36,8 @@ pub(super) fn describe(run: &mut Run, text: &dyn Fn(&str) -> String) {
             "path": [{"step": "llm", "ms": 300.0}, {"step": "tool", "ms": 100.0}],
             "tools": [{"name": text("tool"), "began_ms": after(100.0), "ended_ms": after(200.0)}],
             "states": [{"state": "thinking", "at_ms": after(50.0)}],
+            "spans": [{"name": text("span"), "start_ms": 60.0, "end_ms": 90.0,
+                "attributes": {text("key"): text("value")}}],
             "heard_text": text("heard"),
             "reply_text": text("reply"),
             "heard_errors": {"errors": 1, "words": 4},

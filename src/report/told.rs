@@ -6,7 +6,8 @@
 use super::figures::figure;
 use super::text::{clean, grouped, plural};
 use crate::record::{
-    Cost, ModelFigures, ModelKind, PathFigures, Rate, StepFigures, Summary, UsageFigures,
+    Cost, ModelFigures, ModelKind, PathFigures, Rate, SpanCounts, StepFigures, Summary,
+    UsageFigures,
 };
 
 /// Maximum length of the name of a model, in characters.
@@ -29,10 +30,45 @@ pub(super) fn sentences(summary: &Summary) -> Vec<(&'static str, String)> {
         ("words", said),
         ("usage", usage.map(used)),
         ("cost", cost.map(self::cost)),
+        ("spans", summary.agent_spans.as_ref().map(spans)),
     ]
     .into_iter()
     .filter_map(|(key, text)| Some((key, text.filter(|text| !text.is_empty())?)))
     .collect()
+}
+
+/// `93 of 159 in turns; 51 outside of turns, 15 of no call`.
+fn spans(counts: &SpanCounts) -> String {
+    if counts.received == 0 && counts.refused == 0 {
+        return "none came: set OTEL_EXPORTER_OTLP_ENDPOINT for the agent".to_owned();
+    }
+    let others = [
+        (counts.left_out, "more than a turn holds"),
+        (counts.outside, "outside of turns"),
+        (counts.unplaced, "of agents whose clock is unknown"),
+        (counts.unmatched, "of no call"),
+        (counts.dropped, "dropped"),
+    ];
+    let others = others.iter().filter(|(count, _)| *count > 0);
+    let others = others.map(|(count, what)| format!("{} {what}", grouped(*count as u64)));
+    let others: Vec<String> = others.collect();
+    let mut text = format!(
+        "{} of {} in turns",
+        grouped(counts.in_turns as u64),
+        grouped(counts.received as u64)
+    );
+    for (count, what) in [
+        (counts.values_dropped, "metric values dropped"),
+        (counts.refused, "requests refused"),
+    ] {
+        if count > 0 {
+            text = format!("{text}; {} {what}", grouped(count as u64));
+        }
+    }
+    match others.is_empty() {
+        true => text,
+        false => format!("{text}; {}", others.join(", ")),
+    }
 }
 
 /// `end of turn 731.0, LLM 452.4, …: mean ms; most often the longest: end of turn, in 55 of 60 turns`.
@@ -153,6 +189,23 @@ pub(super) fn money(amount: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spans_that_are_in_no_turn_are_counted_by_reason() {
+        let counts = SpanCounts::default();
+        assert!(spans(&counts).starts_with("none came: set OTEL_"));
+        let counts = SpanCounts {
+            received: 1_159,
+            in_turns: 1_093,
+            outside: 51,
+            unmatched: 15,
+            refused: 2,
+            ..counts
+        };
+        let told =
+            "1,093 of 1,159 in turns; 2 requests refused; 51 outside of turns, 15 of no call";
+        assert_eq!(spans(&counts), told);
+    }
 
     #[test]
     fn small_amounts_keep_their_digits() {

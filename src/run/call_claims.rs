@@ -62,6 +62,7 @@ impl CallClaims {
         CallTold {
             usage: self.account.usage(),
             accounts: self.known,
+            clocks: Some(self.account.into_clocks()),
         }
     }
 
@@ -72,7 +73,7 @@ impl CallClaims {
 }
 
 /// The instants by which claims are matched; `None` if the turn never began.
-fn times(turn: &TurnResult) -> Option<TurnTimes> {
+pub(super) fn times(turn: &TurnResult) -> Option<TurnTimes> {
     Some(TurnTimes {
         turn: turn.turn,
         media_start: turn.media_start?,

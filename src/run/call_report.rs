@@ -3,7 +3,7 @@
 //! In: the calls, the dispatcher for calls that do not start, and the observers. Out: reports for
 //! the collector. Invariant: a call that has started reports its end exactly once.
 
-use crate::account::{ModelUsage, TurnAccount};
+use crate::account::{AgentClocks, ModelUsage, TurnAccount};
 use crate::call::{CallResult, Failure, Phase, TurnResult};
 use crate::plan::PlannedCall;
 use crate::record::Reading;
@@ -71,6 +71,8 @@ pub(super) struct CallTold {
     pub usage: Vec<ModelUsage>,
     /// The accounts of turns, by their index.
     pub accounts: HashMap<usize, TurnAccount>,
+    /// Their clocks; `None` if the call never reported its end.
+    pub clocks: Option<AgentClocks>,
 }
 
 /// A planned call that does not start.

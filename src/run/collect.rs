@@ -10,16 +10,18 @@ use super::clock::now;
 use super::event::RunEvent;
 use super::finished::SentinelTurns;
 use super::observe::Presence;
+use super::telemetry::{TelemetryDesk, TelemetryInbox};
 use crate::account::TurnAccount;
 use crate::call::{CallResult, Failure, MODEL, Outcome, TurnResult};
 use crate::plan::PlannedCall;
 use crate::record::{
-    CallContext, CallRecord, Journal, OpenCall, Reading, RecordError, SaidWords, TurnContext,
-    TurnCounts, TurnRecord,
+    CallContext, CallRecord, Journal, OpenCall, Reading, RecordError, SaidWords, SpanCounts,
+    TurnContext, TurnCounts, TurnRecord,
 };
 use crate::scenario::{Scenario, UtteranceConfig};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Records that could not be written to the journal, so that a full disk loses none.
@@ -42,6 +44,8 @@ pub(super) struct Collector<'a> {
     presence: Presence,
     /// A reading could not be recorded, so the later ones are not recorded either.
     observed_lost: bool,
+    /// Matches the agents' telemetry to calls, if it is received.
+    telemetry: Option<TelemetryDesk>,
     /// Turns of calls in progress that are already recorded, with their outcome.
     recorded: HashMap<(usize, usize), Outcome>,
     /// Calls in progress, by index.
@@ -67,10 +71,56 @@ impl<'a> Collector<'a> {
             sentinels: SentinelTurns::default(),
             presence: Presence::default(),
             observed_lost: false,
+            telemetry: None,
             recorded: HashMap::new(),
             begun: BTreeMap::new(),
             started: 0,
             own_failures: (0, String::new()),
+        }
+    }
+
+    /// Receives the agents' telemetry from now on, if there is an inbox for it.
+    pub(super) fn receive(&mut self, inbox: Option<Arc<TelemetryInbox>>) {
+        let observed = self.scenario.observe.iter();
+        let taken = observed.map(|observed| observed.name.clone()).collect();
+        self.telemetry = inbox.map(|inbox| TelemetryDesk::new(inbox, self.run_start, taken));
+    }
+
+    /// Records what agents have sent.
+    pub(super) fn look_at_telemetry(&mut self, tell: &mut dyn FnMut(RunEvent)) {
+        let Some(desk) = &mut self.telemetry else {
+            return;
+        };
+        let (readings, turns) = desk.look(now());
+        for reading in readings {
+            self.observed(reading, tell);
+        }
+        self.with_spans(turns, tell);
+    }
+
+    /// Whether spans of calls that have ended may still come.
+    pub(super) fn awaits_spans(&self) -> bool {
+        let desk = self.telemetry.as_ref();
+        desk.is_some_and(|desk| !desk.is_complete())
+    }
+
+    /// Records what agents have sent in all; what comes later is lost.
+    pub(super) fn close_telemetry(&mut self, tell: &mut dyn FnMut(RunEvent)) {
+        self.look_at_telemetry(tell);
+        let turns = self.telemetry.as_mut().map(TelemetryDesk::close);
+        self.with_spans(turns.unwrap_or_default(), tell);
+    }
+
+    /// What became of the spans that agents have sent, if they are received.
+    pub(super) fn spans(&self) -> Option<SpanCounts> {
+        self.telemetry.as_ref().map(TelemetryDesk::counts)
+    }
+
+    /// Writes another line for turns of calls that are over. Spans change no figure, so there is no
+    /// event.
+    fn with_spans(&mut self, turns: Vec<TurnRecord>, tell: &mut dyn FnMut(RunEvent)) {
+        for turn in turns {
+            self.append(&turn, tell);
         }
     }
 
@@ -280,9 +330,15 @@ impl<'a> Collector<'a> {
         if let Err(e) = self.journal.append_call(&call) {
             self.lost(e, tell);
         }
+        if let Some(desk) = &mut self.telemetry {
+            desk.begun(call.call, &begun.room);
+        }
     }
 
     fn append(&mut self, turn: &TurnRecord, tell: &mut dyn FnMut(RunEvent)) {
+        if let Some(desk) = &mut self.telemetry {
+            desk.turn(turn);
+        }
         match self.journal.append(turn) {
             // An earlier record of this turn, for which there was no room, is out of date.
             Ok(()) => self.unwritten.turns.retain(|old| {
@@ -365,6 +421,9 @@ impl<'a> Collector<'a> {
             ..CallRecord::new(&context, &done.result, self.run_start)
         };
         self.append_call(&call, tell);
+        if let Some(desk) = &mut self.telemetry {
+            desk.ended(done.index, done.ended, done.told.clocks);
+        }
         tell(RunEvent::CallEnded(Box::new(call)));
     }
 

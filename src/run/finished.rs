@@ -5,8 +5,8 @@
 
 use super::event::RunEvent;
 use crate::record::{
-    CallRecord, Evidence, Generator, Journal, Reading, RecordError, SteadySpan, TurnRecord,
-    last_of_each,
+    CallRecord, Evidence, Generator, Journal, Reading, RecordError, SpanCounts, SteadySpan,
+    TurnRecord, last_of_each,
 };
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -50,6 +50,8 @@ pub struct Finished {
     pub(crate) evidence: Option<Evidence>,
     /// Readings of the observed endpoints and processes, as far as they could be written and read.
     pub(crate) observed: Vec<Reading>,
+    /// What became of the agents' spans, if they were received.
+    pub(crate) spans: Option<SpanCounts>,
     /// Why the journal is incomplete, if it is.
     pub journal_error: Option<RecordError>,
 }

@@ -32,6 +32,7 @@ mod shared;
 mod signalling;
 mod sounds;
 mod targets;
+mod telemetry;
 mod turn_reports;
 mod watchdog;
 
@@ -41,10 +42,12 @@ pub use error::RunError;
 pub use event::{RunEvent, Vitals};
 pub use finished::Finished;
 pub use targets::Targets;
+pub use telemetry::TelemetryInbox;
 pub use watchdog::{Alarm, Pulses, Watchdog, WatchedPart};
 
 pub(crate) use read::read_at_most;
 pub(crate) use sounds::{MAX_SIDECAR, load_utterance};
+pub(crate) use telemetry::{MetricKind, MetricPoint, ReceivedSpan};
 
 use crate::call::Failure;
 use crate::os::{cores, release_free_memory};
@@ -95,6 +98,8 @@ pub struct RunSettings {
     pub abort: Vec<AbortGate>,
     /// Heartbeats of the parts of the run, which a watchdog checks.
     pub pulses: Pulses,
+    /// Where the agents' telemetry arrives, if it is received.
+    pub telemetry: Option<Arc<TelemetryInbox>>,
     /// Cancelling this token stops the run.
     pub stop: CancellationToken,
     /// Maximum number of joins in progress. Further calls wait for a slot, and the wait counts
@@ -254,6 +259,7 @@ async fn execute(
         zero_at,
     });
     let mut collector = Collector::new(&shared.scenario, run_start, journal);
+    collector.receive(settings.telemetry.clone());
     let signalling = Signalling::watch(settings.clock, &settings.pulses);
     let observers = observers(shared, settings, run_start)?;
     let followed = until_over(
@@ -270,17 +276,16 @@ async fn execute(
         aborted,
     } = followed.await;
     drop(observers);
-    while let Ok(report) = inbox.try_recv() {
-        collector.take(report, tell);
-    }
-    collector.close(|call, start| call::cut_off(shared, call, start), tell);
-    collector.tell_absent(tell);
+    take_rest(shared, &mut inbox, &mut collector, tell);
     let evidence = gather_evidence(shared, settings, run_start, tell).await;
     let vitals = generator::vitals(shared.media.health(), signalling.lateness());
     let generator = generator::figures(&vitals, &meter, rss);
     tell(RunEvent::Vitals(Box::new(vitals.clone())));
+    let duration = now() - run_start;
+    last_spans(shared, settings, &mut collector, tell).await;
     Ok(Finished {
-        duration: now() - run_start,
+        duration,
+        spans: collector.spans(),
         stopped: shared.stop.is_cancelled() && aborted.is_none(),
         aborted,
         steady: shared.measured.get().map_or_else(Vec::new, |measured| {
@@ -344,6 +349,7 @@ async fn until_over(
                 let at_work = settings.pulses.work(WatchedPart::Collector);
                 collector.sync();
                 drop(at_work);
+                collector.look_at_telemetry(tell);
                 tidy.look(collector.started());
                 let vitals = generator::vitals(shared.media.health(), signalling.lateness());
                 rss = rss.max(vitals.resident_bytes);
@@ -380,6 +386,41 @@ async fn until_over(
         watch,
         aborted,
     }
+}
+
+/// Takes the reports that are still waiting, and closes the calls that never reported their end.
+fn take_rest(
+    shared: &Shared,
+    inbox: &mut mpsc::Receiver<call_report::CallReport>,
+    collector: &mut Collector<'_>,
+    tell: &mut (dyn FnMut(RunEvent) + Send),
+) {
+    while let Ok(report) = inbox.try_recv() {
+        collector.take(report, tell);
+    }
+    collector.close(|call, start| call::cut_off(shared, call, start), tell);
+    collector.tell_absent(tell);
+}
+
+/// Waits a short time for the spans that agents send when their last calls end, and attaches them.
+async fn last_spans(
+    shared: &Shared,
+    settings: &RunSettings,
+    collector: &mut Collector<'_>,
+    tell: &mut (dyn FnMut(RunEvent) + Send),
+) {
+    let complete = async {
+        while collector.awaits_spans() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            collector.look_at_telemetry(tell);
+        }
+    };
+    tokio::select! {
+        _ = tokio::time::timeout(telemetry::LAST_SPANS, complete) => {}
+        () = shared.stop.cancelled() => {}
+        () = settings.pulses.over() => {}
+    }
+    collector.close_telemetry(tell);
 }
 
 /// Starts to observe what the scenario asks for.

@@ -14,6 +14,7 @@ mod habits;
 mod models;
 mod node;
 mod pipeline;
+mod telemetry;
 mod texts;
 mod variants;
 

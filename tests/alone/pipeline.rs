@@ -15,13 +15,13 @@ const TURNS_PER_CALL: usize = 3;
 const BOUND_MS: f64 = 1_500.0;
 
 /// Settings that put the agent's clock ahead and make it run too fast.
-const WRONG_CLOCK: [(&str, &str); 2] = [
+pub(crate) const WRONG_CLOCK: [(&str, &str); 2] = [
     ("PIPELINE_CLOCK_OFFSET_MS", "1700"),
     ("PIPELINE_CLOCK_DRIFT_PPM", "200"),
 ];
 /// Error of the instant that the run's times are counted from, in ms: `run.json` has it on the wall
 /// clock, the agent's log on the monotonic one.
-const ZERO_MS: f64 = 1.0;
+pub(crate) const ZERO_MS: f64 = 1.0;
 
 /// The agent's line about the same turn.
 pub(crate) fn line_of<'a>(row: &Row, lines: &'a [Value]) -> &'a Value {
@@ -32,7 +32,7 @@ pub(crate) fn line_of<'a>(row: &Row, lines: &'a [Value]) -> &'a Value {
 }
 
 /// The start of the run on the machine's monotonic clock, in s.
-fn zero(run: &Path) -> f64 {
+pub(crate) fn zero(run: &Path) -> f64 {
     let text = std::fs::read(run.join("run.json")).expect("readable");
     let facts: Value = serde_json::from_slice(&text).expect("JSON");
     let zero: jiff::Timestamp = facts["zero_at"]

@@ -41,8 +41,8 @@ const MODULES: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "vocab", "audio", "stats", "scenario", "plan", "call", "record", "os", "net",
-            "targets", "run", "report",
+            "vocab", "audio", "stats", "scenario", "plan", "call", "account", "record", "os",
+            "net", "targets", "run", "report",
         ],
     ),
     (

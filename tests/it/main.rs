@@ -34,6 +34,7 @@ mod schema;
 mod sentinels;
 mod server;
 mod simulation;
+mod telemetry;
 mod upstream_loss;
 mod variants;
 mod virtual_time;

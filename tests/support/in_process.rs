@@ -44,6 +44,7 @@ pub fn settings(agent: InProcess, clock: Clock) -> RunSettings {
         sentinel: None,
         evidence: None,
         abort: Vec::new(),
+        telemetry: None,
         stop: CancellationToken::new(),
         join_concurrency: JOIN_CONCURRENCY,
     }

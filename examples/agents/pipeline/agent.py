@@ -1,6 +1,7 @@
 """A stock livekit-agents worker that needs no cloud.
 
-In: LIVEKIT_URL, LIVEKIT_API_KEY, LIVEKIT_API_SECRET, the settings of `settings.py`.
+In: LIVEKIT_URL, LIVEKIT_API_KEY, LIVEKIT_API_SECRET, the settings of `settings.py`,
+OTEL_EXPORTER_OTLP_ENDPOINT.
 Out: an agent in every room it is dispatched to, and one log line for each turn.
 Invariants: the session is livekit-agents' own; only the recogniser, language model and voice
 are ours. A dispatch with settings that cannot be used is refused, never half-applied.
@@ -17,6 +18,7 @@ import sys
 
 # Imported before the modules below, which keep references to `time.time`.
 import clock  # noqa: F401
+import telemetry
 from habits import Habits
 from livekit.agents import (
     AgentServer,
@@ -99,6 +101,7 @@ def prewarm(process: JobProcess) -> None:
     it blocks the event loop for 50 ms or more just after the first frame of the first reply,
     and the caller hears a hole there.
     """
+    telemetry.set_up()
     process.userdata["vad"] = silero.VAD.load()
     tokenize.basic.hyphenate_word("hello")
 
@@ -175,6 +178,7 @@ def make_session(settings: Settings, process: JobProcess) -> AgentSession:
 async def entrypoint(ctx: JobContext) -> None:
     """One call."""
     settings = with_metadata(SETTINGS, ctx.job.metadata)
+    telemetry.attach(ctx)
     session = make_session(settings, ctx.proc)
     if session.stt:
         await asyncio.to_thread(session.stt.prewarm)

@@ -1,7 +1,8 @@
 """Sets the wall clock of this agent wrong on purpose, so that a test can compare how a caller
 interprets its timestamps with the truth.
 
-In: PIPELINE_CLOCK_OFFSET_MS and PIPELINE_CLOCK_DRIFT_PPM. Out: another `time.time`.
+In: PIPELINE_CLOCK_OFFSET_MS and PIPELINE_CLOCK_DRIFT_PPM. Out: another `time.time` and
+`time.time_ns`.
 Invariants: all processes of a worker have the same clock, provided that each imports this module
 before anything that keeps a reference to `time.time`.
 """
@@ -9,6 +10,7 @@ before anything that keeps a reference to `time.time`.
 from __future__ import annotations
 
 import os
+import sys
 import time
 
 
@@ -32,7 +34,16 @@ def _set_wrong() -> None:
         now = right()
         return now + offset + (now - base) * drift
 
-    time.time = wrong
+    right_ns = time.time_ns
+
+    def wrong_ns() -> int:
+        return int(wrong() * 1e9)
+
+    time.time, time.time_ns = wrong, wrong_ns
+    # OpenTelemetry's SDK took its reference when livekit-agents was imported, before this file.
+    for module in list(sys.modules.values()):
+        if getattr(module, "time_ns", None) is right_ns:
+            module.time_ns = wrong_ns
 
 
 _set_wrong()

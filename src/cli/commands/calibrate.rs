@@ -229,6 +229,7 @@ fn level(
         sentinel: None,
         evidence: None,
         abort: Vec::new(),
+        telemetry: None,
         join_concurrency: None,
     };
     let finished = drive.quietly(folder.path(), "calibration")?;

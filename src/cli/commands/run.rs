@@ -45,6 +45,10 @@ pub(crate) struct RunArgs {
     /// over HTTP
     #[arg(long, value_name = "URL")]
     pub otlp_endpoint: Option<String>,
+    /// Receive the agents' own traces and metrics at this address, by OTLP over HTTP, and show their
+    /// spans with the turns; 127.0.0.1:4318 is where exporters send by default
+    #[arg(long, value_name = "HOST:PORT")]
+    pub otlp_listen: Option<ListenAt>,
     /// Save the run as a baseline: a name, or a file such as ./main.json
     #[arg(long, value_name = "NAME|FILE", add = completing::baselines())]
     pub save_baseline: Option<String>,
@@ -98,6 +102,7 @@ pub(super) fn execute(args: RunArgs) -> Exit {
         live: LiveFlags {
             metrics_listen: args.metrics_listen,
             otlp_endpoint: args.otlp_endpoint,
+            otlp_listen: args.otlp_listen,
         },
         output: Output {
             json: args.json,

@@ -1,15 +1,17 @@
-//! Serves the live metrics to scrapers.
+//! A small HTTP server: serves the live metrics to scrapers, or receives telemetry.
 //!
-//! In: an address, the metrics. Out: responses to `GET /metrics`. Invariants: the server listens
-//! only on the given address and runs on its own thread; it answers only requests whose host is an
-//! IP address, `localhost` or the configured name, since a web page could make any other name
-//! resolve to this machine (DNS rebinding); the number of connections is bounded, and each serves
-//! one request with a head of bounded size within a few seconds, so that a slow client delays
-//! others by no more than that.
+//! In: an address, what is served there. Out: responses. Invariants: the server listens only on the
+//! given address and runs on its own thread; metrics are shown only to requests whose host is an IP
+//! address, `localhost` or the configured name, since a web page could make any other name resolve
+//! to this machine (DNS rebinding); the number of connections is bounded, and each serves one
+//! request with a head of bounded size within a few seconds, so that a slow client delays others by
+//! no more than that.
 
+use super::telemetry;
 use crate::cli::exit::Exit;
 use crate::cli::trouble::Trouble;
 use crate::report::prometheus::{CONTENT_TYPE, PrometheusMetrics};
+use crate::run::TelemetryInbox;
 use crate::vocab::host::{port, split_port};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -71,7 +73,26 @@ impl FromStr for ListenAt {
     }
 }
 
-/// Serves metrics until it is dropped.
+/// What a server offers.
+#[derive(Clone)]
+pub(crate) enum Site {
+    /// The metrics of the run, at /metrics.
+    Metrics(Arc<PrometheusMetrics>),
+    /// What receives the agents' telemetry.
+    Telemetry(Arc<TelemetryInbox>),
+}
+
+impl Site {
+    /// What cannot be done if the server cannot be opened.
+    fn purpose(&self) -> &'static str {
+        match self {
+            Self::Metrics(_) => "serve metrics",
+            Self::Telemetry(_) => "receive telemetry",
+        }
+    }
+}
+
+/// Serves a site until it is dropped.
 pub(super) struct Server {
     address: SocketAddr,
     stop: CancellationToken,
@@ -80,10 +101,11 @@ pub(super) struct Server {
 
 impl Server {
     /// Listens on `at`; port 0 selects a free port.
-    pub(super) fn open(at: &ListenAt, metrics: Arc<PrometheusMetrics>) -> Result<Self, Trouble> {
+    pub(super) fn open(at: &ListenAt, site: Site) -> Result<Self, Trouble> {
         let ListenAt { host, port } = at;
+        let purpose = site.purpose();
         let refused = |e: std::io::Error| {
-            let message = format!("cannot serve metrics at {host}:{port}: {e}");
+            let message = format!("cannot {purpose} at {host}:{port}: {e}");
             Trouble::new(Exit::Error, message, hint(e.kind()))
         };
         let found = (host.as_str(), *port).to_socket_addrs().map_err(refused)?;
@@ -102,12 +124,12 @@ impl Server {
                 // Registering a new socket fails if the runtime is gone; nothing is served then.
                 if let Ok(listener) = tokio::net::TcpListener::from_std(listener) {
                     let _ = stopped
-                        .run_until_cancelled(accept(listener, name, metrics))
+                        .run_until_cancelled(accept(listener, name, site))
                         .await;
                 }
             });
         };
-        let thread = std::thread::Builder::new().name("metrics".into());
+        let thread = std::thread::Builder::new().name("http".into());
         Ok(Self {
             address,
             stop,
@@ -145,11 +167,7 @@ fn hint(kind: ErrorKind) -> &'static str {
 }
 
 /// Accepts connections forever. Their tasks end with the runtime.
-async fn accept(
-    listener: tokio::net::TcpListener,
-    name: Arc<str>,
-    metrics: Arc<PrometheusMetrics>,
-) {
+async fn accept(listener: tokio::net::TcpListener, name: Arc<str>, site: Site) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         // The semaphore is never closed.
@@ -160,9 +178,9 @@ async fn accept(
             tokio::time::sleep(BREATH).await;
             continue;
         };
-        let (name, metrics) = (name.clone(), metrics.clone());
+        let (name, site) = (name.clone(), site.clone());
         tokio::spawn(async move {
-            serve(stream, &name, &metrics).await;
+            serve(stream, &name, &site).await;
             drop(place);
         });
     }
@@ -190,20 +208,20 @@ fn is_for_us<B>(request: &Request<B>, name: &str) -> bool {
 }
 
 /// Serves one connection: one request, within a few seconds.
-async fn serve(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-    name: &str,
-    metrics: &PrometheusMetrics,
-) {
-    let answer = service_fn(|request| {
-        let answered = respond(&request, name, metrics);
-        async { Ok::<_, Infallible>(answered) }
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, name: &str, site: &Site) {
+    let answer = service_fn(|request| async move {
+        Ok::<_, Infallible>(match site {
+            Site::Metrics(metrics) => respond(&request, name, metrics),
+            Site::Telemetry(inbox) => telemetry::respond(request, inbox).await,
+        })
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_buf_size(HEAD_BYTES)
         .max_headers(HEADERS)
+        // A client may have nothing more to send while it waits for the response.
+        .half_close(true)
         // A kept-alive connection would occupy a place between scrapes.
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), answer);
@@ -213,7 +231,7 @@ async fn serve(
 
 /// The response to a client that sends these bytes, for the fuzz targets.
 #[cfg(any(test, fuzzing))]
-pub(crate) async fn answered(bytes: &[u8], metrics: &PrometheusMetrics) -> Vec<u8> {
+pub(crate) async fn answered(bytes: &[u8], site: &Site) -> Vec<u8> {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let (mut client, server) = tokio::io::duplex(bytes.len().max(1));
     let ask = async {
@@ -224,7 +242,7 @@ pub(crate) async fn answered(bytes: &[u8], metrics: &PrometheusMetrics) -> Vec<u
         let _ = client.read_to_end(&mut answer).await;
         answer
     };
-    tokio::join!(ask, serve(server, "localhost", metrics)).0
+    tokio::join!(ask, serve(server, "localhost", site)).0
 }
 
 fn respond(
@@ -263,8 +281,9 @@ mod tests {
 
     fn opened(at: &str) -> Server {
         let metrics = Arc::new(PrometheusMetrics::new("s", "t", "0", &["v"]));
+        let site = Site::Metrics(metrics);
         let at = at.parse().expect("an address and a port");
-        Server::open(&at, metrics).expect("the server starts")
+        Server::open(&at, site).expect("the server starts")
     }
 
     /// Sends a request and reads until the server closes the connection.

@@ -1,23 +1,28 @@
-//! Shows a run in progress: the progress line, Prometheus metrics, OpenTelemetry spans.
+//! Connects a run in progress with its surroundings: the progress line, Prometheus metrics, its own
+//! OpenTelemetry spans, and those of the agents.
 //!
-//! In: the run's events. Out: stderr, responses to scrapes, exported spans. Invariants: nothing
-//! here makes the run wait or changes its figures; failures during the run are only warnings.
+//! In: the run's events, requests. Out: stderr, responses to scrapes, exported spans, received
+//! telemetry. Invariants: nothing here makes the run wait or changes its figures; failures during the
+//! run are only warnings.
 
 mod feed;
 mod http;
 mod otlp;
 mod progress;
 mod shown;
+mod telemetry;
 
-pub(crate) use http::ListenAt;
 #[cfg(any(test, fuzzing))]
 pub(crate) use http::answered;
+pub(crate) use http::{ListenAt, Site};
 pub(super) use shown::RunLabels;
+#[cfg(any(test, fuzzing))]
+pub(crate) use telemetry::{read_metrics, read_spans};
 
 use super::console;
 use super::signals::CancellablePart;
 use super::trouble::Trouble;
-use crate::run::RunEvent;
+use crate::run::{RunEvent, TelemetryInbox};
 use feed::Feed;
 use http::Server;
 use otlp::Export;
@@ -32,12 +37,15 @@ pub(crate) struct LiveFlags {
     pub metrics_listen: Option<ListenAt>,
     /// URL of the collector to send spans to.
     pub otlp_endpoint: Option<String>,
+    /// Address to receive the agents' telemetry on.
+    pub otlp_listen: Option<ListenAt>,
 }
 
 /// The live outputs of a run.
 pub(super) struct LiveOutputs {
     progress: Progress,
     served: Option<(Feed, Server)>,
+    received: Option<(Arc<TelemetryInbox>, Server)>,
     export: Option<Export>,
 }
 
@@ -53,7 +61,7 @@ impl LiveOutputs {
         let served = match &flags.metrics_listen {
             Some(at) => {
                 let feed = Feed::new(&shown);
-                let server = Server::open(at, Arc::clone(feed.metrics()))?;
+                let server = Server::open(at, Site::Metrics(Arc::clone(feed.metrics())))?;
                 if !quiet {
                     console::say(&format!("metrics on http://{}/metrics", server.address()));
                 }
@@ -61,12 +69,20 @@ impl LiveOutputs {
             }
             None => None,
         };
+        let received = flags.otlp_listen.as_ref();
+        let received = received.map(|at| receive(at, quiet)).transpose()?;
         let total = shown.plan.measured().map(|n| n + shown.plan.warmup());
         Ok(Self {
             progress: Progress::new(total, console::redraws(), quiet),
             served,
+            received,
             export,
         })
+    }
+
+    /// Where the agents' telemetry arrives, if it is received.
+    pub(super) fn telemetry(&self) -> Option<Arc<TelemetryInbox>> {
+        self.received.as_ref().map(|(inbox, _)| Arc::clone(inbox))
     }
 
     /// Passes an event to every output.
@@ -83,13 +99,26 @@ impl LiveOutputs {
         self.progress.take(event);
     }
 
-    /// Ends the progress display and the metrics server; the remaining spans are sent in the
+    /// Ends the progress display and the servers; the remaining spans are sent in the
     /// background.
     #[must_use = "spans are still on their way"]
     pub(super) fn over(self) -> PendingExport {
         self.progress.finish();
         PendingExport(self.export.map(Export::over))
     }
+}
+
+/// Starts to receive telemetry.
+fn receive(at: &ListenAt, quiet: bool) -> Result<(Arc<TelemetryInbox>, Server), Trouble> {
+    let inbox = Arc::new(TelemetryInbox::default());
+    let server = Server::open(at, Site::Telemetry(Arc::clone(&inbox)))?;
+    if !quiet {
+        console::say(&format!(
+            "receiving the agents' telemetry: OTEL_EXPORTER_OTLP_ENDPOINT=http://{}",
+            server.address()
+        ));
+    }
+    Ok((inbox, server))
 }
 
 /// The span export, which may take a few more seconds.

@@ -152,6 +152,7 @@ impl Ready {
             Ok(live) => live,
             Err(trouble) => return trouble.tell(),
         };
+        let telemetry = live.telemetry();
         let started = jiff::Timestamp::now();
         let made = RunFolder::create(request.out.as_deref(), started, &self.scenario.name);
         let folder = match made {
@@ -192,6 +193,7 @@ impl Ready {
             sentinel,
             evidence: Some(folder.file(EVIDENCE_FOLDER)),
             abort: gates::that_abort(&self.scenario.thresholds),
+            telemetry,
             join_concurrency: request.join_concurrency,
         };
         let watchdog = match watchdog::watch(folder.path()) {
@@ -314,6 +316,7 @@ impl Ready {
         let priced = built.priced(self.scenario.prices.as_ref(), &finished.calls);
         Summary {
             conditions: Some(self.conditions.clone()),
+            agent_spans: finished.spans,
             ..priced
         }
     }

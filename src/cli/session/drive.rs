@@ -13,11 +13,12 @@ use crate::plan::Plan;
 use crate::record::Journal;
 use crate::run::{
     self, AbortGate, Clock, Finished, JOIN_CONCURRENCY, Pulses, RunError, RunEvent, RunSettings,
-    Targets,
+    Targets, TelemetryInbox,
 };
 use crate::scenario::Scenario;
 use crate::targets::OwnAgent;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) struct Drive<'a> {
@@ -30,6 +31,8 @@ pub(crate) struct Drive<'a> {
     pub(crate) evidence: Option<PathBuf>,
     /// Gates that end the run as soon as its turns refute them.
     pub(crate) abort: Vec<AbortGate>,
+    /// Where the agents' telemetry arrives, if it is received.
+    pub(crate) telemetry: Option<Arc<TelemetryInbox>>,
     /// Maximum number of concurrent joins, if not the default.
     pub(crate) join_concurrency: Option<usize>,
 }
@@ -52,6 +55,7 @@ impl Drive<'_> {
             evidence: self.evidence,
             abort: self.abort,
             join_concurrency: self.join_concurrency.unwrap_or(JOIN_CONCURRENCY),
+            telemetry: self.telemetry,
             pulses: pulses.clone(),
             stop: stop.clone(),
         };

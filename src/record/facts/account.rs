@@ -5,7 +5,8 @@
 //! instants, and the back of the blind spot add up to `ttfa_ms`.
 
 use super::ms::Ms;
-use crate::account::{Placed, SessionState, Step, ToolAccount, TurnAccount, WordErrors};
+use super::spans::SpanRecord;
+use crate::account::{Placed, SessionState, Step, ToolAccount, TurnAccount, TurnSpans, WordErrors};
 use crate::call::TurnResult;
 use crate::vocab::{Pattern, Transcripts};
 use serde::{Deserialize, Serialize};
@@ -79,6 +80,16 @@ pub struct AgentAccount {
     /// The agent's states that began in the turn.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) states: Vec<StateRecord>,
+    /// The spans of the agent's traces that began in the turn, by when they began.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) spans: Vec<SpanRecord>,
+    /// Width of the interval in which the beginning of the first span lies. Absent without spans, and
+    /// if the agent answers no requests: then their instants are the latest possible ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) spans_width_ms: Option<Ms>,
+    /// Number of further spans of the turn, which are not recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) spans_left_out: Option<usize>,
     /// What the agent understood; absent if transcripts are dropped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) heard_text: Option<String>,
@@ -203,10 +214,22 @@ impl AgentAccount {
             path: Vec::new(),
             tools: Vec::new(),
             states: Vec::new(),
+            spans: Vec::new(),
+            spans_width_ms: None,
+            spans_left_out: None,
             heard_text: None,
             reply_text: None,
             ..self.clone()
         }
+    }
+
+    /// Adds the spans of the turn. `zero`: the caller's end of speech.
+    pub(super) fn add_spans(&mut self, spans: &TurnSpans, zero: Instant) {
+        let first = spans.spans.first();
+        self.spans_width_ms = first.and_then(|first| first.began.width()).map(Ms::from);
+        self.spans_left_out = Some(spans.left_out).filter(|n| *n > 0);
+        let all = spans.spans.iter();
+        self.spans = all.map(|placed| SpanRecord::new(placed, zero)).collect();
     }
 
     /// What the agent understood and said, compared with what it should have.

@@ -5,7 +5,7 @@
 
 use super::account::{AgentAccount, SaidWords};
 use super::ms::Ms;
-use crate::account::TurnAccount;
+use crate::account::{TurnAccount, TurnSpans};
 use crate::call::{Failure, TurnResult};
 use crate::record::TURN_VERSION;
 use crate::vocab::{Confidence, Expect, Flag, Outcome};
@@ -252,6 +252,13 @@ impl TurnRecord {
             agent: Some(AgentAccount::new(account, result, words, run_start)),
             ..self
         }
+    }
+
+    /// Adds the spans of the agent's traces that began in the turn. `zero`: the caller's end of
+    /// speech.
+    pub(crate) fn with_spans(mut self, spans: &TurnSpans, zero: Instant) -> Self {
+        self.agent.get_or_insert_default().add_spans(spans, zero);
+        self
     }
 }
 

@@ -83,6 +83,7 @@ impl Summary {
             failures: group_failures(calls),
             generator: facts.generator.clone(),
             sentinels: facts.sentinels,
+            agent_spans: None,
             conditions: None,
         }
     }

@@ -13,7 +13,7 @@ use super::usage::UsageFigures;
 use super::variants::VariantSummary;
 use super::verdict::{Ending, Verdict};
 use crate::record::facts::measurement::first;
-use crate::record::{CallCounts, Conditions, Generator, Ms, TurnCounts};
+use crate::record::{CallCounts, Conditions, Generator, Ms, SpanCounts, TurnCounts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -115,6 +115,9 @@ pub struct Summary {
     /// only one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) variants: Vec<VariantSummary>,
+    /// What became of the spans that the agents sent; absent if they were not received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) agent_spans: Option<SpanCounts>,
     /// The utterances, the call script, the load and the network; absent in earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) conditions: Option<Conditions>,

@@ -18,6 +18,7 @@ mod path;
 mod plot;
 mod section;
 mod slowest;
+mod spans;
 mod spread;
 mod table;
 mod time;

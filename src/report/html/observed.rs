@@ -89,7 +89,7 @@ fn chart(observed: &Observations, panels: &[Shown<'_>], axis: Range<f64>) -> Cha
         id: "observed".into(),
         title: "Observed over time".into(),
         caption: format!(
-            "What the observed endpoints and processes said about themselves, once a second, on the same time axis as the latency.{left_out}"
+            "What the observed endpoints and processes said about themselves once a second, and what agents sent, on the same time axis as the latency.{left_out}"
         ),
         legend,
         heads: std::iter::once(Cow::from("seconds")).chain(heads).collect(),

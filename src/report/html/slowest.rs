@@ -9,6 +9,7 @@ use super::chart::drawing;
 use super::draw::draw;
 use super::plot::{Ink, Layer, Panel, Plot, Rise, Stand, WIDE};
 use super::section::Section;
+use super::spans;
 use super::view::{View, name};
 use crate::record::{EVIDENCE_FOLDER, EvidenceTurn, Ms, TurnRecord, Wave};
 use maud::{Markup, html};
@@ -86,20 +87,22 @@ fn timeline(view: &View<'_>, turn: &TurnRecord, x: Range<f64>) -> Markup {
     marks.extend(onset(turn).map(|(at, ttfa)| (at, format!("onset {ttfa:.1} ms"))));
     marks.extend(agent_marks(turn, &x));
     let between = onset(turn).map(|(at, _)| Layer::Boxes(vec![[0.0, at, 0.98, 1.02]], Ink::Alarm));
+    let above = spans::panel(turn, &x);
+    let heard = Panel {
+        title: String::new(),
+        rise: Rise::Lanes(vec!["agent".into(), "caller".into()]),
+        height: 150,
+        layers: lanes
+            .into_iter()
+            .chain(between)
+            .chain([Layer::Marks(marks, Ink::Alarm, Stand::Top)])
+            .collect(),
+    };
     let drawn = draw(&Plot {
         width: WIDE,
         x,
         x_title: "seconds from the end of speech".into(),
-        panels: vec![Panel {
-            title: String::new(),
-            rise: Rise::Lanes(vec!["agent".into(), "caller".into()]),
-            height: 150,
-            layers: lanes
-                .into_iter()
-                .chain(between)
-                .chain([Layer::Marks(marks, Ink::Alarm, Stand::Top)])
-                .collect(),
-        }],
+        panels: above.into_iter().chain([heard]).collect(),
         spans: vec![],
     });
     html! {

@@ -171,6 +171,7 @@ fn level(args: &LevelArgs) -> Result<Came, Trouble> {
         sentinel: None,
         evidence: None,
         abort: Vec::new(),
+        telemetry: None,
         join_concurrency: None,
     };
     let watchdog = watchdog::watch(folder.path())?;

@@ -148,6 +148,7 @@ impl Taker {
             sentinel: None,
             evidence: None,
             abort: Vec::new(),
+            telemetry: None,
             join_concurrency: None,
         };
         drive.quietly(folder.path(), "search")

@@ -1,0 +1,75 @@
+//! The clocks of a call's agents, by the identity of the agent.
+//!
+//! In: messages of agents with their arrivals. Out: instants of an agent, placed on the caller's
+//! clock. Invariants: the number of agents is bounded; an instant that cannot be of the call is not
+//! placed.
+
+use super::clock::ClockOffset;
+use super::turn::Placed;
+use super::{AgentTime, Claim};
+use std::time::{Duration, Instant};
+
+/// Maximum number of agents of a call whose clocks are followed.
+pub(super) const CLOCKS: usize = 8;
+/// An instant further from the call than this is not one of the call.
+const LONGEST_CALL: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// The clocks of the agents of a call.
+#[derive(Debug, Clone)]
+pub(crate) struct AgentClocks {
+    epoch: Instant,
+    /// By the identity of the agent.
+    clocks: Vec<(Box<str>, ClockOffset)>,
+}
+
+impl AgentClocks {
+    /// No agent is known. `epoch`: any instant near the call.
+    pub(crate) fn new(epoch: Instant) -> Self {
+        Self {
+            epoch,
+            clocks: Vec::new(),
+        }
+    }
+
+    /// Takes the instants of a claim. Returns the place of its agent's clock; `None` if there are
+    /// too many agents.
+    pub(crate) fn heard(&mut self, claim: &Claim) -> Option<usize> {
+        let clock = self.clock_of(&claim.agent)?;
+        if let Some(sent) = claim.sent {
+            let offset = &mut self.clocks[clock].1;
+            offset.arrived(sent, claim.arrival);
+            if let Some(requested) = claim.requested {
+                offset.answered(sent, requested);
+            }
+        }
+        Some(clock)
+    }
+
+    fn clock_of(&mut self, agent: &str) -> Option<usize> {
+        let known = self.clocks.iter().position(|(of, _)| **of == *agent);
+        if known.is_none() && self.clocks.len() < CLOCKS {
+            let offset = ClockOffset::new(self.epoch);
+            self.clocks.push((agent.into(), offset));
+            return Some(self.clocks.len() - 1);
+        }
+        known
+    }
+
+    /// The clock of the agent with this identity, or the only one.
+    pub(super) fn of(&self, agent: Option<&str>) -> Option<usize> {
+        let known = |agent: &str| self.clocks.iter().position(|(of, _)| **of == *agent);
+        let only = (self.clocks.len() == 1).then_some(0);
+        agent.and_then(known).or(only)
+    }
+
+    /// Places an instant on the caller's clock; `None` if it cannot be of this call.
+    pub(super) fn place(&self, clock: usize, at: AgentTime) -> Option<Placed> {
+        let (earliest, latest) = self.clocks.get(clock)?.1.place(at)?;
+        let is_of_this_call = |at: Instant| {
+            let apart = at.max(self.epoch).duration_since(at.min(self.epoch));
+            apart <= LONGEST_CALL
+        };
+        let plausible = is_of_this_call(latest) && earliest.is_none_or(is_of_this_call);
+        plausible.then_some(Placed { earliest, latest })
+    }
+}

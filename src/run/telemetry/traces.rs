@@ -1,0 +1,218 @@
+//! Puts received spans together by trace, until the room of each trace is known and its call is over.
+//!
+//! In: spans in any order. Out: the traces of a room. Invariant: the numbers of traces and spans are
+//! bounded; those that do not fit are counted.
+//!
+//! Only some spans of a job name its room (in livekit-agents `room_connect`, which ends early, and
+//! `agent_session` and `job_entrypoint`, which end last); the others share their trace.
+
+use super::inbox::ReceivedSpan;
+use crate::account::{AgentSpan, TracedSpans};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Maximum number of traces, and of spans in all of them together.
+const TRACES: usize = 8_192;
+const SPANS: usize = 100_000;
+/// Maximum number of spans in a trace.
+const OF_TRACE: usize = 4_096;
+/// How long a trace waits for the start of its call to be reported.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The spans of livekit-agents that last as long as a session or longer.
+const SESSIONS: [&str; 2] = ["agent_session", "job_entrypoint"];
+
+type TraceId = [u8; 16];
+
+/// The spans of a trace.
+#[derive(Debug)]
+pub(super) struct Trace {
+    since: Instant,
+    room: Option<Arc<str>>,
+    agent: Option<Arc<str>>,
+    pub spans: Vec<AgentSpan>,
+    /// The span of its session has come, which ends when the session does.
+    is_over: bool,
+}
+
+impl Trace {
+    pub(super) fn traced(&self) -> TracedSpans<'_> {
+        TracedSpans {
+            agent: self.agent.as_deref(),
+            spans: &self.spans,
+        }
+    }
+}
+
+/// The traces whose calls are not over, or that belong to no call.
+#[derive(Debug, Default)]
+pub(super) struct Traces {
+    traces: HashMap<TraceId, Trace>,
+    /// By when they were first seen; may contain traces that were taken.
+    order: VecDeque<TraceId>,
+    spans: usize,
+    /// Number of spans that were dropped because there were too many.
+    pub dropped: usize,
+}
+
+impl Traces {
+    /// Adds a span.
+    pub(super) fn add(&mut self, received: ReceivedSpan, now: Instant) {
+        let id = received.trace;
+        if !self.traces.contains_key(&id) {
+            while self.traces.len() >= TRACES {
+                self.drop_oldest();
+            }
+            self.order.push_back(id);
+        }
+        let trace = self.traces.entry(id).or_insert_with(|| Trace {
+            since: now,
+            room: None,
+            agent: None,
+            spans: Vec::new(),
+            is_over: false,
+        });
+        trace.room = trace.room.take().or(received.room);
+        trace.agent = trace.agent.take().or(received.agent);
+        trace.is_over |= SESSIONS.contains(&&*received.span.name);
+        if trace.spans.len() >= OF_TRACE {
+            self.dropped += 1;
+            return;
+        }
+        trace.spans.push(received.span);
+        self.spans += 1;
+        while self.spans > SPANS {
+            self.drop_oldest();
+        }
+    }
+
+    /// Drops the trace that was seen first.
+    fn drop_oldest(&mut self) {
+        while let Some(id) = self.order.pop_front() {
+            if let Some(trace) = self.traces.remove(&id) {
+                self.spans -= trace.spans.len();
+                self.dropped += trace.spans.len();
+                return;
+            }
+        }
+    }
+
+    /// Takes the traces of a room.
+    pub(super) fn take(&mut self, room: &str) -> Vec<Trace> {
+        self.extract(|trace| trace.room.as_deref() == Some(room))
+    }
+
+    /// Takes the traces of rooms that are not known, and returns how many spans they had. A room may
+    /// become known a little later than its first spans come.
+    pub(super) fn drop_strangers(&mut self, now: Instant, known: impl Fn(&str) -> bool) -> usize {
+        let stranger = |trace: &Trace| {
+            let waited = now.saturating_duration_since(trace.since) >= PATIENCE;
+            waited && trace.room.as_deref().is_some_and(|room| !known(room))
+        };
+        let strangers = self.extract(stranger);
+        strangers.iter().map(|trace| trace.spans.len()).sum()
+    }
+
+    /// Takes all traces, and returns how many spans they had.
+    pub(super) fn drop_all(&mut self) -> usize {
+        let all = self.extract(|_| true);
+        all.iter().map(|trace| trace.spans.len()).sum()
+    }
+
+    fn extract(&mut self, which: impl Fn(&Trace) -> bool) -> Vec<Trace> {
+        let taken: Vec<Trace> = self
+            .traces
+            .extract_if(|_, trace| which(trace))
+            .map(|(_, trace)| trace)
+            .collect();
+        if !taken.is_empty() {
+            self.spans -= taken.iter().map(|trace| trace.spans.len()).sum::<usize>();
+            self.order.retain(|id| self.traces.contains_key(id));
+        }
+        taken
+    }
+
+    /// Whether a trace of the room is complete.
+    pub(super) fn is_complete(&self, room: &str) -> bool {
+        let mut traces = self.traces.values();
+        traces.any(|trace| trace.is_over && trace.room.as_deref() == Some(room))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::AgentTime;
+    use std::collections::BTreeMap;
+
+    fn span(trace: u16, room: Option<&str>, name: &str) -> ReceivedSpan {
+        let mut id = [0; 16];
+        id[..2].copy_from_slice(&trace.to_be_bytes());
+        ReceivedSpan {
+            trace: id,
+            room: room.map(Into::into),
+            agent: room.map(|_| "agent-a".into()),
+            span: AgentSpan {
+                name: name.into(),
+                began: AgentTime(1),
+                ended: AgentTime(2),
+                failed: false,
+                attributes: BTreeMap::new(),
+            },
+        }
+    }
+
+    #[test]
+    fn spans_find_their_room_by_their_trace_in_any_order() {
+        let mut traces = Traces::default();
+        let now = Instant::now();
+        traces.add(span(1, None, "llm_node"), now);
+        traces.add(span(2, None, "llm_node"), now);
+        assert!(traces.take("room").is_empty(), "no room is known yet");
+        traces.add(span(1, Some("room"), "llm_node"), now);
+        assert!(!traces.is_complete("room"));
+        traces.add(span(1, None, "agent_session"), now);
+        assert!(traces.is_complete("room") && !traces.is_complete("other"));
+        let taken = traces.take("room");
+        assert_eq!(taken.len(), 1);
+        let traced = taken[0].traced();
+        assert_eq!((traced.spans.len(), traced.agent), (3, Some("agent-a")));
+        assert_eq!((traces.spans, traces.order.len()), (1, 1));
+        assert_eq!((traces.drop_all(), traces.dropped), (1, 0));
+        assert!(traces.order.is_empty() && traces.spans == 0);
+    }
+
+    #[test]
+    fn traces_of_unknown_rooms_are_dropped_after_a_while() {
+        let mut traces = Traces::default();
+        let start = Instant::now();
+        traces.add(span(1, Some("ours"), "agent_session"), start);
+        traces.add(span(2, Some("other"), "agent_session"), start);
+        traces.add(span(3, None, "llm_node"), start);
+        let known = |room: &str| room == "ours";
+        assert_eq!(traces.drop_strangers(start, known), 0);
+        assert_eq!(traces.drop_strangers(start + PATIENCE, known), 1);
+        assert_eq!(traces.traces.len(), 2);
+    }
+
+    #[test]
+    fn the_number_of_spans_and_traces_is_bounded() {
+        let mut traces = Traces::default();
+        let now = Instant::now();
+        for _ in 0..OF_TRACE + 5 {
+            traces.add(span(0, Some("room"), "llm_node"), now);
+        }
+        assert_eq!((traces.spans, traces.dropped), (OF_TRACE, 5));
+        for trace in 1..=TRACES {
+            traces.add(span(trace as u16, None, "llm_node"), now);
+        }
+        assert_eq!(traces.traces.len(), TRACES);
+        assert_eq!(traces.dropped, 5 + OF_TRACE, "the oldest one was dropped");
+        for n in 0..SPANS {
+            traces.add(span((n % 100) as u16 + 20_000, None, "llm_node"), now);
+        }
+        assert!(traces.spans <= SPANS && traces.order.len() <= TRACES);
+        assert_eq!(traces.spans + traces.dropped, OF_TRACE + 5 + TRACES + SPANS);
+    }
+}
