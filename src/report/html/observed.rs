@@ -1,4 +1,4 @@
-//! What was observed besides the calls, on the time axis of the latency.
+//! The observed endpoints and processes, on the time axis of the latency.
 //!
 //! In: readings of endpoints and processes, and the range of the axis. Out: a chart with one panel
 //! per series. Invariants: a time without values is a gap in the line, not a zero; the size of the
@@ -26,7 +26,7 @@ const HEIGHT: u32 = 170;
 /// A series with its meaning.
 type Shown<'a> = (&'a ObservedSeries, Meaning<'a>);
 
-/// The chart, and what is missing in it; `axis`: the range that the latency is drawn over, in
+/// The chart, and the sources without values; `axis`: the range that the latency is drawn over, in
 /// seconds, if there is any.
 pub(super) fn part(view: &View<'_>, axis: Option<Range<f64>>) -> Option<Markup> {
     let observed = Observations::of(&view.record.observed);
@@ -89,7 +89,7 @@ fn chart(observed: &Observations, panels: &[Shown<'_>], axis: Range<f64>) -> Cha
         id: "observed".into(),
         title: "Observed over time".into(),
         caption: format!(
-            "What the observed endpoints and processes said about themselves, once a second, on the same time axis as the latency.{left_out}"
+            "Values reported by the observed endpoints and processes once a second, on the same time axis as the latency.{left_out}"
         ),
         legend,
         heads: std::iter::once(Cow::from("seconds")).chain(heads).collect(),
