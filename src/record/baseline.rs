@@ -19,7 +19,7 @@ const LARGEST: u64 = 1 << 30;
 /// A run in one file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Baseline {
-    /// [`BASELINE_VERSION`].
+    /// Version of the format; [`BASELINE_VERSION`] in new files.
     pub version: u32,
     pub summary: Summary,
     /// The scenario as it was run, without secrets.
@@ -30,7 +30,7 @@ pub(crate) struct Baseline {
     pub turns: Vec<TurnRecord>,
 }
 
-/// Removes the transcripts: they are what people said, and a baseline may be committed.
+/// Removes the transcripts: they contain what people said, and a baseline may be committed.
 fn without_transcripts(turn: &TurnRecord) -> TurnRecord {
     let mut turn = turn.clone();
     if let Some(agent) = &mut turn.agent {

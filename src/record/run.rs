@@ -33,17 +33,17 @@ pub struct RunRecord {
     pub(crate) calls: Vec<CallRecord>,
     /// The scenario as it was run, without secrets.
     pub(crate) scenario: Option<String>,
-    /// Index of the audio that was kept, if evidence was asked for.
+    /// Index of the audio that was kept, if evidence was requested.
     pub evidence: Option<Evidence>,
     /// Waveforms of that audio, for the turns that a page shows.
     pub(crate) waves: Vec<Wave>,
-    /// What was observed besides the calls, in the order of its instants.
+    /// Readings of observed endpoints and processes, in chronological order.
     pub(crate) observed: Vec<Reading>,
     /// The parts of the journal that were torn and are left out.
     pub(crate) torn: Vec<Torn>,
-    /// Why what was observed is incomplete, if it could not all be read.
+    /// Why the readings are incomplete, if some of them could not be read.
     pub(crate) unread: Option<String>,
-    /// Whether a page shows transcripts: they are what people said, and pages are shared.
+    /// Whether a page shows transcripts. They contain what people said, and pages are shared.
     pub(crate) shows_transcripts: bool,
 }
 
@@ -73,8 +73,8 @@ impl RunRecord {
     }
 
     /// Reads the folder of a run. If it has no summary of a finished run, the summary is rebuilt
-    /// from the journal and says that the run is incomplete. What was observed is not used in any
-    /// figure: if it cannot be read, it is left out, and the record says so.
+    /// from the journal and marked as incomplete. No figure uses readings: those that cannot be
+    /// read are left out, and `unread` gives the reason.
     ///
     /// # Errors
     /// [`RecordError::NoRun`], [`RecordError::Corrupt`], [`RecordError::Newer`],
@@ -88,12 +88,11 @@ impl RunRecord {
         } = Journal::read_readings(&folder.join(TURNS));
         let mut record = record.with_observed(readings).with_waves(folder);
         record.torn.extend(torn);
-        record.unread = error.map(|e| format!("{e}; what was observed from there on is left out"));
+        record.unread = error.map(|e| format!("{e}; readings from there on are left out"));
         Ok(record)
     }
 
-    /// Like [`Self::read`], without what was observed and without waveforms, which only a page
-    /// shows.
+    /// Like [`Self::read`], but without readings and waveforms, which only a page shows.
     ///
     /// # Errors
     /// As [`Self::read`].
@@ -143,7 +142,7 @@ impl RunRecord {
         self.summary.run.complete
     }
 
-    /// Adds what was observed; the readings may come in any order.
+    /// Adds readings, which may come in any order.
     pub(crate) fn with_observed(mut self, mut observed: Vec<Reading>) -> Self {
         observed.sort_by_key(|reading| reading.at_ms);
         self.observed = observed;
@@ -168,8 +167,7 @@ impl RunRecord {
         turns
     }
 
-    /// The first measured turns that were missed, answered early or failed, and whose audio is
-    /// kept.
+    /// The first measured turns whose audio is kept and that were missed, answered early or failed.
     pub(crate) fn unanswered(&self) -> Vec<&TurnRecord> {
         let mut turns =
             self.asked(|t| t.outcome != Outcome::Replied && self.evidence_of(t).is_some());
@@ -204,7 +202,7 @@ fn started(folder: &Path) -> Result<Option<RunStart>, RecordError> {
     }
 }
 
-/// What is known about a run that wrote no `run.json` at its start, as in earlier versions.
+/// Stands in for `run.json` if it is missing; earlier versions did not write one.
 fn unknown_start(folder: &Path) -> RunStart {
     let name = folder.file_name().unwrap_or_default();
     RunStart {

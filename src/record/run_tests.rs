@@ -1,4 +1,4 @@
-//! Run folders as runs, crashes and earlier versions leave them.
+//! Reads run folders as finished runs, crashes and earlier versions leave them.
 
 use super::super::fixtures::{Run, facts, kept};
 use super::super::{EVIDENCE_VERSION, EvidenceFolder, RunFolder, Status};
@@ -207,7 +207,7 @@ fn with_audio_of(kept: Vec<EvidenceTurn>) -> RunRecord {
 }
 
 #[test]
-fn the_slowest_turns_and_audible_unanswered_turns_are_listed() {
+fn the_slowest_and_the_unanswered_turns_with_audio_are_listed() {
     let record = with_audio_of(vec![kept(5, 1), kept(0, 0)]);
     let slowest = record.slowest();
     assert_eq!(slowest.len(), SHOWN);
@@ -217,7 +217,7 @@ fn the_slowest_turns_and_audible_unanswered_turns_are_listed() {
         .iter()
         .map(|t| (t.call, t.turn))
         .collect();
-    assert_eq!(unanswered, [(5, 1)], "only what can be heard");
+    assert_eq!(unanswered, [(5, 1)], "only turns whose audio was kept");
 }
 
 #[test]

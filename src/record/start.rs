@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// A run at its start; the content of `run.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunStart {
-    /// [`super::START_VERSION`].
+    /// Version of the format; [`super::START_VERSION`] in new files.
     pub version: u32,
     /// The scenario's name.
     pub name: String,
@@ -41,7 +41,7 @@ pub struct RunStart {
     /// The simulated network impairment; absent if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
-    /// What the agent's models cost; absent if the scenario does not say.
+    /// Prices of the agent's models; absent if the scenario specifies none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prices: Option<Prices>,
     /// The gates that the run will be judged by.
@@ -53,12 +53,12 @@ pub struct RunStart {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedGate {
     pub(crate) metric: String,
-    /// The variant that it judges; absent for all.
+    /// The variant that the gate judges; absent for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) variant: Option<String>,
     /// The expression as written.
     pub(crate) expression: String,
-    /// The turns that it judges.
+    /// The turns that the gate judges.
     #[serde(default)]
     pub(crate) on: GateOn,
 }

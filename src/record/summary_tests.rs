@@ -33,7 +33,7 @@ fn rate(metric: &str, bound: f64) -> Threshold {
 }
 
 #[test]
-fn the_verdict_follows_ending_doubts_and_gates() {
+fn the_verdict_depends_on_ending_doubts_and_gates() {
     let ok = || p95("ttfa", 1_500.0);
     let no = || p95("ttfa", 100.0);
     let none = || p95("greeting", 100.0);
@@ -234,7 +234,7 @@ fn a_dropped_call_is_not_counted_as_failed() {
 }
 
 #[test]
-fn failures_are_grouped_the_most_frequent_first() {
+fn failures_are_grouped_with_the_most_frequent_first() {
     let mut run = Run::default();
     let dropped = |detail: &str| {
         Some(Failure::Dropped {
@@ -294,7 +294,7 @@ fn the_summary_matches_its_schema_and_round_trips() {
 }
 
 #[test]
-fn steady_figures_are_of_turns_that_began_after_the_ramp() {
+fn steady_figures_cover_turns_that_began_after_the_ramp() {
     let mut run = Run::default();
     run.good(60);
     // The first turns, two to eight seconds into the run, are slow.

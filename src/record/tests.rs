@@ -47,7 +47,7 @@ fn json_of_calls() {
 }
 
 #[test]
-fn only_failed_turns_carry_the_cause() {
+fn only_failed_turns_have_a_failure_cause() {
     let failure = Failure::AgentLeft;
     for (outcome, cause) in [
         (Outcome::Replied, None),
@@ -144,7 +144,8 @@ fn missed_and_failed_turns_are_infinite_for_gates() {
     assert_eq!(samples.outcomes, expected);
 }
 
-/// If a defect in loadgen ends a call, the collector closes it like this, without a join time.
+/// If a defect in loadgen ends a call, the collector closes the call like this, without a join
+/// time.
 #[test]
 fn a_call_with_replied_turns_has_no_infinite_join() {
     for (replied, infinite) in [(0, 1), (1, 0)] {
@@ -160,7 +161,7 @@ fn a_call_with_replied_turns_has_no_infinite_join() {
 }
 
 #[test]
-fn only_turns_that_ask_for_a_reply_have_a_ttfa() {
+fn only_turns_that_expect_a_reply_have_a_ttfa() {
     let mut run = Run::default();
     run.good(1);
     for expect in [Expect::Stop, Expect::Ignore] {
@@ -193,7 +194,7 @@ proptest! {
             printed(record.ttfa_ms),
             printed(record.ttfa_wire_ms) + printed(record.playout_ms)
         );
-        // And it differs from the exact sum by no more than the rounding of its parts.
+        // The printed sum differs from the exact sum by no more than the rounding of its parts.
         let exact = (wire + playout) as f64 / 1e6;
         prop_assert!((record.ttfa_ms.unwrap().as_f64() - exact).abs() <= 1.0001e-3);
     }

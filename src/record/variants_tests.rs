@@ -42,7 +42,7 @@ fn variants_are_ranked_by_the_median_of_all_turns() {
         .clone()
         .and_then(|b| b.p95)
         .expect("a difference");
-    // It differs in five of ten blocks, which equal variants can produce as well.
+    // The variant differs in five of ten blocks, which can also happen with equal variants.
     assert_eq!((p95.by_ms, p95.verdict), (None, LagVerdict::Unclear));
 }
 

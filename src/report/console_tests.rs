@@ -116,7 +116,7 @@ fn many_variants() -> Summary {
     summary
 }
 
-/// A run whose turns ask only for a stop.
+/// A run whose turns all expect a stop.
 fn stops() -> Summary {
     let mut summary = failed();
     let stop = summary.metrics.get(crate::vocab::Metric::Join);
@@ -125,7 +125,7 @@ fn stops() -> Summary {
     summary
 }
 
-/// All of these problems in one run.
+/// A run with all of the problems above.
 fn worst() -> Summary {
     let (doubted, many) = (doubted(), many_gates());
     Summary {
@@ -212,7 +212,7 @@ fn brief_of_variants() {
 }
 
 #[test]
-fn brief_of_turns_that_ask_for_a_stop() {
+fn brief_of_turns_that_expect_a_stop() {
     let text = brief(&stops());
     assert!(
         text.contains("\nstop, ms\n  p50 123.0, p95 130.0, p99 130.0 of 22 measured\n"),
@@ -310,7 +310,7 @@ fn bare(text: &str) -> String {
 }
 
 #[test]
-fn colour_changes_no_text() {
+fn colour_does_not_change_the_text() {
     let lines = |t: &str| {
         let lines = t.lines().map(|l| l.trim_end().to_owned());
         lines.collect::<Vec<_>>()
@@ -427,6 +427,6 @@ fn steady_figures_are_in_details_only() {
         ..facts(20, Ending::Finished)
     };
     let summary = Summary::build(&facts, &run.calls, &run.turns, &gates());
-    assert!(details(&summary).contains("while the load was level"));
-    assert!(!brief(&summary).contains("while the load was level"));
+    assert!(details(&summary).contains("while the load was steady"));
+    assert!(!brief(&summary).contains("while the load was steady"));
 }

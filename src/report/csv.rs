@@ -14,7 +14,8 @@ use std::borrow::Cow;
 pub(crate) struct Column<R> {
     /// Name in the header.
     pub name: &'static str,
-    /// Our own numbers and words are unchanged; names and text from outside go through [`text`].
+    /// Formats the cell. loadgen's own numbers and words are unchanged; names and text from outside
+    /// go through [`text`].
     cell: for<'a> fn(&'a R) -> Cow<'a, str>,
 }
 

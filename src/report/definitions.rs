@@ -10,7 +10,7 @@ use crate::vocab::{Metric, Visibility};
 pub(crate) struct Definition {
     /// The term as it appears in files and on the screen.
     pub name: &'static str,
-    /// What it means.
+    /// Meaning of the term.
     pub text: &'static str,
 }
 

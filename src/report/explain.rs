@@ -107,7 +107,7 @@ fn shown(row: &MetricRow) -> String {
         (_, Visibility::Asked) => "only where a threshold or a comparison names it",
     };
     match row.compared {
-        true => format!("{shown}; `loadgen compare` compares it unless told otherwise"),
+        true => format!("{shown}; `loadgen compare` compares it by default"),
         false => shown.to_owned(),
     }
 }

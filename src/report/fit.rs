@@ -9,7 +9,7 @@ use super::text::indented;
 /// An item of a part: a gate, a row of a table.
 pub(super) struct Item {
     pub(super) lines: Vec<String>,
-    /// The word that it is counted under if it is left out; may be empty.
+    /// The word under which the item is counted if it is left out; may be empty.
     pub(super) kind: &'static str,
 }
 
@@ -17,7 +17,7 @@ pub(super) struct Item {
 pub(super) struct Part {
     /// Lines above the items.
     title: Vec<String>,
-    /// The most important first, each with the position at which it is shown.
+    /// The items, the most important first, each with the position at which it is shown.
     items: Vec<(usize, Item)>,
     /// Kinds of the items that are left out, the most important first.
     left_out: Vec<&'static str>,
@@ -56,12 +56,12 @@ impl Part {
         }
     }
 
-    /// The same, with further items that are only counted.
+    /// This part with further items that are only counted.
     pub(super) fn and(self, left_out: Vec<&'static str>) -> Self {
         Self { left_out, ..self }
     }
 
-    /// The same, with the line that counts the items left out indented by `indent`.
+    /// This part, with the line that counts the items left out indented by `indent`.
     pub(super) fn after(self, indent: usize) -> Self {
         Self { indent, ..self }
     }

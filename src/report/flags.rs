@@ -48,12 +48,12 @@ pub(super) const FLAGS: &[Meaning] = &[
         ),
         ..means(
             Flag::NotSpeech,
-            "the second opinion hears no voice, or not the declared tone",
+            "the second opinion finds no voice, or not the declared tone",
         )
     },
     means(
         Flag::OnsetDisputed,
-        "the second opinion hears the reply begin more than 60 ms earlier or later",
+        "the second opinion places the onset more than 60 ms earlier or later",
     ),
     Meaning {
         hint: Some("check the network from here to the server: the agent may have heard gaps"),

@@ -212,7 +212,7 @@ fn agrees_with_people(summary: &Summary, markdown: &str) {
     }
 }
 
-/// The page shows each of these figures as the console does.
+/// Checks that the page shows these figures in the same form as the console.
 fn agrees_with_html(summary: &Summary, html: &str) {
     let metrics = &summary.metrics;
     for latency in [

@@ -162,8 +162,8 @@ fn hostile_names_are_escaped_in_every_format() {
     }
 }
 
-/// Every column with text from outside is in the documented list for pandas, which would not read
-/// names like `NA` or `1e5` as text without it.
+/// Every column with text from outside is in the documented list for pandas, without which pandas
+/// would not read names like `NA` or `1e5` as text.
 #[test]
 fn the_documented_pandas_line_reads_names_as_text() {
     let mut record = hostile("=x");

@@ -2,8 +2,8 @@
 //!
 //! In: a record. Out: JUnit XML: a suite `run` with the verdict and the figures as properties, a
 //! suite `gates` with a case per gate, a suite `failures` with a case per cause of failed calls.
-//! Invariants: all cases pass or are skipped exactly when the run passed or had no gates; no
-//! character that XML forbids gets through.
+//! Invariants: all cases pass or are skipped exactly when the run passed or had no gates; the
+//! output contains no character that XML forbids.
 
 use super::text::{clean, plural};
 use super::words;

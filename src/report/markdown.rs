@@ -1,7 +1,7 @@
 //! `summary.md`: the run on one screen, for a pull request comment or a CI job's page.
 //!
 //! In: a record. Out: GitHub-flavoured Markdown of bounded length. Invariants: the figures are
-//! those of the console; text from outside cannot form markup or links and notifies nobody.
+//! those of the console; text from outside cannot form markup or links, or notify users.
 
 use super::figures::{NOTHING, QUANTILES, cells, figure, interval, possibly_infinite};
 use super::text::{clean, grouped, plural};
@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 const LONGEST_NAME: usize = 60;
 const LONGEST_MESSAGE: usize = 300;
 const LONGEST_SENTENCE: usize = 1_000;
-/// How much longer escaping may make a text, in UTF-16 units.
+/// Maximum number of UTF-16 units that escaping may add to a text.
 const ESCAPES: usize = 100;
 /// Maximum rows of a table that grows with the scenario; a comment holds 65,536 characters.
 const ROWS: usize = 20;

@@ -1,8 +1,8 @@
 //! Exporters: render the record of a run for people and for machines.
 //!
 //! In: a [`crate::record::RunRecord`]. Out: strings and bytes; nothing here opens a file or
-//! looks at a terminal. Invariants: every format is made from the same records, so that they
-//! agree; names from outside cannot control a terminal or a spreadsheet.
+//! inspects a terminal. Invariants: every format is made from the same records, so that they agree;
+//! names from outside cannot control a terminal or a spreadsheet.
 
 mod columns;
 pub(crate) mod comparison;

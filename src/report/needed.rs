@@ -24,7 +24,7 @@ pub(super) fn sentence(needed: &LagNeeded) -> String {
     }
 }
 
-/// What it takes to decide the comparisons of medians that are still unclear.
+/// The numbers of calls needed to decide the comparisons of medians that are still unclear.
 pub(super) fn of_variants(variants: &[VariantSummary]) -> Vec<String> {
     let needed = variants.iter().filter_map(|v| {
         let lag = v.behind.as_ref()?.p50.as_ref()?;

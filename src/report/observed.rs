@@ -1,4 +1,4 @@
-//! The words and units of what was observed.
+//! The titles and units of observed series.
 //!
 //! In: series of endpoints and processes. Out: the same series in display order, each with a title.
 //! Invariant: the meaning of a recognised series comes from one table, [`KNOWN_SERIES`].
@@ -18,19 +18,19 @@ pub(crate) struct Meaning<'a> {
 
 impl<'a> Meaning<'a> {
     pub(crate) fn of(name: &'a str, rate: bool) -> Self {
-        // An endpoint may give a recognised name to something else.
+        // An endpoint may use a recognised name for a series of another kind.
         let same_kind = |known: &&KnownSeries| (known.kind == SeriesKind::Counter) == rate;
         let known = known_series(name).filter(same_kind);
         Self { name, rate, known }
     }
 
-    /// Its place among the series of a source: the recognised ones come first.
+    /// The rank of the series within its source: the recognised ones come first.
     pub(crate) fn rank(&self) -> usize {
         let place = |known| KNOWN_SERIES.iter().position(|k| k == known);
         self.known.and_then(place).unwrap_or(KNOWN_SERIES.len())
     }
 
-    /// What it shows, with the unit: `CPU, cores`.
+    /// Title of the series, with the unit: `CPU, cores`.
     pub(crate) fn words(&self) -> String {
         match self.known {
             Some(known) if known.unit.is_empty() => known.words.to_owned(),
@@ -40,12 +40,13 @@ impl<'a> Meaning<'a> {
         }
     }
 
-    /// A value in that unit.
+    /// A value in the unit of [`Self::words`].
     pub(crate) fn scaled(&self, value: f64) -> f64 {
         value / self.known.map_or(1.0, |known| f64::from(known.divisor))
     }
 
-    /// A value in that unit as text, with three significant digits or as a whole number.
+    /// /// A value in the unit of [`Self::words`] as text, with three significant digits or as a
+    /// whole number.
     pub(crate) fn text(&self, value: f64) -> String {
         let value = self.scaled(value);
         let size = value.abs();

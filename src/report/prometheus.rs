@@ -62,7 +62,7 @@ pub(crate) struct GeneratorHealth {
     pub unauthenticated: u64,
     /// Audio packets that had arrived before.
     pub repeated: u64,
-    /// Audio packets too far behind their stream to be heard.
+    /// Audio packets that arrived too far behind their stream to be played.
     pub behind: u64,
     /// Packets sent that the other side reported as not received.
     pub lost_upstream: u64,
@@ -206,7 +206,7 @@ impl PrometheusMetrics {
         let r = &mut self.registry;
         let help = "Calls in progress, by state, including warm-up calls";
         r.register("loadgen_calls", help, self.calls.clone());
-        let help = "Concurrency that the load asks for now, or allows in an open model";
+        let help = "Concurrency that the load currently targets, or allows in an open model";
         r.register("loadgen_target_calls", help, self.target.clone());
         for (name, help, family) in [
             ("offered", "whose planned start has passed", &self.offered),
@@ -382,7 +382,7 @@ impl PrometheusMetrics {
         }
     }
 
-    /// Sets the concurrency that the load asks for.
+    /// Sets the concurrency that the load targets.
     pub(crate) fn target(&self, calls: u64) {
         self.target.set(i64::try_from(calls).unwrap_or(i64::MAX));
     }

@@ -1,7 +1,8 @@
 //! The screen that a text for people is laid out for: colours, width, lines.
 //!
-//! In: what the caller knows about the terminal. Out: bounds for the layout. Invariant: a text is
-//! never laid out for less than [`Screen::NARROWEST`] columns; a narrower terminal wraps it itself.
+//! In: the properties of the terminal, as far as they are known. Out: bounds for the layout.
+//! Invariant: a text is never laid out for less than [`Screen::NARROWEST`] columns; a narrower
+//! terminal wraps the text itself.
 
 use super::Style;
 
@@ -38,7 +39,7 @@ impl Screen {
         }
     }
 
-    /// The same with another number of lines.
+    /// This screen with another number of lines.
     pub(crate) fn with_lines(self, lines: usize) -> Self {
         Self { lines, ..self }
     }

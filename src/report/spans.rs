@@ -38,7 +38,7 @@ enum Part {
     Playout(usize),
     Reply(usize),
     Account(usize),
-    /// A step of the critical path, and its place in it.
+    /// A step of the critical path: index of the turn, position in the path, step.
     Step(usize, usize, Step),
 }
 
@@ -164,7 +164,8 @@ impl Spans {
         }
     }
 
-    /// The spans of a finished call: its own and the join's. Empty if the call never started.
+    /// The spans of a finished call: that of the call and that of its join. Empty if the call never
+    /// started.
     pub(crate) fn call(&self, call: &CallRecord) -> Vec<SpanData> {
         let Some((started, ended)) = call.started_ms.zip(call.ended_ms) else {
             return Vec::new();
@@ -193,8 +194,8 @@ impl Spans {
         std::iter::once(own).chain(join).collect()
     }
 
-    /// The spans of a turn that was over at `now` (on the clock of the records): its own and its
-    /// parts'. Empty if the turn never started.
+    /// The spans of a turn that was over at `now` (on the clock of the records): that of the turn
+    /// and those of its parts. Empty if the turn never started.
     pub(crate) fn turn(&self, turn: &TurnRecord, now: Ms) -> Vec<SpanData> {
         let start = turn.started_ms.or(turn.planned_ms);
         let Some(start) = start.filter(|_| turn.outcome != Outcome::NotRun) else {

@@ -100,7 +100,7 @@ fn a_call_is_the_parent_of_its_turns() {
 }
 
 #[test]
-fn no_two_spans_share_an_id() {
+fn span_ids_are_unique() {
     let spans = spans();
     let mut ids = HashSet::new();
     let mut traces = HashSet::new();

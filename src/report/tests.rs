@@ -1,4 +1,4 @@
-//! Reports as people and machines get them, checked by snapshots.
+//! Snapshots of the reports for people and for machines.
 
 use super::*;
 use crate::record::Latency;
@@ -125,7 +125,7 @@ pub(super) fn hostile() -> (Summary, Vec<TurnRecord>) {
     )
 }
 
-/// Figures as large as a run can make them.
+/// A run with the largest possible figures.
 fn huge() -> Summary {
     let mut summary = failed();
     let longest = Some(Ms::from_micros(600_000_000));

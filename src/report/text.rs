@@ -1,7 +1,7 @@
 //! Makes text from outside safe for a terminal, and wraps lines to a bounded width.
 //!
-//! In: any string. Out: strings without control characters, wrapped. Invariant: no character
-//! gets through that moves the cursor, or that reorders or hides text.
+//! In: any string. Out: strings without control characters, wrapped. Invariant: the result contains
+//! no character that moves the cursor, or that reorders or hides text.
 
 use crate::vocab::acts;
 use unicode_width::UnicodeWidthStr as _;

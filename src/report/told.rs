@@ -1,7 +1,7 @@
-//! What the agents report, in sentences: what replies waited for, what was understood, the cost.
+//! The agents' reports in sentences: critical path, word errors, usage and cost.
 //!
-//! In: a summary. Out: titled sentences, the same for every report. Invariant: what no agent
-//! reports is left out.
+//! In: a summary. Out: titled sentences, the same for every report. Invariant: figures that no
+//! agent reports are left out.
 
 use super::figures::figure;
 use super::text::{clean, grouped, plural};

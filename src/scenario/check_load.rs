@@ -23,7 +23,7 @@ impl Checker<'_> {
         ];
         let given: Vec<&str> = shapes.iter().filter(|s| s.1).map(|s| s.0).collect();
         if let [first, second, ..] = given[..] {
-            let message = format!("`{first}` and `{second}` both say when calls start");
+            let message = format!("`{first}` and `{second}` both set when calls start");
             let at = format!("/load/{second}");
             self.problem_at_key(&at, Code::Contradiction, message, "keep one");
         }
@@ -46,7 +46,7 @@ impl Checker<'_> {
     /// When the load ends, by `duration` or `soak`.
     fn until(&mut self, file: &LoadFile) -> Option<Duration> {
         if file.duration.is_some() && file.soak.is_some() {
-            let message = "`duration` and `soak` both say when the load ends";
+            let message = "`duration` and `soak` both set when the load ends";
             self.problem_at_key("/load/soak", Code::Contradiction, message, "keep one");
         }
         let (key, text) = match &file.soak {
@@ -57,7 +57,7 @@ impl Checker<'_> {
         let until = self.duration(text, &at, Duration::ZERO, Zero::Refused);
         text?;
         if file.calls.is_some() {
-            let message = format!("`calls` and `{key}` both say when the load ends");
+            let message = format!("`calls` and `{key}` both set when the load ends");
             let hint = "keep one; with a time, `concurrency` sets how many calls run at once";
             self.problem_at_key("/load/calls", Code::Contradiction, message, hint);
         }

@@ -8,7 +8,7 @@ use super::problem::Code;
 use crate::vocab::Loss;
 
 impl Checker<'_> {
-    /// `None` if no packets are lost, or if the settings are invalid.
+    /// The packet loss; `None` if no packets are lost, or if the settings are invalid.
     pub(super) fn network(&mut self, file: &NetworkFile) -> Option<Loss> {
         let text = file.loss.as_ref().map(|l| l.0.as_str());
         // The schema accepts only digits, a decimal point and a percent sign.

@@ -30,7 +30,7 @@ impl Checker<'_> {
                 continue;
             };
             if !names.insert(name.clone()) {
-                let message = format!("two things to observe are named `{name}`");
+                let message = format!("two entries are named `{name}`");
                 self.problem(&at_name, Code::Contradiction, message, "rename one of them");
             }
             observed.extend(source.map(|source| Observed { name, source }));
@@ -38,10 +38,14 @@ impl Checker<'_> {
         observed
     }
 
-    /// `None` if there is a problem, or if a variable that it needs is unset.
+    /// The source of an entry; `None` if the entry has a problem or needs an unset variable.
     fn source(&mut self, file: &ObservedFile, at: &str) -> Option<ObservedSource> {
         let stray = match (file.url.is_some(), file.pid.is_some()) {
-            (true, true) => Some(("pid", "`url` and `pid` name two things", "make two entries")),
+            (true, true) => Some((
+                "pid",
+                "`url` and `pid` cannot be used together",
+                "make two entries",
+            )),
             (true, false) if file.children.is_some() => {
                 let why = "`children` is about processes, but this entry has a `url`";
                 Some(("children", why, "leave it out, or give a `pid` instead"))
@@ -62,9 +66,9 @@ impl Checker<'_> {
         }
         let Some(url) = &file.url else {
             let known = |key: &str| self.places.origin(&join(at, key)).is_some();
-            // A value that is invalid or unset has been or will be reported itself.
+            // An invalid or unset value is reported separately.
             if !known("url") && !known("pid") {
-                let message = "this entry names nothing to observe";
+                let message = "this entry has neither `url` nor `pid`";
                 let hint = "give the `url` of a Prometheus endpoint, or the `pid` of a process";
                 self.problem(at, Code::MissingKey, message, hint);
             }

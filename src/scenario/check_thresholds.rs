@@ -49,7 +49,8 @@ impl Checker<'_> {
                 self.problem_at_key(&pointer, Code::Contradiction, message, hint);
             }
             for (index, expression) in expressions.iter().flatten().enumerate() {
-                // Absent: the schema rejected it, or its variable is unset, which is fine for now.
+                // Absent: the schema rejected it, or its variable is unset, which is no problem
+                // here.
                 let Some(expression) = expression else {
                     continue;
                 };
@@ -89,7 +90,7 @@ impl Checker<'_> {
             Some(OnText::All) | None => On::All,
         };
         if on == On::Steady && !is_ever_level(load) {
-            let message = "the stages of this load are never level: no turn is steady";
+            let message = "the concurrency of this load is never constant: no turn is steady";
             let hint = "add a stage with the target of the one before, or leave `on` out";
             self.problem(&join(pointer, "on"), Code::Contradiction, message, hint);
         }

@@ -25,7 +25,7 @@ pub struct FileProblem {
 /// The properties of a sound file that has been read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoadedSound {
-    /// Its length.
+    /// Length of the sound.
     pub length: Duration,
     /// Likely mistakes in the file, although it can be used.
     pub doubts: Vec<FileProblem>,
@@ -135,7 +135,7 @@ impl Checker<'_> {
     }
 }
 
-/// Whether a duration of zero makes sense.
+/// Whether a duration of zero is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Zero {
     Fine,

@@ -1,7 +1,7 @@
 //! `evidence` as written and as checked.
 //!
 //! In: the mapping in a file, and the choice on the command line. Out: which turns' audio is
-//! kept. Invariant: a file that asks for no turns yields no [`EvidenceSelection`].
+//! kept. Invariant: a file that selects no turns yields no [`EvidenceSelection`].
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -19,7 +19,7 @@ pub(super) struct EvidenceFile {
     /// Number of missed, early and failed turns to keep, earliest calls first. Default: 10.
     #[schemars(range(max = 100))]
     pub(super) failed: Option<u32>,
-    /// Also keep all remaining turns, as long as there is room. Default: false.
+    /// Also keep all remaining turns, as long as there is space. Default: false.
     pub(super) all: Option<bool>,
 }
 
@@ -44,19 +44,19 @@ impl Default for EvidenceSelection {
     }
 }
 
-/// What `--evidence` asks for.
+/// The choice made with `--evidence`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum EvidenceChoice {
-    /// What the file asks for, or else the default numbers of turns.
+    /// The turns that the file selects, or else the default numbers of turns.
     Some,
     /// Every turn.
     All,
-    /// None, whatever the file says.
+    /// No turn, whatever the file selects.
     Off,
 }
 
 impl EvidenceChoice {
-    /// What to keep, given what the file asks for.
+    /// The turns to keep, given the file's selection.
     pub(crate) fn apply(self, file: Option<EvidenceSelection>) -> Option<EvidenceSelection> {
         let file = file.unwrap_or_default();
         match self {

@@ -1,7 +1,7 @@
 //! Explains errors of the JSON Schema validator in terms of the scenario format.
 //!
 //! In: one validation error. Out: messages and hints, and which value to leave out.
-//! Invariants: every message names the key; hints say what would be valid.
+//! Invariants: every message contains the key; hints describe valid values.
 
 use super::file::{NAME_PATTERN, PERCENT_PATTERN, SERIES_PATTERN};
 use super::hints::{self, Form, Given};
@@ -149,7 +149,8 @@ fn value_problem(
         ValidationErrorKind::MaxItems { limit } => {
             bad(format!("`{name}` must not have more than {limit} entries"))
         }
-        // The schema uses no other keyword; if one is added, the validator's own message must do.
+        // The schema uses no other keyword; for one that is added, the validator's own message is
+        // shown.
         _ => bad(format!("`{name}`: {}", error.masked())),
     }
 }

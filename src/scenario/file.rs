@@ -3,7 +3,7 @@
 //! In: JSON converted from YAML, without the values that the schema rejects.
 //! Out: these types; they also generate the JSON Schema (`loadgen schema`). Invariants: unknown
 //! keys are rejected; required values are `Option`s too, so that one mistake does not hide others;
-//! the schema lists every metric, and leaves a metric with a filter to `threshold_parse`.
+//! the schema lists every metric; `threshold_parse` checks keys with a filter.
 
 use super::evidence::EvidenceFile;
 use super::sentinels::SentinelsText;
@@ -87,7 +87,7 @@ impl JsonSchema for SeriesText {
     }
 }
 
-/// A load test of a voice agent: who calls, what they say, how many at once, what must hold.
+/// A load test of a voice agent: the target, the calls, the load and the thresholds.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "loadgen scenario")]
@@ -106,43 +106,44 @@ pub(super) struct ScenarioFile {
     /// What callers can say, by name; needed unless they only send texts.
     #[schemars(length(min = 1, max = 1000), extend("minProperties" = 1))]
     pub(super) utterances: Option<BTreeMap<String, Option<UtteranceFile>>>,
-    /// One call, as every caller makes it.
+    /// Settings and turns of each call.
     #[schemars(required)]
     pub(super) call: Option<CallFile>,
     /// How many calls, and when they start. Default: one call.
     pub(super) load: Option<LoadFile>,
-    /// Calls before the measured ones; they are not counted. Default: none.
+    /// Warm-up calls before the measured ones; they are not counted. Default: none.
     pub(super) warmup: Option<WarmupFile>,
     /// Packet loss on the way from the agent to the callers. Default: none.
     pub(super) network: Option<NetworkFile>,
-    /// Calls to loadgen's own reference agent, one per hundred calls, that show how far the figures
-    /// are off: `auto`, for an embedded target and private hosts; `on`; `off`. Default: auto.
+    /// Calls to loadgen's own reference agent, one per hundred calls, that measure the error of the
+    /// figures: `auto`, for an embedded target and private hosts; `on`; `off`. Default: auto.
     pub(super) sentinels: Option<SentinelsText>,
-    /// Keep the audio of some turns, so that anyone can hear what was measured. Default: none.
+    /// Keep the audio of some turns, so that the measurements can be checked by ear. Default: none.
     pub(super) evidence: Option<EvidenceFile>,
-    /// What to do with the texts of what callers and agents said: `keep` them in the run folder, or
-    /// `drop` them once their word errors have been counted. Default: keep.
+    /// Whether to `keep` the transcripts of callers and agents in the run folder, or to `drop` them
+    /// once their word errors have been counted. Default: keep.
     pub(super) transcripts: Option<Transcripts>,
-    /// What the agent's models cost. Default: no costs are shown.
+    /// Prices of the agent's models. Default: no costs are shown.
     pub(super) prices: Option<Prices>,
-    /// What to observe while calls are under way, once a second: Prometheus endpoints, and
-    /// processes on this machine. Default: nothing.
+    /// Prometheus endpoints, and processes on this machine, to observe once a second while calls
+    /// are in progress. Default: none.
     #[schemars(length(min = 1, max = MOST_OBSERVED))]
     pub(super) observe: Option<Vec<Option<ObservedFile>>>,
-    /// What must hold for the run to pass, by metric.
+    /// Conditions that must hold for the run to pass, by metric.
     pub(super) thresholds: Option<ThresholdsFile>,
-    /// How well the generator must keep up for reliable figures. Default: each bound's own.
+    /// Bounds on the generator's own health; beyond them a run is invalid. Default: each bound's
+    /// own.
     pub(super) health: Option<HealthFile>,
     /// Configurations of the agent to compare under the same load. Default: one, from `target`.
     #[schemars(length(min = 1, max = 100))]
     pub(super) variants: Option<Vec<Option<VariantFile>>>,
-    /// Variants from lists of values: each combination is one variant, and `${matrix.NAME}` in
-    /// `target` stands for its value. Cannot be combined with `variants`.
+    /// Variants from lists of values: each combination is one variant, in which `${matrix.NAME}` in
+    /// `target` stands for a value of the list `NAME`. Cannot be combined with `variants`.
     #[schemars(length(min = 1, max = 8), extend("minProperties" = 1))]
     pub(super) matrix: Option<MatrixFile>,
 }
 
-/// Where the agent is.
+/// Kind of target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum TargetKind {
@@ -163,7 +164,7 @@ pub(super) struct TargetFile {
     pub(super) url: Option<String>,
     /// API key of the LiveKit server. Default: LIVEKIT_API_KEY.
     pub(super) api_key: Option<String>,
-    /// API secret of the LiveKit server. Default: LIVEKIT_API_SECRET; better left there.
+    /// API secret of the LiveKit server. Default: LIVEKIT_API_SECRET, the recommended place.
     pub(super) api_secret: Option<String>,
     /// Agent to dispatch to every room. Default: the server's automatic dispatch.
     #[schemars(length(min = 1))]
@@ -171,13 +172,13 @@ pub(super) struct TargetFile {
     /// Prefix of room names. Default: loadgen.
     #[schemars(regex(pattern = NAME_PATTERN))]
     pub(super) room_prefix: Option<String>,
-    /// Metadata of the dispatch, as the agent receives it.
+    /// Metadata of the dispatch, passed to the agent.
     #[schemars(length(max = 65536))]
     pub(super) metadata: Option<String>,
-    /// Metadata of the room, as everybody in it sees it.
+    /// Metadata of the room, visible to every participant.
     #[schemars(length(max = 65536))]
     pub(super) room_metadata: Option<String>,
-    /// Attributes of the caller, as the agent sees them.
+    /// Attributes of the caller, visible to the agent.
     pub(super) attributes: Option<BTreeMap<String, Option<String>>>,
     /// Settings of the embedded agent.
     pub(super) agent: Option<AgentFile>,
@@ -187,17 +188,17 @@ pub(super) struct TargetFile {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AgentFile {
-    /// From the end of the caller's speech to the first audible sample: a duration,
+    /// Time from the end of the caller's speech to the first audible sample: a duration,
     /// `uniform(300ms,500ms)`, `normal(400ms,50ms)` or `lognormal(400ms,0.3)`. Default: 400ms.
     pub(super) delay: Option<String>,
     /// Seed of a random delay. Default: the scenario's.
     pub(super) seed: Option<u64>,
-    /// What the agent says: `tone` or a sound file. Default: tone.
+    /// Audio of the reply: `tone` or a sound file. Default: tone.
     #[schemars(length(min = 1))]
     pub(super) reply: Option<String>,
     /// Length of the tone. Default: 1.5s.
     pub(super) reply_length: Option<DurationText>,
-    /// What the agent says first: `tone` or a sound file. Default: nothing.
+    /// Audio of the greeting: `tone` or a sound file. Default: no greeting.
     #[schemars(length(min = 1))]
     pub(super) greeting: Option<String>,
     /// Concurrent calls that the agent sustains; beyond that, all delays double. Default: no limit.
@@ -205,56 +206,56 @@ pub(super) struct AgentFile {
     pub(super) capacity: Option<u32>,
 }
 
-/// Something a caller can say.
+/// An utterance that callers can say.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UtteranceFile {
     /// Sound file, relative to the folder of the scenario.
     #[schemars(required, length(min = 1))]
     pub(super) file: Option<String>,
-    /// The words: the transcript is compared with them (`wer`).
+    /// The words of the utterance; the transcript is compared with them (`wer`).
     pub(super) text: Option<String>,
-    /// Where speech ends in the file. Default: by level (ITU-T P.56).
+    /// End of speech in the file. Default: detected by level (ITU-T P.56).
     pub(super) speech_end: Option<DurationText>,
     /// The channel to play. Default: the mean of all channels; if two cancel each other out, the
     /// louder one; if they are two voices, the left one, with a warning.
     pub(super) channel: Option<Channel>,
 }
 
-/// One call, as every caller makes it.
+/// Settings and turns of each call.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CallFile {
     /// `expect`: wait for the agent's first words and measure them; `ignore`: wait until the
-    /// agent is silent (at most 5 s for one that says nothing); `none`: do not wait.
+    /// agent is silent (at most 5 s if it says nothing); `none`: do not wait.
     /// Default: ignore.
     pub(super) greeting: Option<GreetingPolicy>,
     /// How long to wait for the agent's audio. Default: 30s.
     pub(super) agent_timeout: Option<DurationText>,
     /// Name (or server-given id) of the agent's audio track. Default: its microphone tracks;
-    /// if it has none, those of unknown source; never `background_audio`.
+    /// if the agent has none, those of unknown source; never `background_audio`.
     #[schemars(length(min = 1, max = 256))]
     pub(super) agent_track: Option<String>,
     /// Identity of the agent's participant. Default: participants of kind AGENT; if there are
     /// none, those of kind STANDARD.
     #[schemars(length(min = 1, max = 256))]
     pub(super) agent_identity: Option<String>,
-    /// What to do with a LiveKit agent's account of its session: `read`: record it beside what was
-    /// heard, and ask the agent for its usage every few seconds; `ignore`: drop it unread, and ask
-    /// the agent nothing. Default: read.
+    /// Whether to use a LiveKit agent's account of its session: `read`: record the account beside
+    /// the measurements, and request the agent's usage every few seconds; `ignore`: discard the
+    /// account, and send the agent no requests. Default: read.
     pub(super) agent_account: Option<AccountUse>,
     /// What happens if the agent leaves: `follow`: wait for it, or for another one, for up to
     /// `agent_timeout`; `fail`: the call fails. Default: follow.
     pub(super) on_agent_left: Option<OnAgentLeft>,
-    /// Frequency in Hz of the tone that the agent answers with instead of a voice: the second
-    /// opinion listens for it. Default: the embedded agent's own tone, else a voice.
+    /// Frequency in Hz of the tone that the agent answers with instead of a voice; the second
+    /// detector looks for this tone. Default: the embedded agent's own tone, else a voice.
     #[schemars(range(min = 100, max = 8000))]
     pub(super) reply_tone: Option<u32>,
     /// How much of the agent's audio is decoded: `always`: all of it; `listening`: until the last
     /// turn has ended; `level`: the same, except packets marked as silence (RFC 6464).
     /// Default: listening.
     pub(super) decode: Option<Decode>,
-    /// What the caller says, in order.
+    /// The turns of the call, in order.
     #[schemars(required, length(min = 1, max = 1000))]
     pub(super) turns: Option<Vec<Option<TurnFile>>>,
 }
@@ -303,7 +304,7 @@ pub(super) struct TurnFile {
     pub(super) expect: Option<Expect>,
     /// How long the reply may take, from the end of speech. Default: 10s.
     pub(super) timeout: Option<DurationText>,
-    /// What the agent should say: the transcript of its reply is compared with it (`reply_wer`).
+    /// Expected words of the reply; its transcript is compared with them (`reply_wer`).
     #[schemars(length(min = 1, max = 4000))]
     pub(super) reply_text: Option<String>,
     /// Regular expression that the transcript of the reply should match somewhere
@@ -316,12 +317,13 @@ pub(super) struct TurnFile {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StartFile {
-    /// What to wait for.
+    /// The event to wait for.
     pub(super) after: Option<Anchor>,
-    /// With `after: agent_speech_end` or `agent_turn_end`: how long the agent must be silent
-    /// before its speech has ended; 200ms to 60s. Default: 700ms.
+    /// With `after: agent_speech_end` or `agent_turn_end`: the silence after which the agent's
+    /// speech counts as ended; 200ms to 60s. Default: 700ms.
     pub(super) silence: Option<DurationText>,
-    /// Pause after that: a duration, or `{min, max}` for a random one. Default: 0s.
+    /// Pause between the event and the utterance: a duration, or `{min, max}` for a random one.
+    /// Default: 0s.
     pub(super) delay: Option<DelayFile>,
 }
 
@@ -359,11 +361,11 @@ pub(super) struct LoadFile {
     pub(super) concurrency: Option<u32>,
     /// The first `concurrency` calls start evenly over this time. Default: 0s.
     pub(super) ramp: Option<DurationText>,
-    /// Keep starting calls until this has passed, instead of `calls`.
+    /// Keep starting calls for this long, instead of `calls`.
     pub(super) duration: Option<DurationText>,
     /// Like `duration`, for runs of several hours.
     pub(super) soak: Option<DurationText>,
-    /// The concurrency changes: from 0 to the first target, then to the next.
+    /// Changes of the concurrency: from 0 to the first target, then to the next.
     #[schemars(length(min = 1, max = 100))]
     pub(super) stages: Option<Vec<Option<StageFile>>>,
     /// A sudden spike: `base` calls at once, then `peak`, then `base` again.
@@ -376,7 +378,7 @@ pub(super) struct LoadFile {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StageFile {
-    /// How long the change takes; `0s`: at once.
+    /// How long the change takes; `0s` is immediate.
     #[schemars(required)]
     pub(super) duration: Option<DurationText>,
     /// Concurrent calls at the end of the stage.
@@ -469,17 +471,17 @@ pub(super) struct ObservedFile {
     pub(super) name: Option<String>,
     /// URL of a Prometheus endpoint, such as `http://127.0.0.1:8081/metrics`.
     pub(super) url: Option<String>,
-    /// Series to record besides the recognised ones; label sets are added up.
+    /// Series to record besides the recognised ones; values of a series' label sets are added up.
     #[schemars(length(min = 1, max = MOST_NAMED))]
     pub(super) series: Option<Vec<Option<SeriesText>>>,
     /// Id of a process on this machine, instead of `url`.
     #[schemars(range(min = 1, max = 2_147_483_647))]
     pub(super) pid: Option<u32>,
-    /// With `pid`: count the processes that it started, and theirs, as well. Default: false.
+    /// With `pid`: include all descendants of the process. Default: false.
     pub(super) children: Option<bool>,
 }
 
-/// What must hold, by metric.
+/// Thresholds by metric.
 #[derive(Debug, Default, Deserialize)]
 #[serde(transparent)]
 pub(super) struct ThresholdsFile(pub(super) BTreeMap<String, Option<Expressions>>);
@@ -505,7 +507,7 @@ impl JsonSchema for ThresholdsFile {
         let metrics: Map<String, Value> = metrics.collect();
         json_schema!({
             "type": "object",
-            "description": "What must hold, by metric: latencies as `p(95)<1500ms`, shares as `rate<0.01`. `ttfa{variant:fast}` looks at one variant.",
+            "description": "Conditions by metric: latencies as `p(95)<1500ms`, shares as `rate<0.01`. `ttfa{variant:fast}` applies to one variant.",
             "properties": metrics,
             "patternProperties": { FILTERED: about("The same for one variant.") },
             "additionalProperties": false
@@ -524,13 +526,13 @@ pub(super) enum ExpressionFile {
     Full(ThresholdFile),
 }
 
-/// Which turns a threshold looks at.
+/// Which turns a threshold applies to.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum OnText {
     /// All measured turns.
     All,
-    /// Turns that began while the load was level.
+    /// Turns that began while the load was steady.
     Steady,
 }
 
@@ -541,12 +543,13 @@ pub(super) struct ThresholdFile {
     /// The expression: `p(95)<1500ms`.
     #[schemars(required)]
     pub(super) expr: Option<String>,
-    /// `all`: every measured turn; `steady`: those that began while the load was level.
+    /// `all`: every measured turn; `steady`: those that began while the load was steady.
     /// Default: all.
     pub(super) on: Option<OnText>,
-    /// End the run as soon as the turns refute it. Default: false.
+    /// End the run as soon as the turns refute the threshold. Default: false.
     pub(super) abort_on_fail: Option<bool>,
-    /// Do not end the run until this long after the first measured call began. Default: 0s.
+    /// Do not end the run earlier than this long after the start of the first measured call.
+    /// Default: 0s.
     pub(super) delay: Option<DurationText>,
 }
 
@@ -563,7 +566,7 @@ pub(super) struct VariantFile {
     /// Metadata of the dispatch. Default: the target's.
     #[schemars(length(max = 65536))]
     pub(super) metadata: Option<String>,
-    /// Metadata of the room, as everybody in it sees it. Default: the target's.
+    /// Metadata of the room, visible to every participant. Default: the target's.
     #[schemars(length(max = 65536))]
     pub(super) room_metadata: Option<String>,
     /// Attributes of the caller, in addition to the target's.
@@ -572,7 +575,7 @@ pub(super) struct VariantFile {
     pub(super) url: Option<String>,
     /// API key of that server. Default: the target's.
     pub(super) api_key: Option<String>,
-    /// API secret of that server. Default: the target's; better left in the environment.
+    /// API secret of that server. Default: the target's. Better set in the environment.
     pub(super) api_secret: Option<String>,
     /// Settings of the embedded agent that differ from the target's.
     pub(super) agent: Option<AgentFile>,
@@ -586,7 +589,7 @@ pub(super) type MatrixFile = BTreeMap<String, Option<AxisFile>>;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum AxisFile {
-    /// Values that are their own names.
+    /// Values that also serve as their names.
     List(#[schemars(length(min = 1, max = 100))] Vec<Option<ValueFile>>),
     /// Values by name.
     Named(#[schemars(length(min = 1, max = 100))] BTreeMap<String, Option<ValueFile>>),

@@ -1,8 +1,8 @@
 //! Hints for values of the wrong type: what was probably meant.
 //!
-//! In: a value as written in the file, and what the schema requires. Out: how to show it, and what
-//! to write instead. Invariant: a long string from a variable is not repeated, since it may be a
-//! secret.
+//! In: a value as written in the file, and what the schema requires. Out: a form of the value for
+//! messages, and a correction. Invariant: a long string from a variable is not repeated, since it
+//! may be a secret.
 
 use super::file::PERCENT_PATTERN;
 use super::places::{Origin, Places};
@@ -48,7 +48,7 @@ impl<'a> Given<'a> {
         }
     }
 
-    /// Whether it is a string from a variable and too long to be shown.
+    /// Whether the value is a string from a variable and too long to be shown.
     pub(super) fn is_long(&self) -> bool {
         self.from_variable && self.written().chars().count() > SHOWN
     }
@@ -61,7 +61,7 @@ impl<'a> Given<'a> {
             Value::Array(_) => "a list".to_owned(),
             Value::Object(_) => "a mapping".to_owned(),
             _ if self.is_long() => format!("a string of {} characters", written.chars().count()),
-            // It must have been quoted, or it would have been read as a number or a boolean.
+            // Such text must have been quoted, or YAML would have read it as a number or a boolean.
             Value::String(text) if !self.from_variable && is_typed(text) => {
                 format!("`\"{text}\"`")
             }
@@ -77,10 +77,10 @@ fn is_typed(text: &str) -> bool {
     value.is_some_and(|value| value.is_number() || value.is_boolean())
 }
 
-/// What the text of a value means.
+/// The form that a text must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Form {
-    /// Nothing in particular.
+    /// Any text.
     Plain,
     /// A share in percent.
     Percent,
@@ -186,7 +186,7 @@ pub(super) fn percent(text: &str) -> String {
         return about.to_owned();
     }
     match plain.parse::<f64>() {
-        // A number without a percent sign could be either a percentage or a share.
+        // A number without a percent sign could be either a percentage or a fraction.
         Ok(share) if !is_percent && share > 0.0 && share <= 1.0 => {
             let hundredfold = (share * 1e8).round() / 1e6;
             let (as_percent, as_share) = (write(&plain), write(&hundredfold.to_string()));

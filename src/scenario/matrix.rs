@@ -131,8 +131,8 @@ impl Checker<'_> {
         values
     }
 
-    /// Checks that every reference names a list and is in a supported place, and that every list is
-    /// referred to.
+    /// Checks that every reference is to an existing list and in a supported place, and that every
+    /// list is referred to.
     fn references(&mut self, axes: &[Axis], any: bool) {
         let mut unused: BTreeSet<&str> = axes.iter().map(|a| a.name.as_str()).collect();
         let known = quoted(axes.iter().map(|a| a.name.as_str()));

@@ -75,9 +75,9 @@ pub(crate) const MAX_BYTES: usize = 1 << 20;
 /// How an unset variable without a default is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unset {
-    /// Its value counts as absent (`validate`, `plan`).
+    /// The value that needs the variable counts as absent (`validate`, `plan`).
     Absent,
-    /// It is a problem (`run`).
+    /// The variable is reported as a problem (`run`).
     Problem,
 }
 
@@ -118,7 +118,7 @@ pub fn check(
         value => match serde_json::from_value::<ScenarioFile>(value) {
             Ok(file) => scenario(&mut checker, &file, path),
             Err(error) => {
-                let hint = "the schema let it through: this is a bug worth reporting";
+                let hint = "the schema accepted it: this is a bug worth reporting";
                 checker.problem("", Code::BadValue, error.to_string(), hint);
                 None
             }
@@ -147,7 +147,7 @@ fn decode(text: &[u8]) -> Result<&str, Problem> {
             "the file has {} bytes; the limit is {MAX_BYTES}",
             text.len()
         );
-        let hint = "a scenario is a page of settings, not data";
+        let hint = "a scenario contains only settings: check that this is the right file";
         return Err(Problem::of_file(Code::TooLarge, message, hint));
     }
     let not_utf8 = |line, hint: &str| {
@@ -243,7 +243,7 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
     })
 }
 
-/// Declares the tone that embedded agents answer with, if all of them do.
+/// Declares the tone that embedded agents answer with, if all of them answer with a tone.
 fn declare_tone(
     call: Option<&mut CallConfig>,
     target: Option<&TargetConfig>,

@@ -20,7 +20,7 @@ pub(crate) struct Overrides {
     /// file's concurrency. A load that lasts for a duration gets N concurrent calls instead; an
     /// open load always gets N calls.
     pub rooms: Option<u32>,
-    /// `--concurrency N`: at most N at once.
+    /// `--concurrency N`: at most N concurrent calls.
     pub concurrency: Option<u32>,
     /// `--duration D`: keep starting calls until D has passed, however many calls that makes.
     pub duration: Option<Duration>,
@@ -70,7 +70,7 @@ pub(crate) enum OverrideError {
         /// Number of calls that would run.
         calls: u32,
     },
-    /// The shape of the load already determines this.
+    /// A flag for a setting that the shape of the load already determines.
     #[error("`{flag}` does not fit `load.{shape}` of this scenario")]
     Shape {
         flag: &'static str,
@@ -80,7 +80,7 @@ pub(crate) enum OverrideError {
     /// A threshold on an unknown variant.
     #[error("`--threshold {subject}`: there is no variant `{name}`; known variants: {known}")]
     Variant {
-        /// What the threshold is about.
+        /// Metric and filter of the threshold.
         subject: String,
         /// The name as given.
         name: String,

@@ -11,10 +11,10 @@ use std::ops::Range;
 
 /// The key whose values are secret.
 const KEY: &str = "api_secret";
-/// What replaces a secret.
+/// Replacement for a secret.
 const VARIABLE: &str = "${LIVEKIT_API_SECRET}";
-/// A shorter secret is replaced only as a value of the key: anywhere else it could be a part of
-/// any word. LiveKit asks for 32 characters.
+/// A shorter secret is replaced only as a value of the key: anywhere else it could be a part of any
+/// word. LiveKit requires 32 characters.
 const SHORTEST: usize = 8;
 
 /// The text without the values of any `api_secret`, and without `secrets` anywhere else. `None` if
@@ -30,7 +30,7 @@ pub(crate) fn redacted(text: &str, secrets: &[&str]) -> Option<String> {
         let taken_out = |text: String, secret: &String| text.replace(secret.as_str(), VARIABLE);
         all.iter().fold(text.to_owned(), taken_out)
     };
-    // The scalars are clean now; what remains is mostly comments.
+    // The scalars are clean now; the rest of the text is mostly comments.
     let kept = without(&found.replaced(strip_mark(text), &without));
     // Whatever the text looks like, YAML must read it as before, without the secrets.
     let left = Found::of(&kept)?;
@@ -42,14 +42,14 @@ pub(crate) fn redacted(text: &str, secrets: &[&str]) -> Option<String> {
 /// A value, or a key.
 struct Scalar {
     value: String,
-    /// Its byte range in the text.
+    /// The scalar's byte range in the text.
     place: Range<usize>,
-    /// Whether it is a value of the key, directly or through an alias.
+    /// Whether the scalar is a value of the key, directly or through an alias.
     secret: bool,
 }
 
 impl Scalar {
-    /// Its value without secrets.
+    /// The scalar's value without secrets.
     fn clean(&self, without: &dyn Fn(&str) -> String) -> String {
         match self.secret {
             true => VARIABLE.to_owned(),
@@ -68,7 +68,7 @@ struct Found {
 
 /// A collection that is being read.
 struct Open {
-    /// Whether it is the value of the key, or within it.
+    /// Whether the collection is the value of the key, or within that value.
     secret: bool,
     /// In a mapping: the key whose value comes next.
     key: Option<String>,
@@ -82,7 +82,8 @@ impl Open {
         self.secret || key.is_some_and(|key| key == KEY)
     }
 
-    /// Whether a collection that begins here is secret. If it is a key, its value comes next.
+    /// Whether a collection that begins here is secret. If the collection is a key, its value comes
+    /// next.
     fn begins_secret(&mut self, is_key: bool) -> bool {
         match is_key {
             true => {
@@ -133,7 +134,7 @@ impl Found {
                     }
                 }
                 Event::Alias(_) if is_key => {
-                    // Not counted as the key `api_secret`; its value comes next.
+                    // Such a key is never `api_secret`; its value comes next.
                     open.last_mut()
                         .into_iter()
                         .for_each(|mapping| mapping.key = Some(String::new()));
@@ -161,7 +162,7 @@ impl Found {
         Some(found)
     }
 
-    /// Records a value of the key as secret, unless it only names a variable.
+    /// Records a value of the key as secret, unless the value is only a reference to a variable.
     fn is_secret(&mut self, number: usize) {
         let scalar = &mut self.scalars[number];
         let value = scalar.value.as_str();

@@ -18,7 +18,7 @@ pub(super) enum SentinelsText {
     Off,
 }
 
-/// The policy that a file asks for.
+/// The policy that a file specifies.
 pub(super) fn policy(file: Option<SentinelsText>) -> SentinelPolicy {
     match file {
         None | Some(SentinelsText::Auto) => SentinelPolicy::Auto,

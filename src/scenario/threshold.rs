@@ -52,7 +52,7 @@ pub(crate) enum On {
     /// All measured turns.
     #[default]
     All,
-    /// Turns that started while the load was level.
+    /// Turns that started while the load was steady.
     Steady,
 }
 
@@ -66,7 +66,7 @@ pub(crate) struct Threshold {
     /// How the aggregate is compared with the bound.
     pub op: Op,
     pub bound: Bound,
-    /// Which turns it applies to.
+    /// Which turns the threshold applies to.
     pub on: On,
     /// If given, the run ends as soon as its turns refute the threshold, but not earlier than this
     /// long after the first measured call.

@@ -1,6 +1,6 @@
 //! A checked scenario: what the file means, with every default filled in.
 //!
-//! Invariants: every utterance that a turn says exists; there is at least one turn and one
+//! Invariants: turns refer only to existing utterances; there is at least one turn and one
 //! variant; a load has exactly one shape; `concurrency` is at least 1 and, for a closed load with
 //! [`Extent::Calls`], at most the number of calls.
 
@@ -26,11 +26,11 @@ pub struct Scenario {
     pub seed: u64,
     /// Which agent is called.
     pub(crate) target: TargetConfig,
-    /// What callers can say, by name in ascending order; turns refer to them by index.
+    /// The utterances, by name in ascending order; turns refer to them by index.
     pub(crate) utterances: Vec<UtteranceConfig>,
-    /// One call.
+    /// Settings and turns of each call.
     pub call: CallConfig,
-    /// How many calls, and when.
+    /// Number of calls, and when they start.
     pub(crate) load: Load,
     /// Calls before the measured ones.
     pub(crate) warmup: u32,
@@ -42,26 +42,26 @@ pub struct Scenario {
     pub(crate) evidence: Option<EvidenceSelection>,
     /// Whether transcripts are kept.
     pub(crate) transcripts: Transcripts,
-    /// What the agent's models cost, if the file says so.
+    /// Prices of the agent's models, if the file specifies them.
     pub(crate) prices: Option<Prices>,
-    /// What is observed while calls are under way; names are unique.
+    /// Endpoints and processes to observe while calls are in progress; names are unique.
     pub(crate) observe: Vec<Observed>,
-    /// What must hold for the run to pass.
+    /// Thresholds that must be met for the run to pass.
     pub(crate) thresholds: Vec<Threshold>,
-    /// How well the generator itself must keep up.
+    /// Bounds on the generator's own health.
     pub(crate) health: HealthBounds,
     /// Configurations under test; if the file has none, one named `default`.
     pub(crate) variants: Vec<Variant>,
     /// Variables of the file that are unset; empty if the check requires them to be set.
     pub(crate) unset: Vec<UnsetVariable>,
-    /// Likely mistakes in its sound files, in the order of the utterances.
+    /// Likely mistakes in the scenario's sound files, in the order of the utterances.
     pub(crate) doubts: Vec<Doubtful>,
 }
 
 /// An endpoint or a process to observe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Observed {
-    /// Its name in records and reports.
+    /// Name in records and reports.
     pub name: String,
     pub source: ObservedSource,
 }
@@ -73,13 +73,13 @@ pub(crate) enum ObservedSource {
     Endpoint {
         /// URL for HTTP, without user info and query.
         url: String,
-        /// Names of the series to record: the recognised ones, and those that the file names.
+        /// Names of the series to record: the recognised ones, and those that the file lists.
         series: BTreeSet<String>,
     },
     /// A process on this machine.
     Process {
         pid: u32,
-        /// Its descendants count as well.
+        /// Whether to include the descendants of the process.
         children: bool,
     },
 }
@@ -109,7 +109,7 @@ impl Default for HealthBounds {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UnsetVariable {
     pub name: String,
-    /// Path of the value that needs it, such as `target.url`.
+    /// Path of the value that needs the variable, such as `target.url`.
     pub path: String,
     /// Place of that value.
     pub place: Place,
@@ -122,13 +122,13 @@ pub(crate) struct Doubtful {
     pub path: String,
     /// Place of that value.
     pub place: Place,
-    /// What is doubtful, with the file's name.
+    /// Description of the likely mistake, with the file's name.
     pub message: String,
-    /// What to do about it.
+    /// How to correct it.
     pub hint: String,
 }
 
-/// Where the agent is called.
+/// Kind of target, with its settings.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum TargetConfig {
     /// Rooms of a LiveKit server.
@@ -160,7 +160,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What the reference agent says.
+/// Audio that the reference agent plays.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Sound {
     Tone,
@@ -178,19 +178,19 @@ pub(crate) struct AgentSettings {
     pub reply: Sound,
     /// Length of the tone.
     pub reply_length: Duration,
-    /// What the agent says first, if anything.
+    /// Audio of the greeting, if any.
     pub greeting: Option<Sound>,
     /// Concurrent calls that the agent sustains; beyond that, all delays double.
     pub capacity: Option<u32>,
 }
 
-/// Something a caller can say.
+/// An utterance that callers can say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UtteranceConfig {
     pub name: String,
-    /// Path of its sound file, including the scenario's folder.
+    /// Path of the sound file, including the scenario's folder.
     pub file: PathBuf,
-    /// The words that it says; transcripts are compared with them.
+    /// The words of the utterance; transcripts are compared with them.
     pub text: Option<String>,
     /// Annotated end of speech.
     pub speech_end: Option<Duration>,
@@ -200,10 +200,10 @@ pub(crate) struct UtteranceConfig {
     pub length: Option<Duration>,
 }
 
-/// A sound file that a scenario names.
+/// A sound file that a scenario refers to.
 #[derive(Debug, Clone, Copy)]
 pub struct SoundFile<'a> {
-    /// Its path, including the scenario's folder.
+    /// Path of the file, including the scenario's folder.
     pub(crate) path: &'a Path,
     /// Annotated end of speech.
     pub(crate) speech_end: Option<Duration>,
@@ -224,7 +224,7 @@ impl UtteranceConfig {
     }
 }
 
-/// One call, as every caller makes it.
+/// Settings and turns of each call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallConfig {
     pub(crate) greeting: GreetingPolicy,
@@ -246,21 +246,21 @@ pub struct CallConfig {
     pub turns: Vec<TurnConfig>,
 }
 
-/// One utterance of the caller and what should follow.
+/// One utterance of the caller, and the agent's expected behaviour.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TurnConfig {
     /// What the caller says.
     pub(crate) say: Saying,
     pub(crate) anchor: Anchor,
-    /// How long the agent must be silent before its speech has ended.
+    /// Silence after which the agent's speech counts as ended.
     pub(crate) silence: Duration,
     /// Pause after the anchor.
     pub(crate) delay: Delay,
-    /// What should follow.
+    /// The agent's expected behaviour.
     pub(crate) expect: Expect,
     /// How long the agent may take, from the end of speech.
     pub(crate) timeout: Duration,
-    /// What the agent should say.
+    /// Expected words of the reply.
     pub(crate) reply: ReplyWords,
 }
 
@@ -288,7 +288,7 @@ impl Saying {
 pub(crate) struct ReplyWords {
     /// The words; the transcript of the reply is compared with them.
     pub text: Option<String>,
-    /// What the transcript of the reply should match.
+    /// Pattern that the transcript of the reply should match.
     pub pattern: Option<Pattern>,
 }
 
@@ -319,17 +319,17 @@ impl Delay {
 /// How many calls, and when they start.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Load {
-    /// How many in all, or for how long.
+    /// Number of calls, or how long calls are started.
     pub extent: Extent,
-    /// How many at once; the maximum if the shape determines the number.
+    /// Number of concurrent calls; the maximum if the shape determines the number.
     pub concurrency: u32,
     /// The first `concurrency` calls of a constant shape start evenly over this time.
     pub ramp: Duration,
-    /// What makes calls start.
+    /// The rule by which calls start.
     pub shape: Shape,
 }
 
-/// What makes calls start.
+/// The rule by which calls start.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Shape {
     /// A call starts when another one ends: `concurrency` at once (closed model).
@@ -410,9 +410,9 @@ pub(crate) struct Variant {
     pub metadata: Option<String>,
     pub room_metadata: Option<String>,
     pub attributes: BTreeMap<String, String>,
-    /// Its own server; `None` for the target's.
+    /// The variant's own server; `None` for the target's.
     pub server: Option<ServerConfig>,
-    /// Settings of its own embedded agent; `None` for the target's.
+    /// Settings of the variant's own embedded agent; `None` for the target's.
     pub agent: Option<AgentSettings>,
 }
 

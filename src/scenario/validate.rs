@@ -1,7 +1,7 @@
 //! Validates a document against the JSON Schema and explains what is wrong.
 //!
-//! In: a document. Out: every problem, and the document without the values they concern, so
-//! that it always fits the types of `file.rs` and the checks that follow can work on all the rest.
+//! In: a document. Out: every problem, and the document without the invalid values, so that it
+//! always fits the types of `file.rs` and the checks that follow can work on all the rest.
 //! Invariant: strings from variables become numbers or booleans where the schema requires these,
 //! and lose surrounding whitespace if they would otherwise be invalid.
 
@@ -49,8 +49,8 @@ pub(super) fn validate(document: &mut Document) -> Vec<Problem> {
             remove(value, &pointer);
         }
         let absent = match places.origin(&pointer) {
-            // The checker knows whether it is required. A document that is a single text is not a
-            // scenario, whatever the value of its variable.
+            // The checker reports an unset value if it is required. A document that is a single
+            // text is not a scenario, whatever the value of its variable.
             Some(Origin::Unset(_)) => !pointer.is_empty(),
             Some(Origin::Unreadable) => true, // reported
             _ => false,

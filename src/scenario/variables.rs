@@ -4,7 +4,7 @@
 //! or the names of the unset ones. Invariant: references in the value of a variable are not
 //! substituted.
 
-/// Looks up a variable; the caller decides what the environment is.
+/// Looks up a variable in the environment that the caller provides.
 pub(crate) type VariableLookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Result of a substitution.
@@ -57,7 +57,7 @@ pub(super) fn substitute(
     })
 }
 
-/// Like [`substitute`], for one combination of the matrix: `env` also knows `matrix.NAME`.
+/// Like [`substitute`], for one combination of the matrix: `env` also resolves `matrix.NAME`.
 pub(super) fn substitute_at(
     text: &str,
     env: VariableLookup<'_>,

@@ -1,4 +1,4 @@
-//! What the agent should say in a turn, as written and as checked.
+//! The expected words of a reply, as written and as checked.
 //!
 //! In: a turn of the file. Out: the expected text and pattern, and problems in the [`Checker`].
 
@@ -22,7 +22,7 @@ impl Checker<'_> {
         ] {
             if given && !expect.asks_for_reply() && !expect.asks_for_text() {
                 let message = format!(
-                    "`{key}` needs a reply, but `expect: {}` asks for none",
+                    "`{key}` needs a reply, but `expect: {}` expects none",
                     expect.name()
                 );
                 let hint = "leave it out, or set `expect: respond`";

@@ -2,7 +2,7 @@
 //!
 //! In: untrusted text. Out: one document, or its problems. Invariants: work and memory are
 //! bounded for any text: depth by [`MAX_DEPTH`], nodes with aliases expanded by [`MAX_NODES`];
-//! nothing here recurses deeper than that.
+//! recursion here is never deeper than [`MAX_DEPTH`].
 
 use super::places::{Origin, Places, join};
 use super::problem::{Code, Place, Problem, quoted};
@@ -62,7 +62,7 @@ pub(super) fn strip_mark(text: &str) -> &str {
 }
 
 /// Reads `text` as one YAML document and substitutes variables. If there are problems, it may
-/// still return a document without the values they concern, so that the rest can be checked.
+/// still return a document without the invalid values, so that the rest can be checked.
 pub(super) fn read(text: &str, env: VariableLookup<'_>) -> (Option<Document>, Vec<Problem>) {
     let text = strip_mark(text);
     let mut builder = Builder {
@@ -83,7 +83,7 @@ pub(super) fn read(text: &str, env: VariableLookup<'_>) -> (Option<Document>, Ve
             let hint = "`loadgen init` writes examples to start from";
             problems.push(Problem::of_file(Code::Syntax, "the file is empty", hint));
         }
-        // The problem found last may be placed before others.
+        // Problems are not always found in the order of their places.
         problems.sort();
         return (None, problems);
     };
@@ -219,7 +219,7 @@ impl<'a> Builder<'a> {
             at,
             Code::TooLarge,
             message,
-            "a scenario is a page of settings, not data",
+            "a scenario contains only settings: check that this is the right file",
         );
         Err(Stop)
     }
@@ -379,7 +379,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// What to do about an error of the parser.
+/// The hint for an error of the parser.
 fn syntax_hint(info: &str) -> &'static str {
     let hints = [
         (

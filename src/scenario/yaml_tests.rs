@@ -105,7 +105,7 @@ fn syntax_errors_have_a_line() {
 }
 
 #[test]
-fn aliases_are_values() {
+fn aliases_stand_for_their_values() {
     let (document, problems) = read("a: &x {b: 1}\nc: *x\n", &no_env);
     assert_eq!(problems, []);
     assert_eq!(document.expect("valid").value["c"]["b"], 1);

@@ -1,4 +1,4 @@
-//! What the agent reports about a turn, recorded next to what was measured.
+//! The agent's account of a turn, recorded next to the measurements.
 //!
 //! In: the account of a turn, its measured result. Out: an [`AgentAccount`]. Invariants: what the
 //! agent does not report is absent; the front of the blind spot, the time between the agent's two
@@ -12,12 +12,12 @@ use crate::vocab::{Pattern, Transcripts};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
-/// What the agent reports about a turn. Times in ms; instants are the agent's, placed on the
+/// The agent's account of a turn. Times in ms; instants are the agent's, placed on the
 /// caller's clock and relative to the run's start.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AgentAccount {
-    /// Where the agent places the end of the caller's speech.
+    /// When, according to the agent, the caller stopped speaking.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) heard_end_ms: Option<Ms>,
     /// When the agent began to play its reply out.
@@ -33,7 +33,7 @@ pub struct AgentAccount {
     /// The caller stopped speaking → end of turn decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) end_of_turn_delay_ms: Option<Ms>,
-    /// Length of the application's hook at the end of the turn.
+    /// How long the application's end-of-turn hook ran.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) on_user_turn_completed_delay_ms: Option<Ms>,
     /// Language model: request → first token.
@@ -45,28 +45,28 @@ pub struct AgentAccount {
     /// Speech synthesis: first text → first audio.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tts_node_ttfb_ms: Option<Ms>,
-    /// The agent's own figure for how long the caller waited.
+    /// How long the caller waited, as the agent measured it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) e2e_latency_ms: Option<Ms>,
     /// End of speech → arrival of the final transcript at the caller.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) transcript_delay_ms: Option<Ms>,
-    /// When the agent asked its language model for the reply.
+    /// When the agent sent the request for the reply to its language model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) model_asked_ms: Option<Ms>,
     /// How long tools ran in the turn; tools that ran at the same time count once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tool_call_ms: Option<Ms>,
-    /// The part of the critical path that nothing in the agent's account explains.
+    /// The part of the critical path that the agent's account does not explain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) unexplained_ms: Option<Ms>,
-    /// `ttfa_ms` − `e2e_latency_ms`: the part of the caller's wait that the agent does not see.
+    /// `ttfa_ms` − `e2e_latency_ms`: the part of the caller's wait that the agent does not measure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) blind_spot_ms: Option<Ms>,
-    /// End of speech → where the agent places it.
+    /// End of speech → end of speech according to the agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) blind_spot_front_ms: Option<Ms>,
-    /// The agent began to play its reply out → the caller heard it.
+    /// Start of the reply's playout at the agent → onset at the caller.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) blind_spot_back_ms: Option<Ms>,
     /// The critical path from the end of speech to the onset, in chronological order; its lengths
@@ -93,16 +93,16 @@ pub struct AgentAccount {
     /// What the agent understood; absent if transcripts are dropped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) heard_text: Option<String>,
-    /// What the agent said; absent if transcripts are dropped.
+    /// The transcript of the agent's reply; absent if transcripts are dropped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reply_text: Option<String>,
-    /// Word errors in what the agent understood, if the utterance has a text.
+    /// Word errors in the transcript of the caller, if the utterance has a text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) heard_errors: Option<WordErrors>,
-    /// Word errors in what the agent said, if the turn has a `reply_text`.
+    /// Word errors in the transcript of the reply, if the turn has a `reply_text`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reply_errors: Option<WordErrors>,
-    /// Whether what the agent said matches the turn's `reply_matches`.
+    /// Whether the transcript of the reply matches the turn's `reply_matches`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reply_matches: Option<bool>,
 }
@@ -119,7 +119,7 @@ pub(crate) struct PathStep {
 pub(crate) struct ToolRecord {
     pub name: String,
     pub began_ms: Ms,
-    /// Absent if it had not ended by the end of the turn.
+    /// End of the tool call; absent if it had not ended by the end of the turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_ms: Option<Ms>,
     #[serde(default)]
@@ -130,18 +130,18 @@ pub(crate) struct ToolRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StateRecord {
     pub state: SessionState,
-    /// When it began, relative to the run's start.
+    /// When the state began, relative to the run's start.
     pub at_ms: Ms,
 }
 
-/// What the caller and the agent should say in a turn.
+/// The words that the caller and the agent are expected to say in a turn.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct SaidWords<'a> {
     /// The words of the caller's utterance.
     pub utterance: Option<&'a str>,
-    /// The words that the agent should say.
+    /// The expected words of the agent's reply.
     pub reply: Option<&'a str>,
-    /// What the agent's words should match.
+    /// The pattern that the agent's words should match.
     pub pattern: Option<&'a Pattern>,
     pub transcripts: Transcripts,
 }
@@ -255,7 +255,7 @@ impl AgentAccount {
     }
 }
 
-/// The agent's own latency: as it reports it, or else the time between its two instants.
+/// The agent's own latency: the figure that it reports, or else the time between its two instants.
 fn own_latency(account: &TurnAccount) -> Option<Duration> {
     account.e2e_latency.or_else(|| {
         let (stopped, started) = (account.stopped_speaking?, account.started_speaking?);
@@ -263,7 +263,7 @@ fn own_latency(account: &TurnAccount) -> Option<Duration> {
     })
 }
 
-/// The part of the agent's critical path that nothing explains; `None` without a path, and for a
+/// The unexplained part of the agent's critical path; `None` without a path, and for a
 /// speech-to-speech model, whose parts are not known.
 fn unexplained(account: &TurnAccount) -> Option<Ms> {
     if account.path.iter().any(|(step, _)| *step == Step::Model) {
@@ -311,7 +311,7 @@ fn path(account: &TurnAccount, result: &TurnResult) -> Vec<PathStep> {
     steps
 }
 
-/// How long tools ran, in all; `None` if none ended.
+/// Total time for which tools ran; `None` if no tool call ended.
 fn tool_time(tools: &[ToolAccount]) -> Option<Duration> {
     let mut spans: Vec<(Instant, Instant)> = tools
         .iter()
@@ -334,7 +334,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn the_blind_spot_has_a_front_and_a_back() {
+    fn the_blind_spot_is_split_into_front_and_back() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut result = TurnResult::unstarted(0, Expect::Respond, Outcome::Replied);
@@ -363,7 +363,7 @@ mod tests {
         assert_eq!(record.llm_node_ttft_ms, None);
         assert_eq!(record.unexplained_ms, None);
 
-        // A turn without a reply has no blind spot, but the agent still noticed the end of speech.
+        // A turn without a reply has no blind spot, but the agent still reported an end of speech.
         result.ttfa = None;
         let missed = AgentAccount::new(&account, &result, &SaidWords::default(), start);
         assert_eq!(missed.blind_spot_ms, None);

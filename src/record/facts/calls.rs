@@ -28,7 +28,7 @@ pub(crate) struct CallContext<'a> {
     pub variant: &'a str,
     /// Block of the plan, if calls are distributed over several variants.
     pub block: Option<u64>,
-    /// It is a warm-up call.
+    /// Whether the call is a warm-up call.
     pub warmup: bool,
     /// When the plan starts the call.
     pub planned_start: Instant,
@@ -42,13 +42,13 @@ pub(crate) struct CallContext<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallOutcome {
-    /// It ended without a failure.
+    /// The call ended without a failure.
     Completed,
-    /// It failed.
+    /// The call failed.
     Failed,
-    /// It was in progress when the run was stopped.
+    /// The call was in progress when the run was stopped.
     CutOff,
-    /// It could not start.
+    /// The call could not start.
     Dropped,
     /// The run was stopped before the call started.
     NotRun,
@@ -100,11 +100,11 @@ impl From<&Failure> for CallFailure {
 /// One planned call. Times in ms, to the microsecond; instants relative to the run's start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CallRecord {
-    /// [`CALL_VERSION`].
+    /// Version of the format; [`CALL_VERSION`] in new records.
     pub(crate) version: u32,
     /// Index in the plan.
     pub call: usize,
-    /// Name of its room.
+    /// Name of the call's room.
     pub room: String,
     /// Name of the agent's configuration.
     pub variant: String,
@@ -112,7 +112,7 @@ pub struct CallRecord {
     /// several variants, which are compared within a block.
     #[serde(default)]
     pub(crate) block: Option<u64>,
-    /// It was a warm-up call.
+    /// Whether the call was a warm-up call.
     pub(crate) warmup: bool,
     /// Planned start, from the start of the run.
     pub planned_start_ms: Ms,
@@ -132,18 +132,18 @@ pub struct CallRecord {
     pub(crate) greeting_ms: Option<Ms>,
     /// End of the call.
     pub ended_ms: Option<Ms>,
-    /// How it ended; absent while it is in progress, and in files of version 1.
+    /// How the call ended; absent while it is in progress, and in files of version 1.
     #[serde(default)]
     pub outcome: Option<CallOutcome>,
-    /// Why it failed, if it did.
+    /// Why the call failed, if it did.
     pub failure: Option<CallFailure>,
-    /// How often the caller's own echo came back on the agent's track and was recognized as echo.
+    /// How often the caller's own echo came back on the agent's track and was recognised as echo.
     #[serde(default)]
     pub(crate) echoes: usize,
-    /// What its agents used, by model, according to their own account.
+    /// Usage of the call's agents, by model, as the agents report it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) usage: Vec<ModelUsage>,
-    /// Its turns by outcome.
+    /// The call's turns by outcome.
     pub turns: TurnCounts,
 }
 

@@ -16,11 +16,11 @@ pub(crate) struct Conditions {
     pub definitions: u32,
     /// Name and version of the jitter-buffer model.
     pub playout_model: String,
-    /// By name: fingerprint of the audio, its length, where its speech ends.
+    /// By utterance name: fingerprint of the audio, its length and its end of speech.
     pub utterances: BTreeMap<String, String>,
     /// The call script in words: greeting, waits, turns.
     pub call: Vec<String>,
-    /// How many calls and when.
+    /// Number of calls, and when they start.
     pub load: String,
     /// The network impairment that was applied to packets.
     pub network: String,
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn differences_of_conditions_are_named() {
+    fn each_difference_of_conditions_has_a_sentence() {
         type Change = fn(&mut Conditions);
         let cases: &[(&str, Change, &[&str])] = &[
             ("nothing", |_| (), &[]),

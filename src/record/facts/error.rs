@@ -14,7 +14,7 @@ pub enum RecordError {
     Occupied {
         /// The folder.
         path: PathBuf,
-        /// It contains a summary.
+        /// Whether the folder contains a summary.
         finished: bool,
     },
     /// The system reported an error.
@@ -38,7 +38,7 @@ pub enum RecordError {
     Corrupt {
         /// Path of the file.
         path: PathBuf,
-        /// From 1.
+        /// Line number, from 1.
         line: usize,
         /// The parser's message.
         detail: String,
@@ -48,11 +48,11 @@ pub enum RecordError {
     Newer {
         /// Path of the file.
         path: PathBuf,
-        /// From 1.
+        /// Line number, from 1.
         line: usize,
         /// The version of the file.
         found: u32,
-        /// The latest version that this program knows.
+        /// The latest version that this program reads.
         known: u32,
     },
 }

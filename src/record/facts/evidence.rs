@@ -29,9 +29,9 @@ const WAV_HEADER: u64 = 44;
 pub enum EvidenceReason {
     /// One of the replied turns with the longest `ttfa`.
     Slowest,
-    /// It was missed, answered early, or its call failed.
+    /// The turn was missed or answered early, or its call failed.
     Failed,
-    /// The audio of all turns was asked for.
+    /// The audio of all turns is kept.
     All,
 }
 
@@ -40,11 +40,11 @@ pub enum EvidenceReason {
 pub struct EvidenceTurn {
     /// Name of the file, next to the index.
     pub file: String,
-    /// Index of its call in the plan.
+    /// Index of the turn's call in the plan.
     pub call: usize,
     /// Index of the turn in its call.
     pub turn: usize,
-    /// Why it was kept.
+    /// Why the audio was kept.
     pub why: EvidenceReason,
     /// Sample rate of each of the two channels, in Hz.
     pub(crate) sample_rate: u32,
@@ -68,7 +68,7 @@ pub struct EvidenceTurn {
 pub struct Evidence {
     /// Version of this file.
     pub(crate) version: u32,
-    /// Version of the measurement definitions behind the instants in it.
+    /// Version of the measurement definitions behind the instants in this file.
     #[serde(default = "first")]
     pub(crate) measurement_version: u32,
     /// The turns, by call and turn.

@@ -1,4 +1,4 @@
-//! Written evidence is read back; files changed by others do no harm.
+//! Evidence is read back as it was written; unsafe entries and damaged indexes are rejected.
 
 use super::*;
 

@@ -38,7 +38,7 @@ const BEFORE_THE_FIRST_CALL: [&str; 4] = [
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunFolder {
     path: PathBuf,
-    /// The folder did not exist before.
+    /// Whether this run created the folder.
     made: bool,
 }
 
@@ -142,7 +142,7 @@ impl RunFolder {
         &self.path
     }
 
-    /// The path of a file in it.
+    /// The path of a file in the folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
@@ -166,13 +166,13 @@ impl RunFolder {
         Ok(path)
     }
 
-    /// Removes the files of a run that made no call. Anything that others have put into the folder
-    /// is kept, and so is the folder in that case.
+    /// Removes the files of a run that made no call. If others have put files into the folder,
+    /// those files and the folder are kept.
     pub(crate) fn discard(&self) {
         for name in BEFORE_THE_FIRST_CALL {
             let _ = fs::remove_file(self.file(name));
         }
-        // Only if it is empty.
+        // The system removes the folder only if it is empty.
         let _ = fs::remove_dir(self.file(EVIDENCE_FOLDER));
         // The claim is removed last: from here on another run may use the folder.
         let _ = fs::remove_file(self.file(START));
@@ -229,8 +229,8 @@ pub(in crate::record) fn create_private(path: &Path) -> io::Result<File> {
     options.write(true).create_new(true).mode(0o600).open(path)
 }
 
-/// Syncs the folder that holds `path`, so that its name survives a power cut. A file system that
-/// cannot sync folders may lose the name, which is not treated as an error.
+/// Syncs the folder that holds `path`, so that the name of the file survives a power cut. A file
+/// system that cannot sync folders may lose the name, which is not treated as an error.
 pub(in crate::record) fn sync_folder_of(path: &Path) {
     let parent = parent_of(path);
     #[cfg(test)]
@@ -249,7 +249,7 @@ pub(in crate::record) fn replace(
 ) -> io::Result<()> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".loadgen-").suffix(".tmp");
-    // Deleted when it is dropped, unless it has been renamed to `path`.
+    // The temporary file is deleted when dropped, unless it has been renamed to `path`.
     let mut temporary = builder.make_in(parent_of(path), open)?;
     temporary.write_all(bytes)?;
     temporary.as_file().sync_all()?;

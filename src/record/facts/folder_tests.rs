@@ -50,7 +50,10 @@ fn new_files_and_their_folders_are_synced() {
     for name in names {
         assert!(is_durable(name), "{}", name.display());
     }
-    assert!(!is_durable(&folder.file("other")), "the test can fail");
+    assert!(
+        !is_durable(&folder.file("other")),
+        "a file that was not synced is not durable"
+    );
 }
 
 fn noon() -> Timestamp {
@@ -86,7 +89,7 @@ fn run_names_become_safe_folder_names() {
 }
 
 #[test]
-fn the_default_folder_has_time_and_name() {
+fn the_default_folder_is_named_after_time_and_scenario() {
     let dir = tempfile::tempdir().unwrap();
     let parent = dir.path().join("reports");
     let made: Vec<RunFolder> = (0..3)
@@ -201,7 +204,7 @@ fn discarding_a_run_removes_only_its_own_files() {
 }
 
 #[test]
-fn nobody_else_can_read_a_run_or_redirect_its_files() {
+fn run_files_are_private_and_links_are_not_followed() {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let dir = tempfile::tempdir().unwrap();
@@ -209,7 +212,7 @@ fn nobody_else_can_read_a_run_or_redirect_its_files() {
     assert_eq!(mode(folder.path()), 0o700);
     let victim = dir.path().join("victim");
     fs::write(&victim, "as it was").unwrap();
-    // The name that an earlier release gave to the temporary file, and the file's own.
+    // The name of the temporary file in earlier releases, and the name of the file itself.
     for link in [
         format!(".summary.md.{}.tmp", std::process::id()),
         "summary.md".to_owned(),
@@ -227,7 +230,7 @@ fn nobody_else_can_read_a_run_or_redirect_its_files() {
 fn a_full_disk_leaves_the_file_as_it_was() {
     let full = Path::new("/dev/full");
     if !full.exists() {
-        return; // Not on this system.
+        return; // This system has no `/dev/full`.
     }
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a");

@@ -1,7 +1,7 @@
 //! How well the generator itself kept up, as reported in the summary of a run and in a calibration.
 //!
-//! In: nothing; the run fills it in. Out: a part of `summary.json`. Invariant: a measure that the
-//! kernel does not provide is null, never zero.
+//! In: nothing; the run fills in the figures. Out: a part of `summary.json`. Invariant: a measure
+//! that the kernel does not provide is null, never zero.
 
 use super::ms::Ms;
 use schemars::JsonSchema;
@@ -10,19 +10,18 @@ use serde::{Deserialize, Serialize};
 /// The generator's own health.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Generator {
-    /// How late its media ticks were.
+    /// How late the media ticks were.
     pub(crate) tick_lateness_ms: TickLateness,
-    /// Number of cores that it kept busy, on average.
+    /// Number of cores that the process kept busy, on average.
     pub(crate) cpu_cores: f64,
-    /// Number of cores whose processor time its control group (container) may use; null without a
-    /// limit.
+    /// CPU limit of the process's control group (container), in cores; null without a limit.
     #[serde(default)]
     pub(crate) cpu_limit_cores: Option<f64>,
     /// Share of the scheduler's periods in which that limit throttled the process; null without a
     /// limit.
     #[serde(default)]
     pub(crate) throttled: Option<f64>,
-    /// Its peak resident memory.
+    /// Peak resident memory of the process.
     pub(crate) rss_bytes: u64,
     /// Packets sent, on average.
     pub(crate) packets_out_per_s: f64,
@@ -53,7 +52,7 @@ pub struct Generator {
     /// Duplicates of audio packets that had already arrived.
     #[serde(default)]
     pub(crate) packets_repeated: u64,
-    /// Audio packets too far behind their stream to be heard.
+    /// Audio packets that arrived too far behind their stream to be played.
     #[serde(default)]
     pub(crate) packets_behind: u64,
     /// Packets sent that the other side reported as not received.
@@ -71,12 +70,12 @@ pub struct Generator {
     /// Share of a core that each media thread used, in the order in which they started.
     #[serde(default)]
     pub(crate) media_threads_cores: Vec<f64>,
-    /// Share of the time that a media thread was ready to run but waited for a core; null where the
-    /// kernel does not report it.
+    /// Share of the time for which a media thread was ready to run but waited for a core; null
+    /// where the kernel does not report it.
     #[serde(default)]
     pub(crate) run_queue_wait: Option<f64>,
-    /// Share of the machine's processor time that its host gave to others (steal); null where the
-    /// kernel does not report it.
+    /// Share of the machine's processor time that the host gave to other machines (steal); null
+    /// where the kernel does not report it.
     #[serde(default)]
     pub(crate) steal: Option<f64>,
 }

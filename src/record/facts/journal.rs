@@ -3,8 +3,8 @@
 //!
 //! In: records as they are made. Out: files that are intact except, at worst, for a torn end.
 //! Invariants: a line is one write, so a killed process loses no turn that has ended; a power cut
-//! loses nothing that had been synced; an amended turn gets another line, and its last line counts;
-//! no failure of `observed.jsonl` affects the other two files.
+//! loses nothing that had been synced; an amended turn gets another line, and only the last line of
+//! a turn counts; no failure of `observed.jsonl` affects the other two files.
 
 use super::calls::CallRecord;
 use super::error::RecordError;
@@ -29,7 +29,7 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Journal {
     turns: LineFile,
     calls: LineFile,
-    /// Created with its first line: most runs observe nothing.
+    /// Created when the first reading is appended, since most runs observe nothing.
     observed: Option<LineFile>,
     /// Why readings could not be synced; the next append of a reading returns this error.
     unsynced_readings: Option<RecordError>,
@@ -53,7 +53,7 @@ pub(crate) struct ReadingsRead {
     pub readings: Vec<Reading>,
     /// The part that is left out because it was torn.
     pub torn: Option<Torn>,
-    /// Why the rest of the file is left out, if it is.
+    /// The error that ended the reading, if any; the rest of the file is left out.
     pub error: Option<RecordError>,
 }
 
@@ -67,8 +67,8 @@ fn observed_beside(turns: &Path) -> PathBuf {
     turns.with_file_name("observed.jsonl")
 }
 
-/// Keeps the last record of each turn, at the position of its first. Turns of sentinel calls are
-/// never amended, and all of them are kept.
+/// Keeps the last record of each turn, at the position of the turn's first record. Turns of
+/// sentinel calls are never amended, and all of them are kept.
 pub(crate) fn last_of_each(turns: Vec<TurnRecord>) -> Vec<TurnRecord> {
     let mut places = HashMap::new();
     let mut kept: Vec<TurnRecord> = Vec::with_capacity(turns.len());
@@ -138,8 +138,8 @@ impl Journal {
         self.turns.append(turn)
     }
 
-    /// Appends the current state of a call. To be called when the call starts, with no end yet, and
-    /// again when it ends.
+    /// Appends the current state of a call: once when the call starts, without an end, and again
+    /// when it ends.
     ///
     /// # Errors
     /// As [`Self::append`].
@@ -147,7 +147,7 @@ impl Journal {
         self.calls.append(call)
     }
 
-    /// Appends what was observed at one instant.
+    /// Appends one reading.
     ///
     /// # Errors
     /// As [`Self::append`], also when the file cannot be created, or when earlier readings could not
@@ -184,8 +184,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Syncs appended lines to disk now. If readings cannot be synced, that is reported when the next
-    /// one is appended.
+    /// Syncs appended lines to disk now. A failure to sync readings is reported when the next
+    /// reading is appended.
     ///
     /// # Errors
     /// [`RecordError::Io`].
@@ -207,7 +207,7 @@ impl Journal {
         Ok((Self::read(turns)?.turns, Self::read_calls(turns)?.0))
     }
 
-    /// Reads back what was observed, in the order in which it was appended.
+    /// Reads back the readings, in the order in which they were appended.
     pub(crate) fn readings(&self) -> ReadingsRead {
         Self::read_readings(self.turns.path())
     }
@@ -237,9 +237,9 @@ impl Journal {
         Ok((by_index.into_values().collect(), read.torn))
     }
 
-    /// Reads what was observed during the run with this file of turns; nothing if its file does not
-    /// exist. Reading stops at an error and keeps what was read before it: no figure is computed
-    /// from readings, so none has to be withheld.
+    /// Reads the readings that belong to a file of turns; none if their file does not exist.
+    /// Reading stops at an error, and the readings before it are kept: no figure is computed from
+    /// readings, so no figure has to be withheld.
     pub(crate) fn read_readings(turns: &Path) -> ReadingsRead {
         let mut thinned = Thinned::default();
         let take = |reading| thinned.take(reading);

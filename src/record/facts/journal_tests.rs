@@ -1,4 +1,4 @@
-//! The journal, read from files as runs, crashes and people leave them.
+//! Reads journals as finished runs, crashes and manual edits leave them.
 
 use super::super::lines::LONGEST_LINE;
 use super::*;
@@ -107,7 +107,7 @@ fn damaged_journals_are_errors_or_torn() {
             format!("{line}\n{{]\n{line}\n"),
             "line 2",
         ),
-        // What a power cut leaves.
+        // As after a power cut.
         ("not JSON at the end", format!("{line}\n{{]\n\n[\n"), ""),
         ("a hole", format!("{line}\n\0\0\0}}\n{line}\n"), ""),
         (
@@ -121,7 +121,7 @@ fn damaged_journals_are_errors_or_torn() {
             "line 1: version 3",
         ),
         (
-            "a negative time is a time",
+            "a negative time",
             line.replace("2000.0", "-2000.0") + "\n",
             "",
         ),
@@ -131,7 +131,7 @@ fn damaged_journals_are_errors_or_torn() {
             "",
         ),
         (
-            "a nonsense time",
+            "a time out of range",
             line.replace("2000.0", "1e300") + "\n" + &line,
             "line 1",
         ),
@@ -175,7 +175,7 @@ fn an_existing_journal_is_not_overwritten() {
 fn a_full_disk_is_an_error_with_a_hint() {
     let path = Path::new("/dev/full");
     let Ok(full) = File::options().write(true).open(path) else {
-        return; // Not on this system.
+        return; // This system has no `/dev/full`.
     };
     let error = LineFile::over(Box::new(full), path)
         .append(&turns()[0])
@@ -364,8 +364,8 @@ fn after_a_power_cut(file: &WatchedFile) -> Vec<Vec<u8>> {
     images
 }
 
-/// Whenever the power fails, each turn and call that had been synced, that is, everything older
-/// than a second, is read back; nothing is invented, and torn parts are reported.
+/// After a power cut at any moment, every synced turn and call (everything older than a second) is
+/// read back, no other turn or call is, and torn parts are reported.
 #[test]
 fn synced_lines_survive_a_power_cut() {
     let mut run = Run::default();
@@ -453,7 +453,7 @@ fn nothing_is_appended_after_a_torn_line() {
 }
 
 #[test]
-fn readings_are_kept_in_a_file_that_exists_only_if_something_is_observed() {
+fn the_file_of_readings_is_created_with_the_first_reading() {
     let dir = tempfile::tempdir().expect("dir");
     let turns = dir.path().join("turns.jsonl");
     let mut journal = Journal::create(&turns).expect("journal");

@@ -24,15 +24,15 @@ pub(in crate::record) struct LineFile {
     storage: Box<dyn Storage>,
     path: PathBuf,
     len: u64,
-    /// The first `len` bytes are followed by a partly written line.
+    /// Whether the first `len` bytes are followed by a partly written line.
     ragged: bool,
-    /// Something was appended and not yet synced to disk.
+    /// Whether appended lines have not been synced to disk yet.
     pub(super) unsynced: bool,
 }
 
 /// The result of [`read`].
 pub(in crate::record) struct LinesRead<T> {
-    /// In the order of the file.
+    /// The items, in the order of the file.
     pub(super) items: Vec<T>,
     /// The part that is left out because it was torn.
     pub(super) torn: Option<Torn>,
@@ -47,7 +47,7 @@ pub(in crate::record) struct LinesRead<T> {
 )]
 pub struct Torn {
     pub(crate) path: PathBuf,
-    /// The line on which it begins, from 1.
+    /// Number of the first torn line, from 1.
     pub(crate) line: usize,
     /// Number of unreadable bytes.
     pub(crate) bytes: u64,
@@ -74,7 +74,7 @@ impl LineFile {
         let mut line = serde_json::to_vec(item).map_err(|e| self.error("encode", e.into()))?;
         line.push(b'\n');
         if self.ragged {
-            // After half a line, this one could not be read either.
+            // A line appended to half a line could not be read either.
             let cut = self.storage.cut(self.len);
             cut.map_err(|e| self.error("append to", e))?;
             self.ragged = false;
@@ -122,7 +122,7 @@ pub(in crate::record) fn each<T: DeserializeOwned>(
     let file = File::open(path).map_err(|e| io_error("open", path, e))?;
     let mut reader = BufReader::new(file);
     let mut torn: Option<Torn> = None;
-    // The first line that counts as torn only if no line after it parses.
+    // The first line that does not parse; it counts as torn only if no later line parses.
     let mut doubtful: Option<(usize, String)> = None;
     let mut line = Vec::new();
     for number in 1.. {
@@ -167,8 +167,8 @@ enum Unreadable {
     Newer(u32),
 }
 
-/// Largest count, index or size that is read from a file, so that sums of them stay far below
-/// 2⁶⁴. A seed may be any number.
+/// Largest count, index or size that is accepted in a file, so that sums stay far below 2⁶⁴. A seed
+/// may be any number.
 const LARGEST_NUMBER: u64 = 1_000_000_000_000;
 
 /// Properties of an object that are checked before it is read.

@@ -7,9 +7,9 @@
 /// A version of the definitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Measurement {
-    /// Its number, from 1.
+    /// The version's number, from 1.
     pub version: u32,
-    /// What it changed, in one sentence.
+    /// What the version changed, in one sentence.
     pub change: &'static str,
 }
 
@@ -17,7 +17,7 @@ pub(crate) struct Measurement {
 pub(crate) const MEASUREMENTS: &[Measurement] = &[
     Measurement {
         version: 1,
-        change: "the definitions of the first releases; files that name no version have this one",
+        change: "the definitions of the first releases; files without a version have this one",
     },
     Measurement {
         version: 2,
@@ -28,7 +28,7 @@ pub(crate) const MEASUREMENTS: &[Measurement] = &[
 /// The version that this release uses.
 pub const MEASUREMENT_VERSION: u32 = MEASUREMENTS[MEASUREMENTS.len() - 1].version;
 
-/// The version of files that do not name one.
+/// The version of files that do not specify one.
 pub(in crate::record) fn first() -> u32 {
     1
 }
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_consecutive_and_each_says_what_it_changed() {
+    fn versions_are_consecutive_and_each_lists_its_change() {
         for (measurement, version) in MEASUREMENTS.iter().zip(1..) {
             assert_eq!(measurement.version, version);
             assert!(!measurement.change.is_empty());

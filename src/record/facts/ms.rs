@@ -1,7 +1,7 @@
 //! A time as written to files: milliseconds, to the microsecond.
 //!
-//! In: durations and instants. Out: whole microseconds, signed. Invariants: what is printed,
-//! written and read back is the same number; sums of parts are exact.
+//! In: durations and instants. Out: whole microseconds, signed. Invariants: printing, writing and
+//! reading back preserve the number; sums of parts are exact.
 
 use crate::stats::Sample;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -79,7 +79,7 @@ impl Sum for Ms {
 }
 
 impl fmt::Display for Ms {
-    /// With all three decimals: `400.120`, or rounded to fewer: `{:.1}` gives `400.1`.
+    /// Prints three decimals, such as `400.120`, or rounds to fewer: `{:.1}` gives `400.1`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let decimals = f.precision().unwrap_or(3);
         // `pad` would treat the precision as a maximum length.

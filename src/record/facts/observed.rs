@@ -1,7 +1,7 @@
 //! A line of `observed.jsonl`: what an endpoint or a process reported at one instant.
 //!
 //! In: values by series, as they were read. Out: a record. Invariants: a reading that failed is
-//! recorded as well, with the reason and without values; nothing in it shows an endpoint's URL.
+//! recorded as well, with the reason and without values; no field contains an endpoint's URL.
 
 use super::ms::Ms;
 use crate::record::OBSERVED_VERSION;
@@ -11,11 +11,11 @@ use std::collections::BTreeMap;
 /// One reading of an observed endpoint or process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
-    /// [`OBSERVED_VERSION`].
+    /// Version of the format; [`OBSERVED_VERSION`] in new records.
     pub(crate) version: u32,
     /// When the values were read, or when the attempt failed.
     pub(crate) at_ms: Ms,
-    /// The name that the scenario gives to what is observed.
+    /// The source's name in the scenario.
     pub(crate) name: String,
     /// Values that may rise and fall, by series.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -1,16 +1,16 @@
-//! Bounds what is kept of the readings of a run.
+//! Bounds the memory that the readings of a run take.
 //!
-//! In: readings, in the order of the file. Out: as many of them as fit into memory. Invariants: if
-//! there are too many, every second one of each source is kept, or every fourth, and so on, which
-//! preserves the shape of gauges and the rise of counters; the first reading of each source is
-//! always kept, whatever its size, which the maximum length of a line bounds; sources beyond
+//! In: readings, in the order of the file. Out: as many of them as fit within the bound.
+//! Invariants: if there are too many, every second one of each source is kept, or every fourth, and
+//! so on, which preserves the shape of gauges and the rise of counters; the first reading of each
+//! source is always kept, whatever its size (at most the maximum length of a line); sources beyond
 //! [`MOST_OBSERVED`] are left out.
 
 use super::observed::Reading;
 use crate::vocab::observed::MOST_OBSERVED;
 use std::collections::HashMap;
 
-/// Most memory that readings may take, in bytes. At most 16 sources with 64 series each are
+/// Maximum memory that readings may take, in bytes. At most 16 sources with 64 series each are
 /// observed; this is room for more than 600 readings of each, several times as many as a chart can
 /// show. A typical run of four sources is kept whole for about seven hours.
 const LARGEST: usize = 64 << 20;
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn sources_that_no_scenario_can_have_take_no_memory() {
+    fn sources_beyond_the_maximum_are_left_out() {
         let mut thinned = Thinned::default();
         for nth in 0..100 {
             thinned.take(reading(&format!("s{nth}"), nth));

@@ -32,7 +32,7 @@ pub struct TurnContext<'a> {
     pub variant: &'a str,
     /// Block of the plan, if calls are distributed over several variants.
     pub block: Option<u64>,
-    /// The turn belongs to a warm-up call.
+    /// Whether the turn belongs to a warm-up call.
     pub warmup: bool,
     /// Name and version of the jitter-buffer model behind `playout_delay`.
     pub playout_model: &'a str,
@@ -43,7 +43,7 @@ pub struct TurnContext<'a> {
 /// One ended turn. Times in ms, to the microsecond; instants relative to the run's start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TurnRecord {
-    /// [`TURN_VERSION`].
+    /// Version of the format; [`TURN_VERSION`] in new records.
     pub(crate) version: u32,
     /// Index of the call in the plan.
     pub call: usize,
@@ -72,11 +72,11 @@ pub struct TurnRecord {
     pub outcome: Outcome,
     /// Planned start of the utterance.
     pub(crate) planned_ms: Option<Ms>,
-    /// Media start: when its first sample was captured.
+    /// Media start: capture time of the utterance's first sample.
     pub(crate) started_ms: Option<Ms>,
     /// Capture time of the last speech sample.
     pub(crate) speech_end_ms: Option<Ms>,
-    /// Mouth to ear: `ttfa_wire_ms` + `playout_ms`.
+    /// Mouth-to-ear latency: `ttfa_wire_ms` + `playout_ms`.
     pub ttfa_ms: Option<Ms>,
     /// End of speech → onset on the wire.
     pub ttfa_wire_ms: Option<Ms>,
@@ -112,8 +112,8 @@ pub struct TurnRecord {
     /// sent audio before the caller had finished.
     #[serde(default)]
     pub(crate) lead_in_ms: Option<Ms>,
-    /// Whether a second, independent detector hears what was declared: a voice, or the tone. Absent
-    /// if that detector did not judge the turn.
+    /// Whether a second, independent detector found the declared kind of reply: a voice, or the
+    /// tone. Absent if that detector did not judge the turn.
     #[serde(default)]
     pub(crate) second_opinion: Option<bool>,
     /// Time between the onset and the start of the reply according to the second detector.
@@ -122,15 +122,14 @@ pub struct TurnRecord {
     /// The onset may have been later by up to this much: audio next to it was lost.
     #[serde(default)]
     pub(crate) loss_later_ms: Option<Ms>,
-    /// Missed turn whose reply came after the timeout: end of speech → the reply's onset on the
-    /// wire.
+    /// End of speech → onset on the wire, for a missed turn whose reply came after the timeout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late_reply_ms: Option<Ms>,
-    /// Lower reading of `ttfa_wire_ms`, if audio and agent state leave it ambiguous; absent if the
-    /// agent was early by this reading.
+    /// Lower reading of `ttfa_wire_ms`, if audio and agent state leave it ambiguous; absent if, by
+    /// this reading, the agent replied early.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ttfa_wire_low_ms: Option<Ms>,
-    /// Higher reading of `ttfa_wire_ms`; absent if no reply came within the turn by this reading.
+    /// Higher reading of `ttfa_wire_ms`; absent if, by this reading, no reply came within the turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ttfa_wire_high_ms: Option<Ms>,
     /// Lower reading of `stop_ms`, like `ttfa_wire_low_ms`.
@@ -142,13 +141,14 @@ pub struct TurnRecord {
     /// The agent's track that the reply was heard on: `identity/name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) agent_track: Option<String>,
-    /// When another of the agent's tracks was heard for the first time during the turn.
+    /// When another of the agent's tracks first became audible during the turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) track_changed_ms: Option<Ms>,
-    /// Turn that was cut off: how long the caller had waited for a reply since its end of speech.
+    /// For a turn that was cut off: how long the caller had waited for a reply, from its end of
+    /// speech.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) waited_ms: Option<Ms>,
-    /// What the agent reports about the turn, if it reports anything.
+    /// The agent's account of the turn, if it reports anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentAccount>,
     /// Doubts about the turn, sorted, each once.
@@ -183,7 +183,7 @@ impl TurnRecord {
     pub fn new(context: &TurnContext<'_>, result: &TurnResult, run_start: Instant) -> Self {
         let since = |instant: Option<Instant>| instant.map(|i| Ms::between(run_start, i));
         let outcome = result.outcome;
-        // Round each part first, so that the sum is that of the printed values.
+        // Round each part first, so that the printed sum equals the sum of the printed parts.
         let wire = result.ttfa_wire.map(Ms::from);
         let playout = result.playout_delay.map(Ms::from);
         let mut flags = result.flags.clone();
@@ -240,7 +240,8 @@ impl TurnRecord {
 }
 
 impl TurnRecord {
-    /// Adds what the agent reports about the turn. `words`: what should be said in the turn.
+    /// Adds the agent's account of the turn. `words`: the words that the caller and the agent
+    /// are expected to say.
     pub(crate) fn with_account(
         self,
         account: &TurnAccount,

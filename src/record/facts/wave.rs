@@ -15,13 +15,13 @@ const LONGEST: u32 = 2 * 600 * 48_000;
 /// The loudest sample of each piece of a turn's audio, 0 to 255.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wave {
-    /// The turn's call in the plan.
+    /// Index of the turn's call in the plan.
     pub call: usize,
     /// Index of the turn in its call.
     pub turn: usize,
-    /// Levels of what the caller said.
+    /// Levels of the caller's audio.
     pub caller: Vec<u8>,
-    /// Levels of what the caller heard.
+    /// Levels of the agent's audio at the caller.
     pub agent: Vec<u8>,
 }
 

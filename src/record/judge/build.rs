@@ -90,7 +90,7 @@ impl Summary {
 }
 
 impl Summary {
-    /// The summary with what the run costs. `calls`: all calls of the run.
+    /// Adds the cost of the run to the summary. `calls`: all calls of the run.
     pub(crate) fn priced(mut self, prices: Option<&Prices>, calls: &[CallRecord]) -> Self {
         let Some(prices) = prices else { return self };
         self.usage = self.usage.map(|u| u.priced(prices, calls, true));

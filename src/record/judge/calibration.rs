@@ -125,7 +125,7 @@ impl CalibrationLevel {
 /// How many callers a machine can measure reliably; the content of `calibration.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Calibration {
-    /// [`CALIBRATION_VERSION`].
+    /// Version of the format; [`CALIBRATION_VERSION`] in new files.
     pub version: u32,
     /// Start of the calibration, RFC 3339, UTC.
     pub measured_at: String,
@@ -138,8 +138,7 @@ pub(crate) struct Calibration {
     pub measurement_version: u32,
     /// Processor cores that the process may run on.
     pub cores: usize,
-    /// Number of cores whose processor time its control group (container) allowed; null without a
-    /// limit.
+    /// CPU limit of the process's control group (container), in cores; null without a limit.
     #[serde(default)]
     pub cpu_limit_cores: Option<f64>,
     /// Errors by number of callers, ascending.

@@ -1,7 +1,7 @@
-//! A judged gate, as it is stored in files and shown to people.
+//! A judged gate, as stored in files and shown in reports.
 //!
 //! In: a threshold and the records. Out: a [`GateResult`] with its wording. Invariant: the wording
-//! is produced only here, so that every report says the same about a gate.
+//! is produced only here, so that every report describes a gate in the same words.
 
 use super::steady::SteadyRecords;
 use super::threshold::{GateOn, Threshold, name};
@@ -20,7 +20,7 @@ pub enum GateVerdict {
     Passed,
     /// The gate fails, or weakly fails.
     Failed,
-    /// It could not be judged; `reason` says why.
+    /// The gate could not be judged; `reason` states why.
     Undecided,
 }
 
@@ -36,7 +36,7 @@ pub(crate) enum GateAnswer {
     WeakFail,
     /// The whole interval is beyond the bound, or the turns refute the gate.
     Fail,
-    /// It could not be judged; never a pass.
+    /// The gate could not be judged; this never counts as a pass.
     Undecided,
 }
 
@@ -86,7 +86,7 @@ pub struct GateResult {
     pub(crate) on: GateOn,
     /// The figure observed, in ms, or a ratio for rates; null when infinite or undecided.
     pub(crate) observed: Option<f64>,
-    /// The figure lies among the turns that were never answered: +∞.
+    /// Whether the figure is +∞, since the quantile lies among the turns that were never answered.
     pub(crate) observed_infinite: bool,
     /// The 95 % interval of the figure; null where there is none.
     #[serde(default)]
@@ -158,7 +158,7 @@ fn is_share(metric: &str) -> bool {
 pub(in crate::record) struct Records<'a> {
     pub(super) calls: &'a [CallRecord],
     pub(super) turns: &'a [TurnRecord],
-    /// The records of the calls and turns that started while the load was level; `None` if it
+    /// The records of the calls and turns that started while the load was steady; `None` if it
     /// always was.
     pub(super) steady: Option<&'a SteadyRecords>,
 }

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 /// Key of the figures of all turns, including unanswered ones.
 const ALL_TURNS: &str = "all_turns";
-const ALL_TURNS_TEXT: &str = "`ttfa` of all turns that asked for a reply, with missed and failed turns as +∞; gates judge this";
+const ALL_TURNS_TEXT: &str = "`ttfa` of all turns that expect a reply, with missed and failed turns as +∞; gates are judged on it";
 /// Name of `agent_audible` in files of version 1.
 const FORMER_AGENT_AUDIBLE: &str = "agent_join";
 
@@ -34,7 +34,7 @@ const OLDEST: [Metric; 5] = [
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Metrics {
     latencies: BTreeMap<Metric, Latency>,
-    /// `ttfa` of all turns that asked for a reply, with missed and failed turns as +∞; gates are
+    /// `ttfa` of all turns that expect a reply, with missed and failed turns as +∞; gates are
     /// judged on it.
     pub all_turns: AllTurns,
 }

@@ -59,7 +59,8 @@ fn not_negative(ms: Option<Ms>) -> Option<Ms> {
     ms.map(|ms| ms.max(Ms::default()))
 }
 
-/// The account of a turn whose words count: a call that failed says nothing about recognition.
+/// The account of a turn for word metrics; `None` for a failed turn, which is no evidence about
+/// speech recognition.
 fn understood(turn: &TurnRecord) -> Option<&AgentAccount> {
     turn.agent
         .as_ref()
@@ -279,7 +280,7 @@ mod tests {
             .iter_mut()
             .for_each(|t| t.variant = "fast".into());
         run.turns[0].lead_in_ms = Some(Ms::from_micros(20_000));
-        // What the agent reports about one turn; a negative part of the blind spot counts as 0.
+        // The agent's account of one turn; a negative part of the blind spot counts as 0.
         let ms = |ms: i64| Some(Ms::from_micros(ms * 1_000));
         run.turns[0].agent = Some(AgentAccount {
             end_of_turn_delay_ms: ms(470),

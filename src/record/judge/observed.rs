@@ -1,4 +1,4 @@
-//! The series of what was observed, derived from its readings.
+//! The series of observed endpoints and processes, derived from their readings.
 //!
 //! In: readings, in the order of their instants. Out: a series per name and source: gauges as they
 //! are, counters as rates per second. Invariants: a reading without a value interrupts a series,
@@ -9,15 +9,15 @@ use crate::record::{Ms, Reading};
 use crate::vocab::observed::{LONGEST_SERIES, MOST_OBSERVED, MOST_SERIES};
 use std::collections::BTreeMap;
 
-/// Values beyond this are not shown: no axis has room for them.
+/// Values beyond this are not shown, since the charts cannot label them.
 const LARGEST: f64 = 1e15;
 
 /// One series of an observed endpoint or process.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ObservedSeries {
-    /// The name of what is observed.
+    /// Name of the observed endpoint or process.
     pub source: String,
-    /// The name of the series, as it was read.
+    /// The name of the series, as in the readings.
     pub name: String,
     /// Whether the values are rates per second, of a counter.
     pub rate: bool,
@@ -39,7 +39,7 @@ impl ObservedSeries {
     }
 }
 
-/// What is observed under one name, while its series are put together.
+/// An observed endpoint or process while its series are being assembled.
 #[derive(Default)]
 struct Source {
     /// Number of readings so far.
@@ -49,13 +49,13 @@ struct Source {
     gaps: Vec<Ms>,
 }
 
-/// A series while it is put together.
+/// A series while it is being assembled.
 #[derive(Default)]
 struct Course {
     segments: Vec<Vec<(Ms, f64)>>,
     /// The last value: number of its reading, instant and value as read.
     last: Option<(usize, Ms, f64)>,
-    /// Whether that value is at the end of the last segment.
+    /// Whether the last value is at the end of the last segment.
     shown: bool,
 }
 
@@ -80,9 +80,9 @@ impl Course {
     }
 }
 
-/// The rate of a counter between two of its values; `None` if no time lies between them, or if it
-/// fell: the value is the sum of its label sets, so if one of them restarted or disappeared, the
-/// remaining sum is not what has been counted since.
+/// The rate of a counter between two of its values; `None` if no time lies between them, or if the
+/// counter fell. The value is the sum over label sets: if one of them restarted or disappeared, the
+/// remaining sum is not the increase since then.
 fn per_second((before, earlier): (Ms, f64), (at, value): (Ms, f64)) -> Option<f64> {
     let seconds = (at.as_f64() - before.as_f64()) / 1e3;
     let rise = value - earlier;
@@ -92,14 +92,14 @@ fn per_second((before, earlier): (Ms, f64), (at, value): (Ms, f64)) -> Option<f6
 /// The observed sources, each with its series and with its readings that had no value.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Observations {
-    /// By source, then by name.
+    /// The series, sorted by source and then by name.
     pub series: Vec<ObservedSeries>,
     /// Readings that failed: the source, and the instants.
     pub gaps: Vec<(String, Vec<Ms>)>,
 }
 
 impl Observations {
-    /// Derives the series. The names that come first are kept if there are too many.
+    /// Derives the series. If there are too many, the alphabetically first names are kept.
     pub(crate) fn of(readings: &[Reading]) -> Self {
         let mut sources: BTreeMap<&str, Source> = BTreeMap::new();
         for reading in readings {
@@ -231,7 +231,7 @@ mod tests {
             // The endpoint answers, without this series.
             reading(4.0, None, Some(1.0)),
             reading(5.0, Some(6.0), None),
-            // A value that no axis has room for is a gap as well.
+            // A value beyond `LARGEST` is a gap as well.
             reading(6.0, Some(1e300), None),
             reading(7.0, Some(8.0), None),
         ];

@@ -1,4 +1,4 @@
-//! What the replies of a run waited for.
+//! The critical path of a run's replies: what each reply waited for.
 //!
 //! In: turn records. Out: the critical path of their replies, step by step. Invariant: the means of
 //! the steps add up to the mean `ttfa` of the turns that have a path.
@@ -24,9 +24,9 @@ pub(crate) struct PathFigures {
 pub(crate) struct StepFigures {
     /// The step.
     pub step: Step,
-    /// Its length, as a mean over all replies, whether or not it was on their path.
+    /// Mean length of the step over all replies; 0 for a reply without this step.
     pub mean_ms: Ms,
-    /// Number of replies in which it was the longest step.
+    /// Number of replies in which this was the longest step.
     pub longest: usize,
 }
 

@@ -1,6 +1,6 @@
-//! The kinds of reasons for a verdict, so that reports can say what to do.
+//! The kinds of reasons for a verdict, so that reports can add advice.
 //!
-//! In: a reason, as it is stored in files. Out: its kind. Invariant: reasons are told apart by a
+//! In: a reason, as it is stored in files. Out: its kind. Invariant: reasons are distinguished by a
 //! phrase that stays the same from release to release; the tests of the code that writes a reason
 //! check its phrase.
 

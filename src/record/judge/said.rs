@@ -1,4 +1,4 @@
-//! What was understood and said, compared with what should have been.
+//! Word errors: transcripts compared with the expected words.
 //!
 //! In: call and turn records. Out: the share of wrong words and of wrong replies. Invariant: a
 //! figure without a sample is absent.
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// Level of the confidence intervals.
 const LEVEL: f64 = 0.95;
 
-/// How well the agent understood and spoke.
+/// Accuracy of the agent's transcripts and of its replies.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct SaidFigures {
     /// Word error rate of the agent's transcripts; absent if no utterance has a text or the agent

@@ -44,9 +44,9 @@ impl Samples {
         found.map_or(Distribution::EMPTY, |l| &l.measured)
     }
 
-    /// The same, with +∞ for missed and failed turns that asked for it, or for calls that failed
-    /// first. Early replies, which have no latency, and turns that the end of the run cut off are
-    /// not included.
+    /// Like [`Self::measured`], with +∞ for missed and failed turns that expect the latency, and
+    /// for calls that failed before it. Early replies, which have no latency, and turns that the
+    /// end of the run cut off are not included.
     pub fn all(&self, metric: Metric) -> &Distribution {
         let found = self.latencies.get(&metric);
         found.map_or(Distribution::EMPTY, |l| &l.all)
@@ -98,7 +98,7 @@ pub(in crate::record) fn counting_calls<'a>(
     started.filter(wanted)
 }
 
-/// Adds to the counts the turns that have no record: those of calls that never started and, after a
+/// Adds turns without a record to the counts: those of calls that never started and, after a
 /// kill, those that had not ended.
 fn of_calls_too<'a>(
     counts: TurnCounts,
@@ -116,12 +116,12 @@ pub(in crate::record) fn finite(ms: Option<Ms>) -> Option<Sample> {
     ms.and_then(Ms::duration).map(Sample::Finite)
 }
 
-/// The sample for a latency of a turn that counts. A turn with two latencies can lack one, which
-/// makes it missed, and have the other.
+/// The sample for a latency of a turn that counts. A turn with two latencies can have one and lack
+/// the other, which makes the turn missed.
 pub(in crate::record) fn of_turn(turn: &TurnRecord, latency: Option<Ms>) -> Option<Sample> {
     match turn.outcome {
         Outcome::Replied | Outcome::Early => finite(latency),
-        // The agent was never asked: the run is invalid, but the agent is not to blame.
+        // The generator failed, not the agent: the run is invalid, but this is no infinite latency.
         Outcome::Failed if turn.failure.as_deref() == Some(GENERATOR) => finite(latency),
         Outcome::Missed | Outcome::Failed => finite(latency).or(Some(Sample::Infinite)),
         Outcome::CutOff | Outcome::NotRun => None,

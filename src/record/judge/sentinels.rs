@@ -1,4 +1,4 @@
-//! Results of a run's sentinel calls: how far the run's figures were off.
+//! Results of a run's sentinel calls: the error of the run's figures.
 //!
 //! In: the sentinels' turns, and the reference agent's ground truth for them. Out: the error, and
 //! whether it is too large or has shifted. Pure. Invariants: an error is measured − true; sentinel

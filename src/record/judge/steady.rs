@@ -1,6 +1,6 @@
-//! The part of a run after its ramp, while the load was level.
+//! The part of a run after its ramp, while the load was steady.
 //!
-//! In: records, and the periods of level load. Out: the calls and turns that started then.
+//! In: records, and the periods of steady load. Out: the calls and turns that started in them.
 //! Invariant: a turn that never started is selected by its own planned start, or else by its
 //! call's.
 
@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
-/// A period of level load, relative to the start of the run.
+/// A period of steady load, relative to the start of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SteadySpan {
     /// Start of the period.
@@ -26,16 +26,16 @@ impl SteadySpan {
     }
 }
 
-/// The figures of the turns and calls that began while the load was level.
+/// The figures of the turns and calls that began while the load was steady.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Steady {
-    /// The periods of level load.
+    /// The periods of steady load.
     pub spans: Vec<SteadySpan>,
     /// Latencies of the turns and calls that began in these periods.
     pub metrics: Metrics,
 }
 
-/// The records of the calls and turns that started while the load was level.
+/// The records of the calls and turns that started while the load was steady.
 #[derive(Debug, Clone, Default)]
 pub(in crate::record) struct SteadyRecords {
     pub(super) calls: Vec<CallRecord>,

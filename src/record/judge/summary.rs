@@ -48,7 +48,7 @@ pub struct RunFacts<'a> {
     pub invalid: Vec<String>,
     /// The generator's own health.
     pub generator: Generator,
-    /// Periods of level load; empty if the load was always level.
+    /// Periods of steady load; empty if the load was always steady.
     pub steady: Vec<SteadySpan>,
     /// The network impairment that was applied to packets, if any.
     pub network: Option<Network>,
@@ -70,8 +70,8 @@ pub struct Summary {
     pub(crate) network: Option<Network>,
     /// Latencies of the measured turns and calls.
     pub(crate) metrics: Metrics,
-    /// The figures of the turns and calls that began while the load was level; absent if the load
-    /// was always level.
+    /// The figures of the turns and calls that began while the load was steady; absent if the load
+    /// was always steady.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) steady: Option<Steady>,
     /// Confidence intervals of the quantiles of `ttfa`.
@@ -80,23 +80,24 @@ pub struct Summary {
     pub outcomes: TurnCounts,
     /// Measured calls by outcome.
     pub(crate) calls: CallCounts,
-    /// What the replies waited for, step by step; absent if no agent reports enough.
+    /// The critical path of the replies, step by step; absent if no agent reports enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) critical_path: Option<PathFigures>,
-    /// How well the agent understood and spoke; absent without transcripts.
+    /// Accuracy of the agent's transcripts and of its replies; absent without transcripts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) said: Option<SaidFigures>,
-    /// What the agents used, and what it costs; absent if they do not report it.
+    /// Usage and cost of the agents' models; absent if no agent reports its usage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) usage: Option<UsageFigures>,
-    /// What a second, independent detector says about the replies' onsets.
+    /// The judgement of a second, independent detector on the replies' onsets.
     #[serde(default)]
     pub(crate) second_opinion: SecondOpinions,
-    /// How often a caller's own voice came back on the agent's track and was not taken for a reply.
+    /// Number of times that a caller's echo on the agent's track was recognised and not taken for a
+    /// reply.
     #[serde(default)]
     pub(crate) echoes: usize,
-    /// The longest that a caller had waited for a reply, since its end of speech, in the turns that
-    /// the end of the run cut off; absent if there are none.
+    /// The longest wait for a reply, from the caller's end of speech, among the turns that the end
+    /// of the run cut off; absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) longest_wait_ms: Option<Ms>,
     /// Missed turns whose reply came after the timeout.
@@ -164,8 +165,8 @@ pub struct Network {
     pub(crate) burst: Option<f64>,
 }
 
-/// What a voice detector (or, where the scenario declares a tone, a tone detector) says about the
-/// onsets of measured turns.
+/// The judgement of a voice detector (or, where the scenario declares a tone, a tone detector) on
+/// the onsets of measured turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct SecondOpinions {
     /// Number of onsets.
@@ -173,9 +174,10 @@ pub(crate) struct SecondOpinions {
     /// Of these, onsets that the second detector judged; under high load it judges only a share of
     /// them.
     pub asked: usize,
-    /// Of these, replies that the detector does not recognize as speech (or as the declared tone).
+    /// Of the judged onsets, those that the detector does not recognise as speech (or as the
+    /// declared tone).
     pub not_speech: usize,
-    /// Of these, replies whose onset the detector places more than 60 ms earlier or later.
+    /// Of the judged onsets, those that the detector places more than 60 ms earlier or later.
     pub disputed: usize,
 }
 

@@ -1,4 +1,4 @@
-//! A threshold as the scenario asks for it.
+//! A threshold as the scenario specifies it.
 //!
 //! In: a metric, an expression, the rule for close results. Out: a [`Threshold`] that can be
 //! judged, and refuted while the run is in progress. Invariant: a threshold and its judged gate
@@ -20,11 +20,11 @@ pub enum GateOn {
     /// All measured turns.
     #[default]
     All,
-    /// Turns that began while the load was level.
+    /// Turns that began while the load was steady.
     Steady,
 }
 
-/// A threshold as the scenario asks for it.
+/// A threshold as the scenario specifies it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Threshold {
     /// The name of a [`Metric`].
@@ -65,9 +65,9 @@ impl Threshold {
         )
     }
 
-    /// Whether the records so far refute it at `level`, even if all outstanding turns of the calls
-    /// in progress (`open`) meet the bound. `steady`: periods of level load; empty if the load is
-    /// always level.
+    /// Whether the records so far refute the threshold at `level`, even if all outstanding turns of
+    /// the calls in progress (`open`) meet the bound. `steady`: periods of steady load; empty if
+    /// the load is always steady.
     pub(crate) fn is_refuted(
         &self,
         calls: &[CallRecord],

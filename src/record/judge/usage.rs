@@ -1,4 +1,4 @@
-//! What the agents used, and what it costs.
+//! Usage and cost of the agents' models.
 //!
 //! In: call records, prices. Out: usage by model, cost per call, per minute and per hour.
 //! Invariants: warm-up calls are left out; an amount without a price is listed, never counted as
@@ -18,18 +18,18 @@ const MS_PER_MINUTE: f64 = 60_000.0;
 /// published in the schema, repeats it.
 const MODELS: usize = 100;
 
-/// What the measured calls used, by the agents' own account.
+/// Usage of models in the measured calls, as the agents report it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct UsageFigures {
-    /// Number of calls whose agent reports what it used.
+    /// Number of calls whose agent reports its usage.
     pub calls: usize,
-    /// Further models of the same kind within a call, summed over the calls: a fallback that took
-    /// over, for example.
+    /// Number of additional models of the same kind within a call, such as a fallback, summed over
+    /// the calls.
     pub model_changes: usize,
     /// The sum over these calls, by model; after the first 100 models, the rest of each kind is
     /// added up.
     pub models: Vec<ModelFigures>,
-    /// What that costs; absent without prices.
+    /// Cost of this usage; absent without prices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
 }
@@ -42,17 +42,17 @@ pub(crate) struct ModelFigures {
     pub provider: String,
     pub model: String,
     pub used: Used,
-    /// What that costs; absent if it has no price.
+    /// Cost of this usage; absent if the model has no price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<f64>,
 }
 
-/// What the calls cost, as far as there are prices.
+/// Cost of the calls, as far as there are prices.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Cost {
     /// The currency of all amounts.
     pub currency: String,
-    /// Cost of all measured calls whose agent reports what it used.
+    /// Cost of all measured calls whose agent reports its usage.
     pub total: f64,
     /// Mean cost of one of these calls.
     pub per_call: f64,
@@ -82,7 +82,7 @@ impl UsageFigures {
         })
     }
 
-    /// The same with its cost. `is_run`: these are all calls of the run.
+    /// Adds the cost. `is_run`: whether `calls` are all calls of the run.
     pub(super) fn priced(mut self, prices: &Prices, calls: &[CallRecord], is_run: bool) -> Self {
         let mut unpriced = Vec::new();
         for model in &mut self.models {
@@ -112,7 +112,7 @@ impl UsageFigures {
     }
 }
 
-/// At most [`MODELS`] of them; the rest of each kind is added up under one name.
+/// Keeps the first [`MODELS`] models and adds up the rest of each kind under one name.
 fn bounded(mut models: Vec<ModelUsage>) -> Vec<ModelUsage> {
     if models.len() <= MODELS {
         return models;
@@ -130,7 +130,7 @@ fn bounded(mut models: Vec<ModelUsage>) -> Vec<ModelUsage> {
     models
 }
 
-/// The measured calls whose agent reports what it used.
+/// The measured calls whose agent reports its usage.
 fn told(calls: &[CallRecord]) -> impl Iterator<Item = &CallRecord> {
     calls.iter().filter(|c| !c.warmup && !c.usage.is_empty())
 }
@@ -146,9 +146,9 @@ impl ModelFigures {
         }
     }
 
-    /// What the model costs; amounts without a price are added to `unpriced`. For recognition and
-    /// synthesis, characters and audio minutes are alternative measures of the same usage: they are
-    /// not unpriced if any other amount has a price.
+    /// The cost of the model's usage; amounts without a price are added to `unpriced`. For
+    /// recognition and synthesis, characters and audio minutes are alternative measures of the same
+    /// usage: they are not unpriced if any other amount has a price.
     fn price(&self, prices: &Prices, unpriced: &mut Vec<String>) -> Option<f64> {
         let Some(of) = prices.of(&self.provider, &self.model) else {
             unpriced.push(self.model.clone());
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn usage_times_prices_is_the_cost() {
+    fn cost_is_usage_times_price() {
         let mut run = Run::default();
         run.good(3);
         let llm = Used {
@@ -288,7 +288,7 @@ mod tests {
             .map(|ended| Ms::from_micros(ended.micros() - 60_000_000));
         let priced = figures.priced(&given, &run.calls, true);
         let costs: Vec<Option<f64>> = priced.models.iter().map(|m| m.cost).collect();
-        // Cached tokens cost as much as others unless a price says otherwise.
+        // Cached tokens cost as much as others unless they have a price of their own.
         assert_eq!(costs, [Some(6.0), None, Some(1.0)]);
         let cost = priced.cost.expect("there are prices");
         assert!((cost.total - 7.2).abs() < 1e-9, "{cost:?}");
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn without_usage_there_is_no_figure() {
+    fn calls_without_usage_have_no_figures() {
         let mut run = Run::default();
         run.good(2);
         assert_eq!(UsageFigures::of(&run.calls), None);

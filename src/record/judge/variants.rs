@@ -33,18 +33,19 @@ pub(crate) struct VariantSummary {
     pub outcomes: TurnCounts,
     /// `ttfa` of the turns that got a reply.
     pub ttfa: Latency,
-    /// `ttfa` of all turns that asked for a reply, with missed and failed turns as +∞; variants are
+    /// `ttfa` of all turns that expect a reply, with missed and failed turns as +∞; variants are
     /// ranked by this.
     pub all_turns: AllTurns,
     /// Confidence intervals of the quantiles of `ttfa` and `all_turns`.
     pub intervals: Intervals,
-    /// What its replies waited for, step by step; absent if its agents do not report enough.
+    /// The critical path of the variant's replies, step by step; absent if its agents do not report
+    /// enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub critical_path: Option<PathFigures>,
-    /// How well the variant understood and spoke; absent without transcripts.
+    /// Accuracy of the variant's transcripts and of its replies; absent without transcripts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub said: Option<SaidFigures>,
-    /// What its agents used, and what it costs; absent if they do not report it.
+    /// Usage and cost of the variant's models; absent if its agents do not report their usage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<UsageFigures>,
     /// How much later the variant answers than the one that is ranked first; null for the first.
@@ -68,7 +69,7 @@ pub(crate) struct Lag {
     /// Confidence interval of the difference, at the level of `intervals`; null if there are too
     /// few turns. A null end is infinite.
     pub interval: Option<Span>,
-    /// Probability of so large a difference between equal variants, corrected for all pairs.
+    /// Probability of a difference this large between equal variants, corrected for all pairs.
     pub p: f64,
     /// The verdict on the difference.
     pub verdict: LagVerdict,
@@ -78,7 +79,7 @@ pub(crate) struct Lag {
     pub needed: Option<LagNeeded>,
 }
 
-/// How many calls it takes before a difference can be decided.
+/// Number of calls and blocks needed to decide a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct LagNeeded {
     /// The smallest corrected p that the number of calls made can reach.

@@ -84,15 +84,14 @@ pub struct Verdict {
 pub(in crate::record) struct Doubts {
     /// Reasons why the figures are not reliable.
     pub(super) invalid: Vec<String>,
-    /// Ways in which there was less load than planned; a gate that is refuted despite that still
-    /// fails.
+    /// Ways in which there was less load than planned; a gate that is refuted nevertheless fails.
     pub(super) missing: Vec<String>,
     /// Failures of calls and turns; reported if there is no gate to judge them.
     pub(super) ungated: Vec<String>,
 }
 
 impl Verdict {
-    /// Judges the gates and weighs them against how the run went.
+    /// Judges the gates and combines the result with how the run went.
     pub(in crate::record) fn of(
         ending: &Ending,
         doubts: Doubts,

@@ -94,7 +94,7 @@ fn row(gate: &GateResult, screen: Screen) -> Item {
 }
 
 /// `ttfa` with its intervals, and one line for each of the latencies that are measured only if the
-/// scenario asks for them.
+/// scenario requests them.
 fn latencies(summary: &Summary, screen: Screen) -> Part {
     let others = summary.metrics.latencies();
     let others = others.filter(|(metric, latency)| {
@@ -112,7 +112,7 @@ fn latencies(summary: &Summary, screen: Screen) -> Part {
         );
     }
     let mut lines = Vec::new();
-    // Turns that do not ask for a reply have no `ttfa`.
+    // Turns that do not expect a reply have no `ttfa`.
     if page.lines.is_empty() || summary.metrics.all_turns.count > 0 {
         lines = ttfa::lines(summary, screen);
     }
@@ -120,9 +120,9 @@ fn latencies(summary: &Summary, screen: Screen) -> Part {
     Part::whole(lines)
 }
 
-/// Where the time went by the agent's own account, and the part that the agent does not see. Empty
-/// if there are several variants: figures of all of them together say little, and the report has
-/// those of each variant.
+/// The parts of the latency by the agent's own account, and the blind spot. Empty if there are
+/// several variants: figures over all variants are not informative, and the report has those of
+/// each variant.
 fn account(summary: &Summary, screen: Screen) -> Part {
     if !summary.variants.is_empty() {
         return Part::whole(Vec::new());

@@ -124,7 +124,7 @@ impl Details {
         ];
         let of_all = of_all.map(|ms| possibly_infinite(ms, all));
         let of_all = ("ttfa of all", grouped(all.count as u64), of_all);
-        let title = "while the load was level: latency, ms";
+        let title = "while the load was steady: latency, ms";
         let rows = rows(metrics).into_iter().chain([of_all]);
         self.table(title, rows.collect());
         let seconds = |ms: Ms| format!("{:.1} s", ms.as_f64() / 1e3);
@@ -269,6 +269,6 @@ mod tests {
         insta::assert_snapshot!(own.expect("a part about the steady spans"));
         let many = of((0..9).map(|n| span(n, Some(n + 1))).collect());
         assert!(many.contains("and 3 more"), "{many}");
-        assert!(!of(vec![]).contains("while the load was level"));
+        assert!(!of(vec![]).contains("while the load was steady"));
     }
 }

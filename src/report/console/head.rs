@@ -38,7 +38,7 @@ fn title(page: &mut Page, summary: &Summary) {
     }
 }
 
-/// Adds what was run, when, for how long, and with how much deliberate packet loss.
+/// Adds the target, the start, the duration and the deliberate packet loss.
 fn facts(page: &mut Page, summary: &Summary) {
     let run = &summary.run;
     let facts = format!(

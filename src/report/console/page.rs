@@ -19,9 +19,9 @@ pub(super) const LONGEST_MESSAGE: usize = 400;
 
 /// Maximum length of a path, in characters: the longest that operating systems allow.
 const LONGEST_PATH: usize = 4_096;
-/// Where to find more.
+/// Commands that show further figures and definitions.
 const FURTHER: &str =
-    "`loadgen report --details RUN_DIR`: every figure; `loadgen explain NAME`: what one means";
+    "`loadgen report --details RUN_DIR`: every figure; `loadgen explain NAME`: its definition";
 
 /// Lines under construction.
 pub(super) struct Page {

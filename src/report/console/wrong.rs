@@ -63,7 +63,7 @@ fn what_to_do(kind: ReasonKind) -> &'static str {
             "make fewer calls at once from this machine, or give it more cores; `loadgen calibrate` measures how many calls it can carry"
         }
         ReasonKind::Hung => {
-            "look at this machine's memory and disks; a warning above names the part"
+            "look at this machine's memory and disks; a warning above shows the part"
         }
         ReasonKind::Machine => {
             "look at this machine's limits: open files (`ulimit -n`), memory, ports"

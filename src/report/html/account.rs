@@ -1,10 +1,10 @@
-//! Where the time of a reply went: the parts that the agent reports, between what the caller
-//! measured.
+//! Breaks down the latency of a reply: the parts that the agent reports, between the instants that
+//! the caller measured.
 //!
 //! In: replied turns with the agent's account. Out: a section with a waterfall of the turns that
 //! *are* the quantiles. Invariants: parts that overlap are drawn at their own times and never added
-//! up; a part of which only the length is known is placed before what it led to, and marked as
-//! inferred.
+//! up; a part of which only the length is known is placed directly before the event that it led to,
+//! and marked as inferred.
 
 use super::chart::{Chart, heads};
 use super::plot::{Ink, Layer, Panel, Plot, Rise, WIDE};
@@ -13,14 +13,15 @@ use super::view::{View, at_quantile, name};
 use crate::record::{AgentAccount, Ms, Step, TurnRecord};
 use maud::html;
 
-/// Maximum number of variants that are drawn, those that answer soonest.
+/// Maximum number of variants that are drawn; the fastest ones are kept.
 const VARIANTS: usize = 6;
 /// The replies that are drawn.
 const QUANTILES: [(&str, f64); 2] = [("median", 0.5), ("p95", 0.95)];
-/// Tolerance, in ms, for a tool that seems to end after the reply that it led to began.
+/// Tolerance, in ms: a tool may appear to end this much after the start of the reply that needed
+/// it.
 const TOUCHING_MS: f64 = 20.0;
 
-/// How a part is known.
+/// The source of a part's length and position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Known {
     Between,
@@ -35,11 +36,11 @@ impl Known {
             Ink::Third,
             "between the agent and the caller",
         ),
-        (Self::Claimed, Ink::Main, "said by the agent"),
+        (Self::Claimed, Ink::Main, "reported by the agent"),
         (
             Self::Inferred,
             Ink::Second,
-            "length said by the agent, place inferred",
+            "length reported by the agent, position inferred",
         ),
     ];
 }
@@ -47,9 +48,9 @@ impl Known {
 /// A part of a reply's latency, in ms from the caller's end of speech.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Part {
-    /// Its name beside the chart.
+    /// Name beside the chart.
     short: &'static str,
-    /// Its name in the table.
+    /// Name in the table.
     name: &'static str,
     from: f64,
     to: f64,
@@ -83,8 +84,8 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
     }
     let body = html! {
         p.note {
-            "What the agent says about its own work, placed on the caller's clock, between what the caller heard. "
-            "The agent knows nothing of the time before the point where it places the end of speech, nor of the time after it says that it speaks: that is the blind spot."
+            "The agent's own account of its work, placed on the caller's clock, between the caller's measurements. "
+            "The agent does not measure the time before the instant at which it places the end of speech, nor the time after it reports that it is speaking: this is the blind spot."
         }
         @for chart in charts { (chart.figure()) }
     };
@@ -104,7 +105,7 @@ fn parts(turn: &TurnRecord) -> Vec<Part> {
     let (placed, started) = (since(placed), since(started));
     let mut parts = vec![Part {
         short: "late end",
-        name: "until where the agent places the end of speech",
+        name: "until the instant at which the agent places the end of speech",
         from: 0.0,
         to: placed,
         known: Known::Between,
@@ -137,7 +138,7 @@ fn parts(turn: &TurnRecord) -> Vec<Part> {
     parts
 }
 
-/// What follows the instant at which the agent places the end of speech.
+/// The parts after the instant at which the agent places the end of speech.
 fn before_the_model(agent: &AgentAccount, placed: f64) -> Vec<Part> {
     let claimed = |short, name, from, length: Option<Ms>| {
         length.map(|length| Part {
@@ -175,8 +176,8 @@ fn before_the_model(agent: &AgentAccount, placed: f64) -> Vec<Part> {
     .collect()
 }
 
-/// What led to the instant at which the agent began to play its reply out: the language model from
-/// when it was asked, the synthesis backwards from its first audio.
+/// The parts before the instant at which the agent began to play its reply out: the language model
+/// from its request on, the synthesis backwards from its first audio.
 fn until_it_speaks(agent: &AgentAccount, zero: Ms, started: f64) -> Vec<Part> {
     let of_this_reply = agent.path.iter().any(|step| step.step == Step::Llm);
     let spoken = agent.path.iter().any(|step| step.step == Step::Tts);
@@ -267,13 +268,13 @@ fn chart((id, title): (String, String), turn: &TurnRecord, ttfa: Ms) -> Chart {
     let agent = turn.agent.clone().unwrap_or_default();
     let figure = |ms: Option<Ms>| ms.map_or_else(|| "–".to_owned(), |ms| format!("{ms:.1}"));
     let caption = format!(
-        "ttfa {ttfa:.1} ms; the agent says {} ms; blind spot {} ms; unexplained {} ms. Its instants are {}.",
+        "ttfa {ttfa:.1} ms; the agent reports {} ms; blind spot {} ms; unexplained {} ms. Its instants are {}.",
         figure(agent.e2e_latency_ms),
         figure(agent.blind_spot_ms),
         figure(agent.unexplained_ms),
         match agent.clock_width_ms {
             Some(width) => format!("known to within {width:.1} ms"),
-            None => "the latest possible ones: it answers no requests".to_owned(),
+            None => "the latest possible ones, since the agent answers no requests".to_owned(),
         },
     ) + &path(&agent);
     let row = |part: &Part| {
@@ -293,13 +294,7 @@ fn chart((id, title): (String, String), turn: &TurnRecord, ttfa: Ms) -> Chart {
         title: title.into(),
         caption,
         legend: Known::ALL.map(|(_, ink, text)| (ink, text)).to_vec(),
-        heads: heads(&[
-            "part",
-            "from, ms",
-            "to, ms",
-            "length, ms",
-            "how it is known",
-        ]),
+        heads: heads(&["part", "from, ms", "to, ms", "length, ms", "source"]),
         rows: parts.iter().map(row).collect(),
         plot: Plot {
             width: WIDE,
@@ -366,7 +361,7 @@ mod tests {
         ];
         assert_eq!(placed, expected);
 
-        // If the agent reports when it asked the model, the model's parts are placed there.
+        // If the agent reports the time of the model's request, the model's parts are placed there.
         let agent = turn.agent.as_mut().expect("set above");
         agent.model_asked_ms = Some(zero + ms(700));
         let placed = parts(turn);

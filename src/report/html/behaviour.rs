@@ -1,4 +1,4 @@
-//! What agents do besides replying: stopping when interrupted, speaking too early, failing.
+//! Behaviour of agents other than replies: stopping when interrupted, speaking too early, failing.
 //!
 //! In: turns, and the failures of the summary. Out: one section for each, if it has any content.
 

@@ -1,7 +1,7 @@
 //! A chart on the page: its title, caption, drawing and values.
 //!
 //! In: a plot, and a table with one row per span of the plot. Out: a figure. Invariant: the
-//! pointer and the arrow keys show only rows of the table, which anyone can open and read.
+//! pointer and the arrow keys show only rows of the table, which every reader can open.
 
 use super::draw::draw;
 use super::plot::{Drawn, Ink, Plot};
@@ -12,7 +12,7 @@ pub(super) struct Chart {
     /// Unique on the page.
     pub(super) id: Cow<'static, str>,
     pub(super) title: Cow<'static, str>,
-    /// What it shows, in a sentence or two.
+    /// Description of the chart, in a sentence or two.
     pub(super) caption: String,
     /// The meaning of each ink.
     pub(super) legend: Vec<(Ink, &'static str)>,

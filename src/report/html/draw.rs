@@ -230,7 +230,7 @@ fn paint_word(
         Stand::Top => (top, VPos::Top, inward),
         Stand::Foot => (0.0, VPos::Bottom, -inward),
     };
-    // A reader can hide what is usual, its labels included.
+    // A reader can hide the usual ranges, including their labels.
     let ink = match ink {
         Ink::Typical => ink,
         _ => Ink::Text,

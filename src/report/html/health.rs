@@ -85,7 +85,7 @@ fn flags(summary: &Summary) -> Vec<(String, usize, String)> {
 pub(super) fn generator(view: &View<'_>) -> Option<Section> {
     let summary = view.complete.then_some(view.summary)?;
     let body = html! {
-        p.note { "If loadgen itself is too late, the run is invalid, not slow." }
+        p.note { "If the generator itself falls behind, the run is invalid: its latencies are then not those of the agent." }
         (list(&generator_rows(&summary.generator)))
         @if let Some(sentinels) = &summary.sentinels { (self::sentinels(sentinels)) }
     };

@@ -26,8 +26,7 @@ struct Point {
     /// Number of calls in progress when the caller finished speaking.
     calls: usize,
     ttfa: Ms,
-    /// The part of `ttfa` that the agent does not see, its front and its back, as far as the agent
-    /// reports them.
+    /// The blind spot, its front and its back, as far as the agent's reports define them.
     blind: [Option<Ms>; 3],
 }
 
@@ -162,7 +161,7 @@ fn chart(points: &[Point], groups: &BTreeMap<usize, Vec<Point>>, width: usize) -
         ]);
     }
     let below = if told {
-        " Below, the part of it that the agent does not see; the table has its two ends."
+        " Below, the blind spot: the part of ttfa that the agent does not measure; the table also has its front and back."
     } else {
         ""
     };

@@ -1,4 +1,4 @@
-//! What was observed besides the calls, on the time axis of the latency.
+//! The observed endpoints and processes, on the time axis of the latency.
 //!
 //! In: readings of endpoints and processes, and the range of the axis. Out: a chart with one panel
 //! per series. Invariants: a time without values is a gap in the line, not a zero; the size of the
@@ -26,7 +26,7 @@ const HEIGHT: u32 = 170;
 /// A series with its meaning.
 type Shown<'a> = (&'a ObservedSeries, Meaning<'a>);
 
-/// The chart, and what is missing in it; `axis`: the range that the latency is drawn over, in
+/// The chart, and the sources without values; `axis`: the range that the latency is drawn over, in
 /// seconds, if there is any.
 pub(super) fn part(view: &View<'_>, axis: Option<Range<f64>>) -> Option<Markup> {
     let observed = Observations::of(&view.record.observed);

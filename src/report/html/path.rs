@@ -1,4 +1,4 @@
-//! What the replies waited for, what was understood, what was used: tables by variant.
+//! Tables by variant: critical path, word errors, usage and cost.
 //!
 //! In: a summary. Out: sections for what the agents report. Invariant: a figure that no agent
 //! reports is a dash, never 0.
@@ -11,7 +11,7 @@ use crate::record::{PathFigures, Rate, SaidFigures, Step, Summary, UsageFigures}
 use crate::vocab::Metric;
 use maud::{Markup, html};
 
-/// What the agents report about the whole run or about one variant.
+/// The figures that agents report for the whole run or for one variant.
 struct Told<'a> {
     name: String,
     path: Option<&'a PathFigures>,
@@ -85,12 +85,12 @@ pub(super) fn critical(view: &View<'_>) -> Option<Section> {
     let rows: Vec<(String, Vec<String>)> = paths.iter().map(row).collect();
     let body = html! {
         p.note {
-            "The critical path of a reply is what it waited for, one thing after another, found backwards from its first audio: shortening a step of it makes the reply come sooner, shortening anything else does not. "
+            "The critical path of a reply is the chain of steps that it waited for, traced backwards from its first audio: shortening one of these steps makes the reply come sooner, shortening anything else does not. "
             "The table has means in ms; they add up to the mean ttfa."
         }
         (table("The critical path", &heads, &rows))
     };
-    Some(Section::new("path", "What the replies waited for", body))
+    Some(Section::new("path", "Critical path of the replies", body))
 }
 
 /// Word error rates, usage and cost.

@@ -22,7 +22,7 @@ pub(super) enum Ink {
     Alarm,
     Text,
     Grid,
-    /// What is usual for voice agents (`typical.rs`).
+    /// Usual ranges of voice agents (`typical.rs`).
     Typical,
 }
 
@@ -97,7 +97,7 @@ pub(super) enum Rise {
 /// A part of a plot with its own vertical axis.
 #[derive(Debug, Clone)]
 pub(super) struct Panel {
-    /// What the vertical axis shows, with its unit.
+    /// Title of the vertical axis, with its unit.
     pub(super) title: String,
     pub(super) rise: Rise,
     pub(super) height: u32,

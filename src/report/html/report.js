@@ -59,7 +59,7 @@
     });
   }
 
-  // The audio files are next to the page. If the page was sent without them, say so.
+  // The audio files are next to the page. If the page was sent without them, show a message.
   document.querySelectorAll("audio").forEach((audio) => {
     audio.addEventListener("error", () => {
       audio.replaceWith(make("p", "The audio is in the run folder that this page was copied from.", "note"));

@@ -1,6 +1,6 @@
 //! One section of the HTML report.
 //!
-//! In: an anchor, a title and a body. Out: the same, for the page and its table of contents.
+//! In: an anchor, a title and a body. Out: a section that the page and its table of contents show.
 
 use maud::Markup;
 

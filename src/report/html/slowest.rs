@@ -149,7 +149,7 @@ fn agent_marks(turn: &TurnRecord, x: &Range<f64>) -> Vec<(f64, String)> {
     all.filter(|(at, _)| x.contains(at)).collect()
 }
 
-/// What the agent understood and said.
+/// The transcripts of the caller and of the agent.
 fn words(turn: &TurnRecord) -> Markup {
     let agent = turn.agent.as_ref();
     let heard = agent.and_then(|a| a.heard_text.as_deref());
@@ -170,7 +170,7 @@ fn onset(turn: &TurnRecord) -> Option<(f64, Ms)> {
     turn.ttfa_ms.map(|ttfa| (ttfa.as_f64() / 1e3, ttfa))
 }
 
-/// Draws both sides from timestamps: boxes where somebody spoke.
+/// Draws both sides from timestamps: a box for each stretch of speech.
 fn stamped(turn: &TurnRecord, x: &Range<f64>) -> Vec<Layer> {
     let speech = said(turn).unwrap_or(0.0).min(-x.start);
     let mut lanes = vec![Layer::Boxes(vec![[-speech, 0.0, 1.2, 1.8]], Ink::Main)];

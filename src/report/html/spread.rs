@@ -52,7 +52,7 @@ fn reach(ttfa: &Distribution) -> (f64, f64, bool) {
     }
 }
 
-/// Quantiles of the run, over what is usual.
+/// Marks of the run's quantiles, drawn over the usual ranges.
 fn marks(ttfa: &Distribution, up_to: f64, stand: Stand) -> Vec<Layer> {
     let marks = [50.0, 95.0, 99.0].iter().filter_map(|p| {
         let at = percentile(ttfa, *p)?;
@@ -191,7 +191,7 @@ fn shares(ttfa: &Distribution, asked: usize) -> Chart {
     Chart {
         id: "shares".into(),
         title: "Share of turns answered within a time".into(),
-        caption: format!("Cumulative share of all turns that asked for a reply.{never_said}"),
+        caption: format!("Cumulative share of all turns that expect a reply.{never_said}"),
         legend: vec![],
         plot: Plot {
             width: HALF,

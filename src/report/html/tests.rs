@@ -104,7 +104,7 @@ fn sections_are_shown_if_they_have_data() {
 }
 
 #[test]
-fn what_was_observed_is_drawn_under_the_latency() {
+fn observed_series_are_drawn_under_the_latency() {
     let reading = |name: &str, second: i64, load: Option<f64>| Reading {
         gauges: load
             .map(|load| [("lk_agents_worker_load".to_owned(), load)].into())
@@ -168,7 +168,8 @@ fn hostile_text_is_escaped() {
         with_prices_and_readings(record(run), text)
     };
     let mut record = told(run, &|place| match place {
-        // Under the name of the other source, which has values, it would not count as silent.
+        // With the name of the other source, which has values, this source would not count as
+        // silent.
         "silent source" => format!("{HOSTILE}2"),
         _ => HOSTILE.into(),
     });
@@ -338,7 +339,7 @@ fn a_killed_run_shows_only_what_was_recorded() {
 }
 
 #[test]
-fn ten_thousand_turns_are_less_than_a_megabyte() {
+fn a_page_of_ten_thousand_turns_is_less_than_a_megabyte() {
     let mut run = good(3_333);
     for (nth, turn) in run.turns.iter_mut().enumerate() {
         turn.room = format!("loadgen-8f3a2c-c{:05}", turn.call);

@@ -1,6 +1,6 @@
 //! Latency and concurrency over the run.
 //!
-//! In: turns with their instants, calls, what was observed. Out: a section. Invariants: at most
+//! In: turns with their instants, calls, readings. Out: a section. Invariants: at most
 //! [`SLICES`] slices are drawn, however many turns there are; single turns are drawn only up to
 //! [`SINGLE`] of them.
 
@@ -26,7 +26,7 @@ const STEPS: usize = 240;
 struct Slice {
     span: (f64, f64),
     replied: Distribution,
-    /// Turns that asked for a reply and got none.
+    /// Turns that expect a reply and got none.
     without: usize,
 }
 

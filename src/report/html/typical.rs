@@ -1,4 +1,4 @@
-//! What is usual for voice agents: light marks beside the figures, which a reader can switch off.
+//! Usual ranges of voice agents: light marks beside the figures, which a reader can switch off.
 //!
 //! Out: ranges in ms by metric, the switch, and marks for charts of `ttfa`. Invariant: marks are for
 //! orientation; no verdict, gate or other figure depends on them.
@@ -7,7 +7,7 @@ use super::plot::{Ink, Layer, Stand};
 use crate::vocab::Metric;
 use maud::{Markup, html};
 
-/// Replies that come sooner than this feel prompt, in ms.
+/// Latency below which a reply feels prompt, in ms.
 const PROMPT_MS: f64 = 1_000.0;
 
 /// The usual range of a metric, as engineers of voice agents quote it; `None` if none is quoted.
@@ -23,16 +23,16 @@ pub(super) const fn range(metric: Metric) -> Option<&'static str> {
 
 /// The checkbox that shows or hides everything that this file adds to the page.
 pub(super) fn switch() -> Markup {
-    html! { label.switch { input #typical type="checkbox" checked; " what is usual" } }
+    html! { label.switch { input #typical type="checkbox" checked; " usual ranges" } }
 }
 
-/// A vertical line in a chart of which `ttfa` is the horizontal axis, in ms up to `up_to`.
+/// A vertical line in a chart whose horizontal axis is `ttfa`, in ms up to `up_to`.
 pub(super) fn upright(up_to: f64, stand: Stand) -> Layer {
     let marks = Some((PROMPT_MS, "1 s".to_owned())).filter(|(at, _)| *at <= up_to);
     Layer::Marks(marks.into_iter().collect(), Ink::Typical, stand)
 }
 
-/// A level line in a panel of which `ttfa` is the vertical axis, in ms up to `top`.
+/// A horizontal line in a panel whose vertical axis is `ttfa`, in ms up to `top`.
 pub(super) fn level(x: &std::ops::Range<f64>, top: f64) -> Layer {
     let points = [x.start, x.end].map(|at| (at, PROMPT_MS));
     let points = Some(points).filter(|_| PROMPT_MS <= top);

@@ -12,7 +12,7 @@ const LONGEST_NAME: usize = 80;
 /// Maximum length of a message from outside.
 const LONGEST_MESSAGE: usize = 600;
 
-/// A run as the parts of the page see it.
+/// A run, prepared for the parts of the page.
 pub(super) struct View<'a> {
     pub(super) record: &'a RunRecord,
     pub(super) summary: &'a Summary,
@@ -46,13 +46,13 @@ impl<'a> View<'a> {
         self.turns.iter().filter(|t| t.is_measured())
     }
 
-    /// Measured turns that ran to their end and ask for a reply.
+    /// Measured turns that ran to their end and expect a reply.
     pub(super) fn asked(&self) -> impl Iterator<Item = &'a TurnRecord> {
         self.measured()
             .filter(|t| t.counts() && t.expect.asks_for_reply())
     }
 
-    /// Turns that asked for a reply and got one, with their `ttfa`.
+    /// Turns that expect a reply and got one, with their `ttfa`.
     pub(super) fn replied(&self) -> impl Iterator<Item = (&'a TurnRecord, Ms)> {
         self.asked().filter_map(|t| Some((t, t.ttfa_ms?)))
     }
@@ -102,7 +102,7 @@ pub(super) fn percentile(of: &Distribution, p: f64) -> Option<Ms> {
     of.percentile(p).and_then(Ms::from_sample)
 }
 
-/// The item that is this quantile of items in ascending order; `None` if there are none.
+/// The quantile `q` of items in ascending order; `None` if there are none.
 pub(super) fn at_quantile<T>(sorted: &[T], q: f64) -> Option<&T> {
     let rank = (q * sorted.len() as f64 - 1e-9).ceil() as usize;
     sorted.get(rank.max(1) - 1)

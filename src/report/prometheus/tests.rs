@@ -47,7 +47,7 @@ fn every_series_exists_before_the_first_call() {
 }
 
 #[test]
-fn measured_turns_and_calls_are_counted_others_are_not() {
+fn only_measured_turns_and_calls_are_counted() {
     let metrics = PrometheusMetrics::new("s", "embedded", "0.1.0", &["a"]);
     metrics.turn_ended(&turn(0, "a", Outcome::Replied, false));
     metrics.turn_ended(&turn(1, "a", Outcome::Replied, true));
@@ -122,7 +122,7 @@ fn measured_turns_and_calls_are_counted_others_are_not() {
     }
 }
 
-/// A scenario with very many variants, whose names try to break out of their quotes.
+/// A scenario with very many variants, one of whose names contains a quote and a line break.
 #[test]
 fn labels_are_bounded_and_escaped() {
     let hostile = "x\"} 1\nloadgen_own_drops_total 99\\";

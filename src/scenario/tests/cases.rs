@@ -184,7 +184,7 @@ const CASES: &[(&str, &str)] = &[
     ),
     ("null", "seed: ~\nname: null"),
     (
-        "flags spelled differently",
+        "booleans spelled differently",
         "evidence: {all: yes}\nsentinels: true",
     ),
     ("flags in quotes", "evidence: {all: 'true'}\nsentinels: no"),
@@ -216,7 +216,7 @@ const CASES: &[(&str, &str)] = &[
     ("tabs", "!version: 1\ntarget:\n\tkind: livekit\n"),
     ("a control character", "!version: 1\nname: a\u{1}b\n"),
     (
-        "durations as people write them",
+        "durations in informal notation",
         "call: {agent_timeout: -1, turns: [{say: a, timeout: 1h30}, {say: a, timeout: 1,5s}, \
          {say: a, timeout: 10S}, {say: a, timeout: 1.5}, {say: a, timeout: 0}, \
          {say: a, timeout: '5 sec'}, {say: a, timeout: -1s}, {say: a, timeout: [1s]}]}",

@@ -97,7 +97,7 @@ variants:
 "#;
 
 #[test]
-fn a_matrix_is_all_combinations_in_the_order_of_the_file() {
+fn a_matrix_expands_to_all_combinations_in_file_order() {
     let text = SMALL.replace(
         "target: {kind: livekit}",
         "target: {kind: livekit, agent_name: 'a-${matrix.stt}', attributes: {x: '${matrix.flag}'},\n\
@@ -170,7 +170,7 @@ fn the_default_anchor_of_the_first_turn_follows_the_greeting() {
 }
 
 #[test]
-fn an_embedded_agent_has_settings() {
+fn settings_of_an_embedded_agent_are_parsed() {
     let agent = "agent: {delay: 'uniform(300ms,500ms)', reply: x.wav, greeting: tone}";
     let text = SMALL.replace("kind: livekit", &format!("kind: embedded, {agent}"));
     let text = format!("seed: 9\n{text}");
@@ -355,7 +355,7 @@ fn a_scalar_document_is_not_a_scenario() {
 }
 
 #[test]
-fn doubts_about_a_sound_have_their_place() {
+fn doubts_about_a_sound_file_have_a_place() {
     let text = SMALL.replace("a.wav", "voices.wav");
     let scenario = check_text(&text, Unset::Problem).expect("valid");
     let doubt = &scenario.doubts[0];
