@@ -45,7 +45,7 @@ impl<E: Endpoint> LiveSession<'_, E> {
         Ok(())
     }
 
-    /// Sends the request that is due.
+    /// Sends the request that is currently due.
     pub(super) async fn request(&mut self) -> Result<(), Failure> {
         let Some((id, packets)) = self.requests.next() else {
             return Ok(());
