@@ -1,6 +1,6 @@
-//! Addresses of servers, as typed or as scenarios give them.
+//! Addresses of servers, as typed on the command line or as specified in scenarios.
 //!
-//! In: text. Properties: WebSockets and HTTP requests go to the host that the keys are chosen for,
+//! In: text. Properties: WebSockets and HTTP requests go to the host for which the keys are chosen,
 //! and to the same port and path; a printed address parses back to the same address; no message
 //! repeats user info.
 
@@ -10,7 +10,7 @@ use crate::vocab::host::bare;
 use crate::vocab::{Address, AddressError};
 use std::net::{IpAddr, Ipv6Addr};
 
-/// A shorter piece of user info could occur in any message by chance.
+/// Minimum length of user info that is checked; shorter text could occur in any message by chance.
 const SECRET: usize = 12;
 
 pub(super) fn run(bytes: &[u8]) {
@@ -36,7 +36,7 @@ pub(super) fn run(bytes: &[u8]) {
     }
 }
 
-/// Checks that everything that connects to an address uses the same host, port and path.
+/// Checks that every connection to an address uses the same host, port and path.
 fn is_one_server(text: &str, address: &Address) {
     let written = address.websocket();
     assert_eq!(Address::parse(&written).as_ref(), Ok(address), "{text:?}");
@@ -45,13 +45,13 @@ fn is_one_server(text: &str, address: &Address) {
     let of_requests = address.http().parse::<reqwest::Url>();
     let of_requests = match of_requests {
         Ok(url) => url,
-        // Punycode that encodes nothing: no request is sent.
+        // Punycode that encodes no character: no request is sent.
         Err(_) if address.host().contains("xn--") => return,
         Err(e) => panic!("{text:?} for requests: {e}"),
     };
     let (socket, request) = (of_sockets.host(), of_requests.host_str());
     assert_eq!(socket.map(bare), Some(address.host()), "{text:?}");
-    // An IPv4-mapped IPv6 address has two forms.
+    // An IPv4-mapped IPv6 address has two textual forms.
     let same = |host: &str| match (
         bare(host).parse::<IpAddr>(),
         address.host().parse::<IpAddr>(),
@@ -67,14 +67,14 @@ fn is_one_server(text: &str, address: &Address) {
     assert_eq!(paths.0, paths.1, "{text:?}");
 }
 
-/// Checks that a message repeats nothing that precedes an `@`.
+/// Checks that a message repeats no text that precedes an `@`.
 fn is_discreet(text: &str, message: &str) {
     assert!(message.chars().count() < 512, "{message}");
     let Some((before, _)) = text.rsplit_once('@') else {
         return;
     };
     let info = before.rsplit_once("://").map_or(before, |(_, info)| info);
-    // Text that also occurs elsewhere, or in our own words and examples, reveals nothing.
+    // User info that occurs twice in the text, or also in loadgen's own examples, reveals nothing.
     let examples = [Address::parse(""), Address::parse_collector("")];
     let ours = |read: &Result<Address, AddressError>| {
         read.as_ref().is_err_and(|e| e.hint().contains(info))

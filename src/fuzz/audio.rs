@@ -1,13 +1,13 @@
 //! Sound files, from their bytes to an utterance.
 //!
-//! In: a byte that chooses the name's extension, then a file. Properties: the decoded audio is
+//! In: a byte that chooses the file name's extension, then a file. Properties: the decoded audio is
 //! bounded, and an utterance can be made from it.
 
 use super::planted::planted;
 use crate::audio::{MAX_PACKET, RATE, SoundInfo, Utterance, decode, speech_span};
 use std::time::Duration;
 
-/// File name extensions; a name may have none, or a wrong one.
+/// File name extensions; a name may have no extension, or a wrong one.
 const EXTENSIONS: [Option<&str>; 9] = [
     None,
     Some("wav"),
@@ -19,9 +19,9 @@ const EXTENSIONS: [Option<&str>; 9] = [
     Some("webm"),
     Some("caf"),
 ];
-/// Longest audio, in samples: 600 s, plus what the resampler rounds up.
+/// Longest audio, in samples: 600 s, plus the samples that the resampler rounds up.
 const LONGEST: usize = 600 * RATE as usize + MAX_PACKET;
-/// Longest audio that is made into an utterance here, since encoding takes time.
+/// Longest audio from which an utterance is made here, since encoding takes time.
 const SHORT: Duration = Duration::from_millis(200);
 
 pub(super) fn run(bytes: &[u8]) {

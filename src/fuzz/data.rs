@@ -1,9 +1,8 @@
-//! Messages of a data channel, one after another, and the account of an agent that follows from
-//! them.
+//! Messages of a data channel, in sequence, and the account of an agent that results from them.
 //!
 //! In: protobuf messages with their lengths. Properties: the memory that participants can make us
-//! use is bounded; delays are plausible; each turn is settled at most once, with instants that are
-//! in order.
+//! use is bounded; delays are plausible; each turn is settled at most once, and its instants are in
+//! order.
 
 use super::input::Input;
 use super::planted::planted;
@@ -59,7 +58,7 @@ pub(super) fn run(bytes: &[u8]) {
         assert!(placed.likely() <= placed.latest);
     }
     let of_replies = |(_, told): &(usize, TurnAccount)| told.e2e_latency.is_some();
-    // Transcripts of the caller's words name no agent.
+    // Transcripts of the caller's words state no agent.
     agents.remove("");
     let transcribed = settled.iter().any(|(_, told)| told.transcribed.is_some());
     planted([

@@ -1,8 +1,8 @@
 //! Datagrams to the socket of a transport that is not connected yet: STUN, DTLS, or anything else.
 //!
-//! In: datagrams with their lengths. Properties: the transport stays alive, whatever strangers
-//! send; its output is finite. Data channels open after the handshake, and loadgen drops their
-//! messages unread, so the only parsers are those in str0m, which this target exercises.
+//! In: datagrams with their lengths. Properties: no datagram from a stranger ends the transport;
+//! the transport's output is finite. Data channels open after the handshake, and loadgen drops
+//! their messages unread, so this target exercises only the parsers in str0m.
 
 use super::input::Input;
 use super::planted::planted;

@@ -1,7 +1,7 @@
-//! `.env` files, which other tools write too.
+//! `.env` files, which other programs write too.
 //!
-//! In: a file's bytes. Properties: a line that we append is read, whatever precedes it; no message
-//! repeats any part of the file; a byte order mark at its beginning changes nothing.
+//! In: a file's bytes. Properties: a line that we append is read back after any existing content;
+//! no message repeats any part of the file; a byte order mark at the beginning changes nothing.
 
 use super::planted::planted;
 use crate::cli::dotenv::DotEnv;

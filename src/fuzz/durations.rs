@@ -1,4 +1,4 @@
-//! Durations and delay distributions, as typed.
+//! Durations and delay distributions, as typed on the command line.
 //!
 //! In: text. Properties: a parsed value is within its bounds, and its printed form parses back to
 //! it; an error has a hint and quotes a bounded part of the text.

@@ -1,8 +1,8 @@
-//! The answer of a Prometheus endpoint.
+//! The response of a Prometheus endpoint.
 //!
 //! In: text. Properties: only wanted series are read, each once and with a finite number; comments
-//! and samples of other series change nothing; what is read for two names does not depend on
-//! whether both are wanted.
+//! and samples of other series change nothing; a name's value does not depend on which other names
+//! are wanted.
 
 use super::planted::planted;
 use crate::run::observe::exposition::{Values, read};

@@ -1,8 +1,8 @@
-//! Takes a protobuf message apart into fields and changes one, at any depth.
+//! Splits a protobuf message into fields and changes one field, at any depth.
 //!
-//! In: a message, and another whose fields it may take. Out: a changed message, whose inner lengths
-//! are right again. The schema is not known: bytes that can be read as a message are treated as
-//! one, and everything else is written back unchanged.
+//! In: a message, and another message as a source of fields. Out: a changed message with correct
+//! inner lengths. The schema is not known: bytes that can be read as a message are treated as one,
+//! and all other bytes are written back unchanged.
 
 use super::words::{change_word, insert};
 use prost::encoding::{decode_varint, encode_varint};
@@ -10,7 +10,8 @@ use rand::{Rng, RngExt as _};
 
 /// Maximum depth at which bytes are read as a message.
 const DEEPEST: usize = 12;
-/// Largest field number that is plausible; text that looks like a message has larger ones.
+/// Largest field number that counts as plausible; text that looks like a message has larger
+/// numbers.
 const LARGEST_NUMBER: u64 = 4_096;
 /// Boundary values for readers of integers, including those that are negative as signed integers.
 const INTEGERS: [u64; 8] = [
@@ -85,7 +86,7 @@ fn change(fields: &mut Vec<Field>, donors: &[Field], random: &mut impl Rng) -> O
     Some(())
 }
 
-/// A random one of these fields; if `key` is given, one with this key.
+/// A random field; if `key` is given, a field with this key.
 fn donor(donors: &[Field], key: Option<u64>, random: &mut impl Rng) -> Option<Field> {
     let fits = |field: &&Field| key.is_none_or(|key| field.key == key);
     let number = donors.iter().filter(fits).count();
@@ -119,13 +120,13 @@ fn change_value(value: &mut Value, random: &mut impl Rng) -> Option<()> {
                 _ => change_word(bytes, bytes, random)?,
             };
         }
-        // An empty message instead of one with fields.
+        // Replaces the nested message with an empty one.
         Value::Fields(fields) => fields.clear(),
     }
     Some(())
 }
 
-/// All fields at all depths.
+/// Collects all fields at all depths.
 fn collect(fields: Vec<Field>, all: &mut Vec<Field>) {
     for field in fields {
         all.push(field.clone());
@@ -162,7 +163,7 @@ fn message(mut bytes: &[u8], depth: usize) -> Option<Vec<Field>> {
 fn content_of(bytes: &[u8], depth: usize) -> Value {
     let is_text = bytes.iter().all(|byte| matches!(byte, b' '..=b'~'));
     let inner = depth.checked_sub(1).filter(|_| !is_text);
-    // Only if it is written back unchanged: a varint may have been longer than necessary.
+    // Only if encoding restores the same bytes: a varint may have been longer than necessary.
     let same = |fields: &Vec<Field>| encoded(fields) == bytes;
     match inner.and_then(|depth| message(bytes, depth)).filter(same) {
         Some(fields) => Value::Fields(fields),
@@ -198,12 +199,12 @@ mod tests {
     use rand::SeedableRng as _;
     use rand_chacha::ChaCha8Rng;
 
-    /// A number; a message with a fraction and a message with a text; bytes.
+    /// A number; a message with a fraction and a nested message with a text; bytes.
     const MESSAGE: &[u8] =
         b"\x08\x96\x01\x12\x0f\x09\0\0\0\0\0\0\xf0\x3f\x1a\x04\x0a\x02hi\x1a\x02\xff\xff";
 
     #[test]
-    fn a_message_is_taken_apart_and_written_back_as_it_was() {
+    fn a_message_is_split_and_written_back_unchanged() {
         let fields = message(MESSAGE, DEEPEST).expect("a message");
         assert_eq!(fields.len(), 3);
         assert_eq!(fields[0].value, Value::Integer(150));
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn inner_lengths_are_right_after_every_change() {
+    fn inner_lengths_are_correct_after_every_change() {
         let (mut changed, mut not_a_number) = (0, 0);
         for seed in 0..2_000 {
             let random = &mut ChaCha8Rng::seed_from_u64(seed);
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn other_bytes_are_not_changed() {
+    fn bytes_that_are_no_message_are_not_changed() {
         let random = &mut ChaCha8Rng::seed_from_u64(1);
         assert_eq!(change_field(b"\xff\xff", MESSAGE, random), None);
         assert_eq!(change_field(b"", MESSAGE, random), None);

@@ -1,8 +1,8 @@
-//! An untrusted run folder, and every report on it.
+//! An untrusted run folder, and every report that is rendered from it.
 //!
 //! In: files, each after a line `=== NAME`. Properties: a record that can be read can be rendered
-//! in every format, and again with the same result; each format's own parser reads it; no text
-//! escapes from its field.
+//! in every format, and rendering it again gives the same result; each format's own parser accepts
+//! the result; no text escapes from its field.
 
 use super::planted::planted;
 use super::scratch;
@@ -12,7 +12,7 @@ use crate::report::{File, Format, Screen, Style, console};
 use hdrhistogram::serialization::interval_log::IntervalLogIterator;
 use std::path::Path;
 
-/// The files that a run folder may hold.
+/// The files that a run folder may contain.
 const FILES: [&str; 8] = [
     "summary.json",
     "run.json",
@@ -23,9 +23,9 @@ const FILES: [&str; 8] = [
     "evidence/index.json",
     "evidence/turn-00000-0.wav",
 ];
-/// One in this many inputs is rendered twice.
+/// One of this many inputs is rendered twice.
 const SOME: usize = 4;
-/// Start of the line before a file.
+/// Start of the line that precedes a file.
 const HEAD: &[u8] = b"=== ";
 
 pub(super) fn run(bytes: &[u8]) {
@@ -41,15 +41,13 @@ pub(super) fn run(bytes: &[u8]) {
             return;
         }
     };
-    // A finished run's summary is read on its own; any other is rebuilt from what was just read.
+    // A finished run's summary is read on its own; the summary of any other run is rebuilt from the
+    // record.
     assert_eq!(summary.as_ref().ok(), Some(&record.summary));
     let passes = record.summary.verdict.status == Status::Passed;
-    assert!(
-        record.is_complete() || !passes,
-        "a run that was cut off passes"
-    );
+    assert!(record.is_complete() || !passes, "an unfinished run passes");
     let files: Vec<File> = all(&record);
-    // Rendering twice doubles the time that an input takes, so only some inputs are.
+    // Rendering twice doubles the time for an input, so only some inputs are rendered twice.
     if bytes.len().is_multiple_of(SOME) {
         assert_eq!(files, all(&record), "rendered twice");
     }
@@ -110,7 +108,7 @@ fn is_readable(file: &File, record: &RunRecord) {
     }
 }
 
-/// The number of rows of a table, each with as many cells as the header.
+/// The number of rows of a table. Each row must have as many cells as the header.
 fn rows(csv: &str) -> usize {
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
     let rows = reader.records().map(|row| row.expect("as many cells"));
@@ -121,7 +119,7 @@ fn rows(csv: &str) -> usize {
     .count()
 }
 
-/// Checks that the page has only its own scripts.
+/// Checks that the page contains no scripts other than its own.
 fn is_harmless(page: &str) {
     let lower = page.to_ascii_lowercase();
     let begun = lower.matches("<script").count();

@@ -1,7 +1,7 @@
 //! Requests to the live metrics server.
 //!
-//! In: what a client sends. Properties: at most one response, complete, with a status that the
-//! server uses; the metrics only for their own path.
+//! In: the bytes that a client sends. Properties: at most one response, which is complete and has a
+//! status that the server uses; only the path of the metrics returns metrics.
 
 use super::planted::planted;
 use crate::cli::live::{Site, answered};

@@ -1,9 +1,9 @@
-//! Takes structured values from a fuzz input.
+//! Extracts structured values from a fuzz input.
 //!
-//! In: bytes. Out: numbers and slices, from front to back. Invariant: an input that has run out
+//! In: bytes. Out: numbers and slices, taken from the front. Invariant: an input that is exhausted
 //! yields zeros and empty slices, so every input is valid.
 
-/// The rest of an input.
+/// The unread part of an input.
 pub(super) struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
@@ -15,7 +15,7 @@ impl<'a> Input<'a> {
         self.0.is_empty()
     }
 
-    /// The next `length` bytes, or as many as there are.
+    /// The next `length` bytes, or all remaining bytes if there are fewer.
     pub(super) fn bytes(&mut self, length: usize) -> &'a [u8] {
         let (taken, rest) = self.0.split_at(length.min(self.0.len()));
         self.0 = rest;
@@ -41,13 +41,13 @@ impl<'a> Input<'a> {
         u32::from_le_bytes(self.array())
     }
 
-    /// A slice whose length is given by the next byte.
+    /// A slice with its length in the next byte.
     pub(super) fn short(&mut self) -> &'a [u8] {
         let length = self.byte();
         self.bytes(length.into())
     }
 
-    /// A slice whose length is given by the next two bytes.
+    /// A slice with its length in the next two bytes.
     pub(super) fn long(&mut self) -> &'a [u8] {
         let length = self.u16();
         self.bytes(length.into())

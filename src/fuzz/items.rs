@@ -1,9 +1,8 @@
-//! Takes a text apart into items and changes one: removes, replaces or inserts it.
+//! Splits a text into items and changes one item: removes, replaces or inserts it.
 //!
-//! In: an input, and another whose items it may take. Out: a changed input. An item is a line, a
-//! line together with the lines that are indented below it, or an element of a bracketed list.
-//! These are what YAML, JSON, `.env` files and HTTP requests consist of, so most changes keep the
-//! syntax.
+//! In: an input, and another input as a source of items. Out: a changed input. An item is a line, a
+//! line together with the lines indented below it, or an element of a bracketed list. YAML, JSON,
+//! `.env` files and HTTP requests consist of such items, so most changes keep the syntax valid.
 
 use super::words::pick;
 use rand::{Rng, RngExt as _};
@@ -13,7 +12,7 @@ use std::ops::Range;
 /// Maximum length of a key; longer text before a `:` or `=` is not a key.
 const LONGEST_KEY: usize = 40;
 
-/// A part of a text, without the blanks around it.
+/// A part of a text, without surrounding blanks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Item {
     place: Range<usize>,
@@ -42,7 +41,8 @@ pub(super) fn change_item(input: &[u8], other: &[u8], random: &mut impl Rng) -> 
             Some(inserted(input, place, new, random.random()))
         }
         _ => {
-            // Items of the other input with the same indentation and a key that is new here.
+            // Items of the other input that have the same indentation and a key that this input
+            // lacks.
             let known: HashSet<_> = own.iter().map(|i| key(&input[i.place.clone()])).collect();
             let fits = |new: &&Item| {
                 let key = key(&other[new.place.clone()]);
@@ -55,7 +55,7 @@ pub(super) fn change_item(input: &[u8], other: &[u8], random: &mut impl Rng) -> 
     }
 }
 
-/// Inserts an item before or after another, with the separator that is used there.
+/// Inserts an item before or after another item, with that item's separator.
 fn inserted(input: &[u8], place: Range<usize>, new: &[u8], is_before: bool) -> Vec<u8> {
     let indent = place.start - blanks(input[..place.start].iter().rev());
     let separator = match input[..indent].last() {
@@ -69,7 +69,7 @@ fn inserted(input: &[u8], place: Range<usize>, new: &[u8], is_before: bool) -> V
     [&input[..at], parts[0], parts[1], &input[at..]].concat()
 }
 
-/// Removes an item and the separator behind it, or else the one before it.
+/// Removes an item and the separator after it or, if there is none, the separator before it.
 fn without(input: &[u8], item: Range<usize>) -> Vec<u8> {
     let (before, behind) = (&input[..item.start], &input[item.end..]);
     if let Some(behind) = behind.strip_prefix(b",").or(behind.strip_prefix(b"\n")) {
@@ -94,7 +94,7 @@ fn key(item: &[u8]) -> &[u8] {
 
 fn items(text: &[u8]) -> Vec<Item> {
     let (mut elements, mut lines) = (Vec::new(), Vec::new());
-    // Where the current element of each open bracket begins.
+    // The start of the current element in each open bracket.
     let (mut line, mut open) = (0, Vec::new());
     for (at, byte) in text.iter().enumerate() {
         match (byte, open.last_mut()) {
@@ -120,7 +120,7 @@ fn items(text: &[u8]) -> Vec<Item> {
 /// Lines with the lines that are indented below them.
 fn blocks(text: &[u8], lines: &[Range<usize>]) -> Vec<Range<usize>> {
     let mut blocks = Vec::new();
-    // The lines whose block may continue, each with its indentation.
+    // The lines whose blocks may continue, each with its indentation.
     let mut open: Vec<(usize, usize)> = Vec::new();
     let mut end = 0;
     for line in lines {
@@ -185,14 +185,14 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_found_with_and_without_quotes() {
+    fn keys_are_recognised_with_and_without_quotes() {
         let keys = ["a: 1", "\"a\": {\"b\": 1}", "A=b", "{\"a\": 1}", "nothing"];
         let keys = keys.map(|item| String::from_utf8_lossy(key(item.as_bytes())).into_owned());
         assert_eq!(keys, ["a", "\"a\"", "A", "", ""]);
     }
 
     #[test]
-    fn an_item_is_removed_replaced_or_inserted_and_the_rest_stays() {
+    fn one_item_is_changed_and_the_rest_is_kept() {
         let change = |seed| {
             let random = &mut ChaCha8Rng::seed_from_u64(seed);
             change_item(b"a: [1, 2]\nb: 3\n", b"b: 4\nwarmup: {calls: 2}\n", random)
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn an_inserted_line_takes_over_the_indentation() {
+    fn an_inserted_line_gets_the_indentation_of_its_neighbour() {
         let text = b"a:\n  - 1\n";
         let place = items(text)
             .into_iter()

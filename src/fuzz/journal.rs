@@ -1,7 +1,7 @@
 //! An untrusted journal.
 //!
-//! In: `turns.jsonl`, a line `---`, `calls.jsonl`. Properties: records that are written again are
-//! read back unchanged; a torn last line does not affect the lines before it.
+//! In: `turns.jsonl`, a line `---`, `calls.jsonl`. Properties: records survive writing and reading
+//! unchanged; a torn last line does not affect the lines before it.
 
 use super::planted::planted;
 use super::scratch;
@@ -16,7 +16,7 @@ pub(super) fn run(bytes: &[u8]) {
         .windows(BETWEEN.len())
         .position(|part| part == BETWEEN);
     let (turns, calls) = match at {
-        // The line break belongs to the turns.
+        // The line break belongs to the turns file.
         Some(at) => (&bytes[..=at], &bytes[at + BETWEEN.len()..]),
         None => (bytes, &[][..]),
     };
@@ -57,7 +57,7 @@ fn again(turns: &[TurnRecord], calls: &[CallRecord]) {
     assert_eq!(calls_again, calls);
 }
 
-/// Reads the turns again, without the unterminated last line.
+/// Reads the turns again, without the last line, which is unterminated.
 fn without_its_last_line(path: &Path, turns: &[u8], read: &JournalRead) {
     let whole = turns
         .iter()
@@ -66,14 +66,15 @@ fn without_its_last_line(path: &Path, turns: &[u8], read: &JournalRead) {
     scratch::write(path, &turns[..whole]);
     let kept = Journal::read(path).expect("the lines before it were read");
     assert!(kept.torn.is_none() || read.torn.is_some());
-    // The last line is torn if it adds to the torn bytes; a hole may have torn an earlier line.
+    // The last line is torn if it adds to the torn bytes; a hole may also have torn an earlier
+    // line.
     let torn = |read: &JournalRead| read.torn.as_ref().map_or(0, |torn| torn.bytes);
     if torn(read) > torn(&kept) {
         assert_eq!(kept.turns, read.turns);
     }
 }
 
-/// Whether a name looks like those that this program generates.
+/// Whether a name has the form of the names that this program generates.
 fn is_usual(name: &str) -> bool {
     let usual = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     name.chars().all(usual)

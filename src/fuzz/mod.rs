@@ -1,4 +1,5 @@
-//! Fuzz targets: each gives arbitrary bytes to a reader of outside input and checks its properties.
+//! Fuzz targets: each passes arbitrary bytes to a parser of external input and checks its
+//! properties.
 //!
 //! In: a target's name and an input. Out: nothing; a violated property is a panic.
 //! Invariants: no target depends on the current time or on another input; only tests and
@@ -42,17 +43,18 @@ pub use planted::plant;
 /// A fuzz target.
 #[derive(Debug, Clone, Copy)]
 pub struct FuzzTarget {
-    /// Its name, and that of its folder in `fuzz/corpus`.
+    /// The target's name, and the name of its folder in `fuzz/corpus`.
     pub name: &'static str,
-    /// Runs it on one input.
+    /// Runs the target on one input.
     pub run: fn(&[u8]),
-    /// How its inputs are built, for mutations.
+    /// The format of the target's inputs, for mutations.
     pub format: Format,
-    /// How many mutations of its corpus the unit tests try: a few tenths of a second's worth.
+    /// Number of mutations of the corpus that the unit tests try, which takes a few tenths of a
+    /// second.
     pub mutations: u64,
 }
 
-/// Every target, in the order of the nightly workflow.
+/// All targets, in the order of the nightly workflow.
 pub const TARGETS: &[FuzzTarget] = &[
     FuzzTarget {
         name: "address",

@@ -1,8 +1,8 @@
 //! Mutations that follow the format of an input, so that most of their results are still valid.
 //!
-//! In: an input, another of the same target, and a seed. Out: a changed input. Invariant: the same
-//! seed makes the same change. libFuzzer's own mutations, which change bytes anywhere, are used as
-//! well.
+//! In: an input, another input of the same target, and a seed. Out: a changed input. Invariant: the
+//! same seed causes the same change. In addition, libFuzzer applies its own mutations, which change
+//! bytes anywhere.
 
 use super::fields::change_field;
 use super::items::change_item;
@@ -10,19 +10,19 @@ use super::words::{change_word, insert};
 use rand::{Rng, RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-/// How the inputs of a target are built.
+/// The format of a target's inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// Lines and bracketed lists of words.
     Text,
-    /// Protobuf messages, each after its length in two bytes, behind this many other bytes.
+    /// Protobuf messages, each preceded by its two-byte length, after this many other bytes.
     Messages(usize),
-    /// Anything else; only libFuzzer's own mutations are used.
+    /// Any other format; only libFuzzer's own mutations are used.
     Bytes,
 }
 
 impl Format {
-    /// Changes an input, possibly with parts of another. `None` if the chosen change is not
+    /// Changes an input, possibly with parts of another input. `None` if the chosen change is not
     /// possible.
     pub fn changed(self, input: &[u8], other: &[u8], seed: u64) -> Option<Vec<u8>> {
         let random = &mut ChaCha8Rng::seed_from_u64(seed);
@@ -59,7 +59,7 @@ fn change_messages(
             messages.insert(place.min(messages.len()), moved);
         }
         3 | 4 => {
-            // Half of the time, all messages of the other input.
+            // With a probability of one half, all messages of the other input.
             let (mut from, mut to) = (0, others.len());
             if random.random() {
                 from = random.random_range(0..=others.len());
@@ -77,7 +77,7 @@ fn change_messages(
     Some(())
 }
 
-/// Takes the messages out of an input.
+/// Extracts the messages from an input.
 fn unpacked(mut input: &[u8]) -> Vec<Vec<u8>> {
     let mut messages = Vec::new();
     while let Some((length, rest)) = input.split_first_chunk() {
@@ -89,7 +89,7 @@ fn unpacked(mut input: &[u8]) -> Vec<Vec<u8>> {
     messages
 }
 
-/// Puts messages after their lengths; one that is too long is cut off.
+/// Writes each message after its length; a message that is too long is truncated.
 fn packed(messages: &[Vec<u8>]) -> Vec<u8> {
     let mut input = Vec::new();
     for message in messages {
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn messages_are_removed_repeated_moved_and_taken_from_others() {
-        // Two messages behind one byte; each is a field with a number.
+        // One byte, then two messages; each message is a field with a number.
         let (input, other) = (b"!\x02\0\x08\x01\x02\0\x08\x02", b"?\x02\0\x08\x09");
         let change = |seed| Format::Messages(1).changed(input, other, seed);
         let found: BTreeSet<_> = (0..2_000).filter_map(change).collect();
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_beyond_the_end_is_corrected() {
+    fn a_length_that_exceeds_the_input_is_corrected() {
         assert_eq!(unpacked(b"\x05\0ab"), [b"ab"]);
         assert_eq!(packed(&unpacked(b"\x05\0ab")), b"\x02\0ab");
         let long = packed(&[vec![7; 70_000]]);
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_makes_the_same_change() {
+    fn the_same_seed_causes_the_same_change() {
         for format in [Format::Text, Format::Messages(0)] {
             for seed in 0..50 {
                 let change = || format.changed(b"\x02\0a1", b"\x02\0b2", seed);

@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 
 /// Maximum number of packets in one input.
 const PACKETS: usize = 200;
-/// Time that passes after the last packet.
+/// Time simulated after the last packet.
 const AFTER: Duration = Duration::from_secs(3);
 /// Longest span of a recording.
 const WINDOW: Duration = Duration::from_secs(2);
 
-/// Packets of silence and of a tone, which an input can refer to.
+/// Packets of silence and of a tone, to which an input can refer.
 static KNOWN: LazyLock<Vec<Box<[u8]>>> = LazyLock::new(|| {
     let mut pcm = vec![0; 9_600];
     pcm.extend(tone(Duration::from_millis(400)));
@@ -107,7 +107,7 @@ impl Listeners {
         self.drain();
     }
 
-    /// The length that a packet states; `None` for PCM, which states none.
+    /// The length that a packet states; `None` for PCM packets, which state no length.
     fn length(&self, payload: &[u8]) -> Option<usize> {
         match &self.decoder {
             FrameDecoder::Opus(decoder) => decoder.length(payload).ok(),
@@ -126,7 +126,7 @@ impl Listeners {
                 Heard::Dismissed => panic!("nothing was dismissed"),
             };
             if let Some(at) = at {
-                assert!(at.arrival <= self.now, "heard before it arrived");
+                assert!(at.arrival <= self.now, "detected before it arrived");
             }
             self.heard.push(heard);
         }
@@ -159,7 +159,7 @@ impl Listeners {
     }
 }
 
-/// Every spurt is triggered, has one onset, and then ends.
+/// Checks that every spurt is triggered, has one onset, and then ends.
 fn in_order(heard: &[Heard]) {
     let mut triggered = false;
     let mut onsets = 0;

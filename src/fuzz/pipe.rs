@@ -1,16 +1,16 @@
-//! The pipe of the embedded agent: lines of JSON, both ways.
+//! The pipe of the embedded agent: lines of JSON in both directions.
 //!
-//! In: the size of the pieces, then parts of lines: bytes as they are, or one byte repeated.
-//! Properties: every whole line, and no other, comes out unchanged, or empty if it is too long; a
-//! message that is written again is read back unchanged.
+//! In: the size of the pieces, then parts of lines: literal bytes, or one byte repeated.
+//! Properties: every complete line, and no other, is returned unchanged, or empty if it is too
+//! long; a message survives writing and reading unchanged.
 
 use super::input::Input;
 use super::planted::planted;
 use crate::targets::agent::fuzzed::{LONGEST_LINE, lines, reply, request};
 
-/// An input is no longer expanded once it has this many bytes.
+/// Size in bytes from which an input is no longer expanded.
 const LARGEST: usize = 256 << 10;
-/// Inputs longer than this are read in larger pieces, since small ones take time.
+/// Inputs longer than this are read in larger pieces, since small pieces take time.
 const SMALL: usize = 4 << 10;
 
 pub(super) fn run(bytes: &[u8]) {

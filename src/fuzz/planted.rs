@@ -1,7 +1,7 @@
-//! Defects that are planted in the targets, to show that the fuzzer finds such defects.
+//! Defects planted in the targets, to show that the fuzzer finds such defects.
 //!
 //! In: the conditions of a defect. Out: a panic if all of them hold and defects are planted on this
-//! thread. Invariant: no committed input meets them, which a test checks.
+//! thread. Invariant: no committed input meets all conditions of a defect; a test checks this.
 
 use std::cell::Cell;
 
@@ -9,15 +9,15 @@ thread_local! {
     static PLANTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Plants the defects of this thread's targets, each behind a condition that only a valid and
-/// unusual input meets. They show that the fuzzer would find a real one.
+/// Plants the defects of this thread's targets. Each defect has conditions that only a valid but
+/// unusual input meets. Finding them shows that the fuzzer would find a real defect.
 pub fn plant() {
     PLANTED.set(true);
 }
 
-/// A target's planted defect: it panics if all of these conditions hold.
+/// The planted defect of a target: panics if all of these conditions hold.
 pub(super) fn planted<const N: usize>(conditions: [bool; N]) {
-    // As with the branches of a real defect, the fuzzer sees which of them hold.
+    // As with the branches of a real defect, the fuzzer sees which conditions hold.
     let met = |(place, met): (usize, &bool)| usize::from(*met) << place;
     match conditions.iter().enumerate().map(met).sum() {
         0 => {}

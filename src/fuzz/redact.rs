@@ -1,7 +1,7 @@
-//! Removal of secrets from scenarios that are stored.
+//! Removal of secrets from stored scenarios.
 //!
-//! In: a scenario's text, which may hold [`SECRET`]. Properties: the stored text holds no secret,
-//! neither as it is written nor as YAML reads it; storing it again changes nothing.
+//! In: a scenario's text, which may contain [`SECRET`]. Properties: the stored text contains no
+//! secret, neither literally nor after YAML parsing; storing it again changes nothing.
 
 use super::planted::planted;
 use crate::scenario::redacted;
@@ -9,8 +9,8 @@ use saphyr_parser::{Event, Parser};
 
 /// A secret that the run uses.
 const SECRET: &str = "s3cret-s3cret-s3cret";
-/// The key whose value is a secret, what replaces that value, and the shortest value that is also
-/// looked for elsewhere.
+/// The key of a secret value, the replacement for that value, and the length from which the value
+/// is also removed elsewhere.
 const KEY: &str = "api_secret";
 const VARIABLE: &str = "${LIVEKIT_API_SECRET}";
 const SHORTEST: usize = 8;
@@ -40,7 +40,7 @@ pub(super) fn run(bytes: &[u8]) {
     planted([values > 1, text.contains("|-")]);
 }
 
-/// Whether a value is empty or a variable without a default.
+/// Whether a value is empty or is a variable without a default.
 fn is_reference(value: &str) -> bool {
     let inner = value.strip_prefix("${").and_then(|v| v.strip_suffix('}'));
     value.is_empty()
@@ -48,10 +48,10 @@ fn is_reference(value: &str) -> bool {
 }
 
 /// Every scalar of a text, and whether it is the value of [`KEY`] in a mapping; `None` if the text
-/// is not YAML. An independent reader, which does not follow aliases.
+/// is not YAML. This is an independent reader, which does not follow aliases.
 fn scalars(text: &str) -> Option<Vec<(String, bool)>> {
-    /// A collection that is being read: whether it is a mapping, whether a key comes next, and
-    /// whether the latest key is [`KEY`].
+    /// An open collection: whether it is a mapping, whether a key comes next, and whether the
+    /// latest key is [`KEY`].
     struct Open {
         mapping: bool,
         at_key: bool,

@@ -1,9 +1,9 @@
 //! RTP and RTCP datagrams from the other side, including authenticated ones.
 //!
-//! In: steps: packets with arbitrary headers, extensions and payloads, sealed as the other side
-//! would; sealed RTCP packets; arbitrary datagrams; time. Properties: the packets received are
-//! those sent, each once, with the level and length that an independent reader finds; nothing that
-//! was not sealed is received; our reports count the packets received.
+//! In: steps. A step is a packet with arbitrary header, extensions and payload, sealed as the other
+//! side would; a sealed RTCP packet; an arbitrary datagram; or a lapse of time. Properties: the
+//! packets received are the packets sent, each once, with the level and length that an independent
+//! reader finds; nothing that was not sealed is received; our reports count the packets received.
 
 use super::input::Input;
 use super::planted::planted;
@@ -17,9 +17,9 @@ const SSRC: u32 = 0x0a0b_0c0d;
 const LEVEL: u8 = 1;
 /// Maximum number of steps in one input.
 const STEPS: usize = 64;
-/// Packets older than this cannot be told from duplicates.
+/// Packets older than this cannot be distinguished from duplicates.
 const WINDOW: u64 = 64;
-/// This many consecutive packets that are too old restart the stream.
+/// Number of consecutive packets outside the window that restarts the stream.
 const ANEW: u32 = 5;
 /// A packet at least this far from the newest one restarts the stream.
 const DROPOUT: u64 = 3_000;
@@ -27,15 +27,16 @@ const DROPOUT: u64 = 3_000;
 /// A model of the receiver.
 struct Model {
     connection: DirectReceiver,
-    /// The newest sequence number, and all that were received.
+    /// The newest sequence number, and all received sequence numbers.
     highest: u64,
     came: BTreeSet<u64>,
-    /// The sequence number before that of the first packet that the reports count.
+    /// The sequence number just before the first packet that the reports count.
     base: u64,
     /// Packets up to this one count as already received; `None` once the stream has restarted.
     before: Option<u64>,
     restarts: u32,
-    /// Consecutive packets outside the window: the number after the last one, and how many.
+    /// Consecutive packets outside the window: the sequence number after the last one, and their
+    /// number.
     behind: Option<(u64, u32)>,
     at: Duration,
     reported: bool,
@@ -72,7 +73,7 @@ pub(super) fn run(bytes: &[u8]) {
     }
 }
 
-/// A packet before it is sealed.
+/// A packet that has not been sealed yet.
 struct Sent {
     header: Vec<u8>,
     payload: Vec<u8>,
@@ -85,7 +86,7 @@ fn sent(input: &mut Input<'_>) -> Sent {
     let extended = flags & 0x10 != 0;
     let mut header = vec![0x80 | flags & 0x3f, input.byte()];
     if (192..=223).contains(&header[1]) {
-        header[1] = 111; // the others are RTCP
+        header[1] = 111; // other payload types are RTCP
     }
     header.extend(input.u16().to_be_bytes());
     header.extend(input.u32().to_be_bytes());
@@ -110,7 +111,7 @@ fn sent(input: &mut Input<'_>) -> Sent {
     }
 }
 
-/// The audio level of a packet, read independently: by the offsets of RFC 3550 and RFC 8285.
+/// The audio level of a packet, read independently by the offsets of RFC 3550 and RFC 8285.
 fn level(sent: &Sent) -> Option<u8> {
     let header = &sent.header;
     let extension = 12 + 4 * sent.csrcs;
@@ -141,7 +142,7 @@ fn length(sent: &Sent) -> Option<usize> {
 }
 
 impl Model {
-    /// Of the sequence numbers that end in these 16 bits, the one nearest to the newest.
+    /// The sequence number nearest to the newest one, among those that end in these 16 bits.
     fn sequence(&self, low: u16) -> Option<u64> {
         let lap = self.highest & !0xffff | u64::from(low);
         let near = [
@@ -157,8 +158,8 @@ impl Model {
         (behind == (nearest < self.highest)).then_some(nearest)
     }
 
-    /// The sequence number of a packet if it is received. `nearest`: as [`Self::sequence`] returns
-    /// it; `index`: the number that the packet was sealed with.
+    /// The sequence number of a packet if the packet is received. `nearest`: the result of
+    /// [`Self::sequence`]; `index`: the index with which the packet was sealed.
     fn hears(&mut self, nearest: Option<u64>, index: u64) -> Option<u64> {
         let recent = |n: &u64| self.highest.saturating_sub(*n) < WINDOW;
         match nearest.filter(recent) {
@@ -192,14 +193,14 @@ impl Model {
         let sent = sent(input);
         let low = u16::from_be_bytes([sent.header[2], sent.header[3]]);
         let sequence = self.sequence(low);
-        // A packet whose index the receiver cannot know is sealed with its 16 bits alone.
+        // A packet whose index the receiver cannot determine is sealed with its 16 bits alone.
         let index = sequence.unwrap_or(low.into());
         let mut datagram = sent.header.clone();
         datagram.resize(sent.header.len() + sent.payload.len() + 16, 0);
         let seals = &mut self.connection.seals;
         let sealed = seals.seal_rtp(SSRC, index, sent.header.len(), &sent.payload, &mut datagram);
         assert_eq!(sealed, Some(datagram.len()));
-        // A packet with invalid padding is treated like a forged one.
+        // A packet with invalid padding is treated like a forged packet.
         let heard = length(&sent).and_then(|length| Some((self.hears(sequence, index)?, length)));
         let stamp = self.connection.stamp(self.at);
         let word = |at: usize| {
@@ -225,7 +226,7 @@ impl Model {
         assert_eq!(packet, expected, "{received:?}, {:x?}", sent.header);
         if packet.is_some() {
             let twice = self.connection.receive(&datagram, self.at);
-            assert_eq!(twice, Some(Received::Repeated), "a duplicate is heard");
+            assert_eq!(twice, Some(Received::Repeated), "a duplicate is received");
             let padded = sent.header[0] & 0x20 != 0;
             planted([padded, sent.csrcs > 0, level(&sent).is_some()]);
         }
@@ -234,7 +235,7 @@ impl Model {
     fn forged(&mut self, datagram: &[u8]) {
         let received = self.connection.receive(datagram, self.at);
         let heard = matches!(received, Some(Received::Packet { .. }));
-        assert!(!heard, "an unsealed datagram is heard: {datagram:x?}");
+        assert!(!heard, "an unsealed datagram is received: {datagram:x?}");
     }
 
     fn rtcp(&mut self, packet: &[u8]) {

@@ -1,8 +1,8 @@
 //! Scenarios: YAML with variables.
 //!
-//! In: a scenario's text. Properties: it is valid or has problems, each of which gives a position
-//! in the text and contains no control characters; a valid scenario can be planned and overridden,
-//! and stays valid, including in the form that is stored, without its secret.
+//! In: a scenario's text. Properties: the text is valid or has problems. Each problem has a
+//! position in the text and contains no control characters. A valid scenario can be planned and
+//! overridden, and remains valid; so does its stored form, which lacks the secret.
 
 use super::planted::planted;
 use crate::plan::{Plan, json_line, summary};
@@ -14,9 +14,9 @@ use crate::vocab::Address;
 use std::path::Path;
 use std::time::Duration;
 
-/// The value of a secret.
+/// Value of the secret in the scenario's environment.
 const SECRET: &str = "hunter2-hunter2-hunter2";
-/// Number of calls that are drawn from a plan.
+/// Number of calls that are taken from a plan.
 const CALLS: usize = 64;
 
 fn environment(name: &str) -> Option<String> {
@@ -85,7 +85,7 @@ pub(super) fn run(bytes: &[u8]) {
 fn are_presentable(bytes: &[u8], problems: &[Problem]) {
     assert!(!problems.is_empty());
     assert!(problems.is_sorted());
-    // A lone carriage return is a line break in YAML, too.
+    // In YAML, a lone carriage return is a line break too.
     let breaks = bytes.iter().filter(|b| matches!(b, b'\n' | b'\r'));
     let lines = breaks.count() + 1;
     for problem in problems {
@@ -164,9 +164,9 @@ fn overridden(scenario: &Scenario) {
 mod tests {
     use super::*;
 
-    /// Most mutations of an invalid scenario are invalid too, and then nothing is planned.
+    /// Most mutations of an invalid scenario are invalid too, so their plans would not be tested.
     #[test]
-    fn the_scenarios_of_the_corpus_are_valid_but_for_one() {
+    fn all_scenarios_of_the_corpus_but_one_are_valid() {
         let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/scenario");
         for entry in std::fs::read_dir(corpus).expect("a readable folder") {
             let path = entry.expect("a readable folder").path();

@@ -1,12 +1,13 @@
 //! A temporary folder for readers that take a path.
 //!
 //! In: file names and contents. Out: the folder's path. Invariants: each thread has its own folder,
-//! in memory if the system has such a file system; it is removed when the thread ends.
+//! which is in memory if the system has such a file system; the folder is removed when the thread
+//! ends.
 
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// Where Linux keeps files in memory.
+/// Folder in which Linux keeps files in memory.
 const IN_MEMORY: &str = "/dev/shm";
 
 thread_local! {

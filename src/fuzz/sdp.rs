@@ -1,8 +1,8 @@
 //! Session descriptions and candidates from the other side.
 //!
 //! In: a kind, then a description or lines of candidates. Properties: our answers and offers can be
-//! read back; the number of sections that we can be made to offer is bounded; the transport stays
-//! alive; a track that is found occurs in the text.
+//! read back; the number of sections that others can make us offer is bounded; the transport stays
+//! alive; a track that is reported occurs in the text.
 
 use super::input::Input;
 use super::planted::planted;
@@ -10,9 +10,9 @@ use crate::net::fuzzed::{Described, is_description};
 use crate::net::{Topology, tracks_by_mid};
 use std::time::Duration;
 
-/// Most sections of one of our offers: receiving sections, the microphone, the data channels.
+/// Maximum number of sections of our offers: receiving sections, the microphone, the data channels.
 const MOST_SECTIONS: usize = 128 + 2;
-/// Prefix of an input that is replaced by a valid description, made by another transport of ours.
+/// Prefix of an input; it is replaced by a valid description from another transport of ours.
 const OURS: &str = "ours";
 
 pub(super) fn run(bytes: &[u8]) {
@@ -43,7 +43,7 @@ fn topology(flags: u8) -> Topology {
     }
 }
 
-/// An answer to our offer, then the next offer and the same answer again.
+/// Passes an answer to our offer, then makes another offer and passes the same answer again.
 fn answer(text: &str, topology: Topology, sections: u8) {
     let mut ours = Described::new();
     let offer = ours.offer(topology);
@@ -65,7 +65,7 @@ fn answer(text: &str, topology: Topology, sections: u8) {
     assert!(ours.drain(Duration::from_secs(1)), "the transport is dead");
 }
 
-/// An offer, which we answer.
+/// Passes an offer, to which we send an answer.
 fn offer(text: &str, mid: Option<&String>) {
     let mut ours = Described::new();
     let text = match text.strip_prefix(OURS) {
@@ -74,7 +74,7 @@ fn offer(text: &str, mid: Option<&String>) {
     };
     if let Ok(answer) = ours.accept(&text) {
         assert!(is_description(&answer), "{answer}");
-        // str0m does not answer sections at the end of an offer if it cannot read them.
+        // str0m omits trailing sections of an offer from its answer if it cannot parse them.
         let count = |sdp: &str| sdp.lines().filter(|l| l.starts_with("m=")).count();
         assert!(count(&answer) <= count(&text), "{answer}");
         planted([count(&answer) > 2, text.contains("a=end-of-candidates")]);
@@ -85,7 +85,7 @@ fn offer(text: &str, mid: Option<&String>) {
     assert!(ours.drain(Duration::from_secs(1)), "the transport is dead");
 }
 
-/// Candidates, one a line.
+/// Passes candidates, one per line.
 fn candidates(text: &str) {
     let mut ours = Described::new();
     let taken = text.lines().filter(|line| ours.candidate(line)).count();

@@ -1,8 +1,8 @@
-//! Messages of a signalling server, one after another.
+//! Messages of a signalling server, in sequence.
 //!
 //! In: how the agent is chosen, then protobuf messages with their lengths. Properties: the memory
 //! that a server can make us use is bounded; a track is reported once for each section, and its end
-//! once; displayed texts contain no terminal control characters.
+//! once; displayed text contains no terminal control characters.
 
 use super::input::Input;
 use super::planted::planted;
@@ -12,13 +12,13 @@ use std::time::Duration;
 
 /// Maximum number of messages in one input.
 const MESSAGES: usize = 64;
-/// Bounds of what is kept: participants, tracks of each, characters of a name.
+/// Bounds of the kept state: participants, tracks of each participant, characters of a name.
 const MOST: (usize, usize, usize) = (1_000, 64, 256);
-/// Longest server text that is displayed, and longest notice, which quotes up to eight such texts,
-/// in characters.
+/// Maximum length, in characters, of displayed text from a server, and of a notice, which quotes up
+/// to eight such texts.
 const SHOWN: usize = 200;
 const NOTICE: usize = 2_000;
-/// A message of an input has at most this many bytes.
+/// Maximum number of bytes in a message of an input.
 const MOST_BYTES: usize = u16::MAX as usize;
 
 pub(super) fn run(bytes: &[u8]) {
@@ -62,7 +62,7 @@ fn is_numbered(told: &Told) -> bool {
     matches!(told, Told::Present(identity) if identity.bytes().any(|b| b.is_ascii_digit()))
 }
 
-/// A track's id, and the transport and media section that it is received in.
+/// A track's id, and the transport and media section in which it is received.
 type HeardIn = (String, usize, String);
 
 fn follow(told: &[Told], heard: &mut BTreeSet<HeardIn>) {

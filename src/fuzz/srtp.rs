@@ -1,7 +1,7 @@
-//! SRTP and SRTCP: sealing, and opening packets that may have been changed.
+//! SRTP and SRTCP: sealing packets, and opening packets that may have been changed.
 //!
 //! In: a profile, an index, a header, a payload, and a change. Properties: a sealed packet opens to
-//! the original, for both profiles and directions; changed or truncated, it does not open.
+//! the original, for both profiles and directions; a changed or truncated packet does not open.
 
 use super::input::Input;
 use super::planted::planted;
@@ -44,7 +44,7 @@ fn changed(input: &mut Input<'_>, change: u8, datagram: &mut Vec<u8>) -> bool {
 fn rtp(input: &mut Input<'_>, change: u8, seals: &mut SrtpContext, opens: &mut SrtpContext) {
     let (ssrc, index) = (input.u32(), u64::from(input.u32()));
     let (header, payload) = (input.short(), input.long());
-    // The receiver checks that the fixed header is complete before it opens anything.
+    // The receiver checks that the fixed header is complete before it opens a packet.
     let mut header = header.to_vec();
     header.resize(header.len().max(12), 0);
     let mut datagram = header.clone();
@@ -61,7 +61,7 @@ fn rtp(input: &mut Input<'_>, change: u8, seals: &mut SrtpContext, opens: &mut S
             assert_eq!(&room[..payload.len()], payload);
         }
     }
-    // Another index or SSRC.
+    // A different index or SSRC.
     for (ssrc, index) in [(ssrc ^ 1, index), (ssrc, index ^ 0x1_0000)] {
         let opened = opens.open_rtp(ssrc, index, header.len(), &datagram, &mut room);
         assert_eq!(opened, None, "SSRC {ssrc}, index {index}");

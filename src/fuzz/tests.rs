@@ -1,7 +1,7 @@
 //! Replays the committed corpora, and mutations of them, through their targets.
 //!
-//! Invariant: the mutations come from a seed that a failure prints. The instrumented fuzzer of
-//! `scripts/fuzz` finds deeper defects, but needs its own build.
+//! Invariant: the mutations are determined by a seed, which a failure prints. The instrumented
+//! fuzzer of `scripts/fuzz` finds deeper defects, but needs a separate build.
 
 use super::{Format, FuzzTarget, TARGETS, plant};
 use rand::{RngExt as _, SeedableRng as _};
@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// `LOADGEN_FULL=1` tries this many times as many mutations.
+/// Factor by which `LOADGEN_FULL=1` increases the number of mutations.
 const FULL: u64 = 100;
 /// Maximum number of mutations applied to one input.
 const MUTATIONS: u32 = 8;
@@ -82,7 +82,7 @@ const TELLING: [&[u8]; 12] = [
     b"\xe2\x80\xa8",
 ];
 
-/// Changes an input as its format allows, or its bytes anywhere.
+/// Changes an input according to its format, or changes arbitrary bytes.
 fn mutated(random: &mut ChaCha8Rng, inputs: &[&Vec<u8>], format: Format) -> Vec<u8> {
     let mut bytes = inputs[random.random_range(0..inputs.len())].clone();
     if format != Format::Bytes && random.random() {

@@ -1,7 +1,7 @@
 //! Thresholds, as written on the command line and in scenarios.
 //!
-//! In: a line. Properties: the printed form of a parsed threshold parses back to it; an error
-//! points into the text and has a hint.
+//! In: a line. Properties: the printed form of a parsed threshold parses back to the same
+//! threshold; an error points into the text and has a hint.
 
 use super::planted::planted;
 use crate::scenario::{

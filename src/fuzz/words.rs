@@ -1,9 +1,9 @@
 //! Changes one word of a text and leaves the rest as it is.
 //!
-//! In: an input, and another whose words it may take. Out: a changed input. The fuzzer changes
-//! bytes anywhere, which mostly breaks a text's syntax, so code that needs valid text is seldom
-//! reached. A word here is a key, a number or a name: anything delimited by quotes, blanks or
-//! brackets.
+//! In: an input, and another input as a source of words. Out: a changed input. The fuzzer's own
+//! mutations change bytes anywhere and mostly break a text's syntax, so code that requires valid
+//! text is seldom reached. A word here is a key, a number or a name: anything delimited by quotes,
+//! blanks or brackets.
 
 use rand::{Rng, RngExt as _};
 use std::ops::Range;
@@ -23,10 +23,10 @@ const NUMBERS: [&str; 12] = [
     "18446744073709551615",
     "18446744073709551616",
 ];
-/// What can follow a number's digits.
+/// Suffixes that are appended to the digits of a number.
 const ENDS: [&str; 6] = ["0", "00", ".5", ".0000005", "e3", "e-9"];
 
-/// Changes one word, or returns `None` if there is none.
+/// Changes one word; returns `None` if there is none.
 pub(super) fn change_word(input: &[u8], other: &[u8], random: &mut impl Rng) -> Option<Vec<u8>> {
     let word = pick(&words(input), random)?;
     let mut new = input[word.clone()].to_vec();
@@ -49,7 +49,7 @@ pub(super) fn change_word(input: &[u8], other: &[u8], random: &mut impl Rng) -> 
     Some(changed)
 }
 
-/// Inserts one printable character, or a word of the other input, anywhere.
+/// Inserts one printable character, or a word of the other input, at a random position.
 pub(super) fn insert(input: &[u8], other: &[u8], random: &mut impl Rng) -> Option<Vec<u8>> {
     let new = match random.random_range(0..3) {
         0 => other[pick(&words(other), random)?].to_vec(),
@@ -90,7 +90,7 @@ fn numbers(word: &[u8]) -> Vec<Range<usize>> {
     runs(word, |byte| byte.is_ascii_digit())
 }
 
-/// The longest runs of bytes that satisfy `is_part`.
+/// The maximal runs of bytes that satisfy `is_part`.
 fn runs(input: &[u8], is_part: impl Fn(u8) -> bool) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
     for at in (0..input.len()).filter(|at| is_part(input[*at])) {
@@ -102,7 +102,7 @@ fn runs(input: &[u8], is_part: impl Fn(u8) -> bool) -> Vec<Range<usize>> {
     runs
 }
 
-/// A digit half of the time, since the meaning of most texts depends on their numbers.
+/// A printable character; a digit half of the time, since most texts depend on their numbers.
 fn printable(random: &mut impl Rng) -> u8 {
     match random.random() {
         true => random.random_range(b'0'..=b'9'),
@@ -117,7 +117,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     #[test]
-    fn one_word_changes_and_the_rest_stays() {
+    fn one_word_is_changed_and_the_rest_is_kept() {
         let input = br#"{"speech_end_ms": 2416.04, "text": "hi"}"#;
         assert_eq!(words(input).len(), 4);
         for seed in 0..400 {
@@ -129,7 +129,7 @@ mod tests {
             let before = input.iter().zip(&changed).take_while(same).count();
             let behind = input.iter().rev().zip(changed.iter().rev());
             let behind = behind.take_while(same).count();
-            // The part that differs lies within one word.
+            // The part that differs must lie within one word.
             let differs = before.min(input.len() - behind)..input.len() - behind;
             let within =
                 |word: &Range<usize>| word.start <= differs.start && differs.end <= word.end;
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_become_neighbouring_large_and_fractional_ones() {
+    fn numbers_become_neighbouring_large_or_fractional_numbers() {
         let random = &mut ChaCha8Rng::seed_from_u64(1);
         let found: Vec<_> = (0..400)
             .map(|_| String::from_utf8(changed_number(b"99", random)).expect("a number"))

@@ -1,17 +1,18 @@
 //! Gates that end a run early, once its records refute them.
 //!
-//! In: gates with `abort_on_fail`, the records as they are made, the calls in progress. Out: the
-//! gate that ends the run. Invariants: evaluations are cheap, since each waits for 2 % more records
-//! than the last; a gate is not refuted by chance, since each evaluation requires [`LEVEL`]
-//! and assumes that results still missing from calls in progress meet the bound, because calls that
-//! fail end first. Records stay in memory only if there are such gates, and without their texts.
+//! In: gates with `abort_on_fail`, each record as it is made, the calls in progress. Out: the gate
+//! that ends the run. Invariants: evaluations are cheap, because each one requires 2 % more records
+//! than the one before. A gate is not refuted by chance: each evaluation requires the confidence
+//! level [`LEVEL`] and assumes that the missing results of calls in progress will meet the bound,
+//! because failing calls end first. Records stay in memory only if there are such gates, and
+//! without their texts.
 
 use super::event::RunEvent;
 use crate::record::{AgentAccount, CallRecord, OpenCall, SteadySpan, Threshold, TurnRecord};
 use std::time::Duration;
 
-/// Confidence level of each evaluation. A run has a few hundred at most, since each sees 2 % more
-/// records than the last.
+/// Confidence level of each evaluation. A run has a few hundred evaluations at most, because each
+/// one requires 2 % more records than the one before.
 const LEVEL: f64 = 0.999;
 /// Factor by which the number of records must grow before the next evaluation.
 const MORE: f64 = 1.02;
@@ -55,7 +56,7 @@ impl<'a> AbortWatch<'a> {
         }
     }
 
-    /// Keeps the records that gates are evaluated on.
+    /// Keeps the records on which gates are evaluated.
     pub(super) fn take(&mut self, event: &RunEvent) {
         if self.gates.is_empty() {
             return;
@@ -64,7 +65,7 @@ impl<'a> AbortWatch<'a> {
             RunEvent::TurnEnded(turn) => self.turns.push(without_texts(turn)),
             RunEvent::TurnAmended(turn) => {
                 let same = |t: &&mut TurnRecord| (t.call, t.turn) == (turn.call, turn.turn);
-                // Searched from the end: a turn is amended soon after it ended.
+                // Searched from the end: a turn is amended soon after it has ended.
                 if let Some(known) = self.turns.iter_mut().rev().find(same) {
                     *known = without_texts(turn);
                 }
@@ -79,7 +80,7 @@ impl<'a> AbortWatch<'a> {
     }
 
     /// The gate that the records so far refute, if any. `since`: time since the first measured
-    /// call; `steady`: periods of level load; `open`: the measured calls in progress.
+    /// call; `steady`: periods of steady load; `open`: the measured calls in progress.
     pub(super) fn look(
         &mut self,
         since: Duration,

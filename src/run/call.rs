@@ -1,7 +1,8 @@
 //! One call, from its planned start to the deletion of its room.
 //!
-//! In: a planned call. Out: reports while it is in progress, its result at the end.
-//! Invariant: whatever happens, exactly one `Ended` is reported, with one result for every turn.
+//! In: a planned call. Out: reports during the call, and its result at the end. Invariant: exactly
+//! one `Ended` is reported, with one result for every turn, even if the call fails, is stopped or
+//! panics.
 
 use super::call_report::{Begun, CallDone, CallReport};
 use super::caller::{CallerEnd, EndEvent};
@@ -19,14 +20,14 @@ use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinSet;
 
-/// Result for a call that never began, or whose own result was lost.
+/// Result for a call that never began, or that ended without a result.
 fn never_began(script: CallScript, start: Instant, failure: Failure) -> CallResult {
     let mut call = crate::call::Call::new(script, start);
     call.handle(start, crate::call::Input::Failed(failure));
     call.finish(start)
 }
 
-/// Result for a call that was cut off, by a stop of the run or by a defect, before it reported one.
+/// Result for a call that was cut off before it reported one, by a stop of the run or a panic.
 pub(super) fn cut_off(shared: &Shared, call: &PlannedCall, start: Instant) -> CallResult {
     let failure = if shared.stop.is_cancelled() {
         Failure::Stopped
@@ -72,7 +73,7 @@ pub(super) async fn make(shared: Arc<Shared>, call: PlannedCall, planned_start: 
         }
         (failure, _) => failure,
     };
-    // The collector amends only turns of calls in progress.
+    // The collector amends a turn only while its call is in progress.
     let connected = connection.as_mut().map(|c| &mut **c as &mut dyn Connection);
     let told = turns.finish(connected).await;
     let done = CallDone {
@@ -92,7 +93,8 @@ pub(super) async fn make(shared: Arc<Shared>, call: PlannedCall, planned_start: 
     target.forget(room);
 }
 
-/// Refines a call's failure with what its target knows; unchanged if the run is stopped meanwhile.
+/// Replaces a call's failure with its target's more specific diagnosis. The failure is unchanged if
+/// the run is stopped meanwhile.
 async fn explained(shared: &Shared, failure: Failure, connection: &mut dyn Connection) -> Failure {
     let timeout = shared.scenario.call.agent_timeout;
     let why = connection.explain(failure.clone(), timeout);
@@ -106,11 +108,12 @@ async fn explained(shared: &Shared, failure: Failure, connection: &mut dyn Conne
 struct Dialled {
     line: CallLine<CallerEnd>,
     events: mpsc::Receiver<EndEvent>,
-    /// Held only until the call has joined, not for the rest of the call.
+    /// Held only until the call has joined.
     joining: Option<OwnedSemaphorePermit>,
 }
 
-/// Waits until the call may join, and starts to connect it. The wait counts towards its join time.
+/// Waits for permission to join, then starts to connect the call. The wait counts towards the
+/// call's join time.
 async fn dialled(
     shared: &Shared,
     call: &PlannedCall,
@@ -136,7 +139,7 @@ async fn dialled(
     })
 }
 
-/// Follows the call until its script has ended.
+/// Drives the call until its script has ended.
 async fn talk(
     shared: &Arc<Shared>,
     call: &PlannedCall,
@@ -152,7 +155,7 @@ async fn talk(
         mut events,
         mut joining,
     } = dialled;
-    // Dropped when the call ends, which aborts the tasks in it.
+    // Dropped at the end of the call, which aborts the tasks in the set.
     let mut sounds = JoinSet::new();
     loop {
         tokio::select! {
@@ -207,8 +210,8 @@ async fn talk(
     (result.unwrap_or_else(gone), connection)
 }
 
-/// Asks whether a stream carries a voice and passes the answer to the call. If a track carries
-/// none, the user is notified, once per run.
+/// Requests a judgement on whether a stream carries a voice and passes the answer to the call. If a
+/// track carries no voice, the user is notified, once per run.
 async fn judge_sound(
     shared: &Shared,
     handle: &dyn CallerHandle<CallerEnd>,
@@ -229,10 +232,10 @@ async fn judge_sound(
     }
 }
 
-/// Informs the endpoint of a stream that was confirmed as a voice.
+/// Informs the caller's endpoint that a stream was confirmed as a voice.
 async fn confirm_voice(handle: &dyn CallerHandle<CallerEnd>, turns: &mut TurnReports) {
     if let Some(stream) = turns.take_voice() {
-        // A caller that is gone does not need to know.
+        // A caller that no longer exists does not need the answer.
         let told = handle.with(move |caller, at| caller.judged(at.now, stream, Some(true)));
         let _ = told.await;
     }

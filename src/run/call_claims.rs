@@ -1,8 +1,8 @@
-//! The agent's own account of the turns of one call, kept beside what the caller heard.
+//! The agent's own account of the turns of one call, kept alongside the caller's measurements.
 //!
-//! In: the agent's claims, the call's turns as they end. Out: turns with the agent's account, once
-//! it is complete. Invariant: a turn never waits for its account, and keeps it if it is amended
-//! later.
+//! In: the agent's claims, and the call's turns as they end. Out: turns with the agent's account,
+//! once the account is complete. Invariants: reporting a turn never waits for its account, and a
+//! turn that is amended later keeps its account.
 
 use super::call_report::CallTold;
 use crate::account::{CallAccount, Claim, TurnAccount, TurnTimes};
@@ -19,7 +19,7 @@ pub(super) struct CallClaims {
 }
 
 impl CallClaims {
-    /// `epoch`: any instant near the call.
+    /// `epoch`: an arbitrary instant near the call.
     pub(super) fn new(epoch: Instant) -> Self {
         Self {
             account: CallAccount::new(epoch),
@@ -28,12 +28,12 @@ impl CallClaims {
         }
     }
 
-    /// Takes a claim.
+    /// Adds a claim of an agent to the account.
     pub(super) fn claim(&mut self, claim: &Claim) {
         self.account.claim(claim);
     }
 
-    /// Takes a turn that has ended or was amended; returns what is known about it.
+    /// Adds a turn that has ended or was amended; returns the agent's account of the turn so far.
     pub(super) fn turn(&mut self, turn: &TurnResult) -> Option<TurnAccount> {
         let known = self.known.get(&turn.turn);
         if known.is_none()
@@ -45,7 +45,8 @@ impl CallClaims {
         known.cloned()
     }
 
-    /// The turns whose account is complete since the last call, or all if the call is `over`.
+    /// The turns whose account has become complete since this was last called, or all remaining
+    /// turns if the call is `over`.
     pub(super) fn settled(&mut self, over: bool) -> Vec<(TurnResult, TurnAccount)> {
         let settled = self.account.settle(over);
         let mut turns = Vec::new();
@@ -66,7 +67,8 @@ impl CallClaims {
         }
     }
 
-    /// Whether the agent has yet to describe a reply, which it does when the reply has ended.
+    /// Whether the agent's description of a reply is still missing. The agent sends it when the
+    /// reply has ended.
     pub(super) fn awaits_reply(&self) -> bool {
         self.account.awaits_reply()
     }

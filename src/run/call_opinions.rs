@@ -1,8 +1,9 @@
 //! The second opinions on one call's onsets.
 //!
-//! In: the opinions that the call has requested, its turns as they end. Out: turns with their
-//! opinion: at once if it is known, otherwise again when it arrives.
-//! Invariant: a turn never waits for its opinion, so a stop or crash loses no turn that has ended.
+//! In: the second opinions that the call has requested, and its turns as they end. Out: turns with
+//! their opinion. A turn whose opinion is not known yet is returned at once, and again when the
+//! opinion arrives. Invariant: no turn waits for its opinion, so a stop or crash loses no turn that
+//! has ended.
 
 use crate::call::{SecondOpinion, StreamId, TurnResult};
 use futures_util::future::BoxFuture;
@@ -15,7 +16,7 @@ use tokio::sync::oneshot;
 /// Number of opinions kept, so that an amended turn keeps the opinion on its onset.
 const ANSWERS: usize = 16;
 
-/// Answer to a request: the onset's instant, and the opinion unless there was no time for one.
+/// Answer to a request: the onset's instant, and the opinion unless the judge was too busy.
 type Answer = (Instant, Option<SecondOpinion>);
 
 /// Second opinions on the onsets of a call.
@@ -25,7 +26,7 @@ pub(super) struct CallOpinions {
     answers: VecDeque<(Instant, SecondOpinion)>,
     /// Turns that have ended and whose opinion is pending.
     waiting: Vec<TurnResult>,
-    /// A stream newly confirmed as a voice, still to be passed to the endpoint.
+    /// A stream newly confirmed as a voice, of which the caller's endpoint is not informed yet.
     voice: Option<StreamId>,
     /// The stream last confirmed as a voice.
     known: Option<StreamId>,
@@ -38,15 +39,15 @@ impl CallOpinions {
             .push(answer.map(move |second| (at, second.ok())).boxed());
     }
 
-    /// Adds the opinion to a turn that ended or was amended, if it is known; otherwise
-    /// [`CallOpinions::answered`] returns the turn again.
+    /// Adds the opinion to a turn that ended or was amended, if the opinion is known; otherwise
+    /// [`CallOpinions::answered`] returns the turn later, with its opinion.
     pub(super) fn judge(&mut self, mut turn: TurnResult) -> TurnResult {
         self.waiting.retain(|waits| waits.turn != turn.turn);
         let Some(onset) = turn.onset.map(|onset| onset.at.wire()) else {
             return turn;
         };
         if turn.second.is_some_and(|second| !second.as_declared) {
-            return turn; // The call itself judged that the sound is not a voice.
+            return turn; // The call itself decided that the sound is not a voice.
         }
         while let Some(Some(answer)) = self.asked.next().now_or_never() {
             self.keep(answer);
@@ -59,7 +60,7 @@ impl CallOpinions {
         turn
     }
 
-    /// The next turn that has ended and whose opinion has arrived since. Cancel safe; never returns
+    /// The next turn whose opinion arrived after the turn had ended. Cancel safe; pending forever
     /// while no request is pending.
     pub(super) async fn answered(&mut self) -> TurnResult {
         loop {
@@ -73,7 +74,7 @@ impl CallOpinions {
         }
     }
 
-    /// As [`CallOpinions::answered`], but `None` once no turn waits for an opinion.
+    /// As [`CallOpinions::answered`], but returns `None` once no turn waits for an opinion.
     pub(super) async fn last_answered(&mut self) -> Option<TurnResult> {
         loop {
             if let Some(turn) = self.ready() {
@@ -87,12 +88,12 @@ impl CallOpinions {
         }
     }
 
-    /// A stream that was confirmed as a voice since the last call.
+    /// A stream that was confirmed as a voice since this was last called.
     pub(super) fn take_voice(&mut self) -> Option<StreamId> {
         self.voice.take()
     }
 
-    /// A waiting turn whose opinion is known by now.
+    /// A waiting turn whose opinion is now known.
     fn ready(&mut self) -> Option<TurnResult> {
         let known = |turn: &TurnResult| {
             let onset = turn.onset?.at.wire();
@@ -117,7 +118,7 @@ impl CallOpinions {
                 }
                 self.answers.push_back((at, second));
             }
-            // There was no time to judge the onset: the turn is not amended.
+            // The judge was too busy for this onset, so the turn is not amended.
             None => self
                 .waiting
                 .retain(|turn| turn.onset.is_none_or(|onset| onset.at.wire() != at)),
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn known_opinions_come_with_the_turn_and_cancelled_ones_are_not_awaited() {
+    async fn known_opinions_are_attached_at_once_and_cancelled_ones_are_not_awaited() {
         let mut opinions = CallOpinions::default();
         let (start, next) = (Instant::now(), Instant::now() + Duration::from_secs(9));
         let (first, answer) = oneshot::channel();
@@ -206,7 +207,7 @@ mod tests {
         assert_eq!(
             opinions.last_answered().await,
             None,
-            "there was no time for an opinion"
+            "the request was cancelled"
         );
     }
 }

@@ -1,7 +1,7 @@
 //! Reports from the calls of a run.
 //!
-//! In: the calls, the dispatcher for calls that do not start, and the observers. Out: reports for
-//! the collector. Invariant: a call that has started reports its end exactly once.
+//! In: events of calls and observers, and calls that the dispatcher does not start. Out: reports
+//! for the collector. Invariant: a call that has started reports its end exactly once.
 
 use crate::account::{AgentClocks, ModelUsage, TurnAccount};
 use crate::call::{CallResult, Failure, Phase, TurnResult};
@@ -25,7 +25,7 @@ pub(super) enum CallReport {
     LeftOut(Box<LeftOut>),
     /// A turn of a sentinel call: the room and the result.
     Sentinel(Box<(String, TurnResult)>),
-    /// A sentinel call has ended, with its failure if it failed.
+    /// A sentinel call has ended: its failure, or `None` if it succeeded.
     SentinelEnded(Option<Failure>),
     /// A reading of an observed endpoint or process.
     Observed(Box<Reading>),
@@ -46,7 +46,7 @@ pub(super) struct TurnDone {
     pub call: usize,
     pub room: String,
     pub turn: TurnResult,
-    /// The agent's account of the turn, once it is complete.
+    /// The agent's account of the turn; `None` until it is complete.
     pub account: Option<TurnAccount>,
     pub plan: PlannedCall,
 }

@@ -1,7 +1,7 @@
 //! A caller's endpoint, which the media engine drives.
 //!
-//! In: the agent's packets, send slots. Out: frames on time, the call's events.
-//! Invariant: the call script decides and the ears detect; neither depends on the network.
+//! In: the agent's packets, send slots. Out: frames on schedule, the call's events. Invariant: the
+//! call script makes the decisions and the ears detect speech; neither depends on the network.
 
 use super::evidence::Capture;
 use super::hearing::{Detection, Hearing};
@@ -21,9 +21,9 @@ use tokio::sync::mpsc;
 
 /// Events of a caller's endpoint.
 pub(super) enum EndEvent {
-    /// From the call's state machine.
+    /// An event of the call's state machine.
     Call(Box<CallEvent>),
-    /// A reply's onset at this instant, for the second opinion.
+    /// The instant of a reply's onset, with the audio around it, for a second opinion.
     Onset(Instant, Excerpt),
     /// The text of this turn is to be sent now.
     Text(usize),
@@ -32,12 +32,12 @@ pub(super) enum EndEvent {
     Sound(StreamId, Excerpt),
 }
 
-/// Number of recent utterances whose echo may still come back.
+/// Number of recent utterances whose echo is still recognised.
 const SAID: usize = 3;
-/// How long the agent's packets may wait in the socket when no decision depends on them: the
+/// How long the agent's packets may wait in the socket while no decision depends on them. The
 /// decoder, the ear and the script are then loaded into the cache once per five packets.
 const UNHURRIED: Duration = Duration::from_millis(100);
-/// Events that a call can emit per turn (phases and the end), with room to spare.
+/// Upper bound of the events that a call can emit per turn (phases and the end).
 const EVENTS_PER_TURN: usize = 16;
 
 /// A caller's endpoint: its call script, its ears and the audio it sends.
@@ -46,17 +46,17 @@ pub(crate) struct CallerEnd {
     hearing: Hearing,
     /// The utterance of each turn; an empty one for a turn that sends a text.
     says: Vec<EncodedUtterance>,
-    /// The turns spoken most recently, with the capture time of their first sample.
+    /// The most recently spoken turns, each with the capture time of its first sample.
     said: VecDeque<(Instant, usize)>,
     silence: Arc<[u8]>,
     next: Option<Instant>,
     rtp_time: u32,
     was_speaking: bool,
-    /// The turn whose utterance the latest packet belongs to.
+    /// The turn to whose utterance the latest packet belongs.
     saying: Option<usize>,
-    /// First and last sequence number of each turn's utterance, as far as it was sent.
+    /// First and last sequence number of the part of each turn's utterance that has been sent.
     sent_as: Vec<Option<(u64, u64)>>,
-    /// Captures this call's evidence, if it was asked for.
+    /// Captures this call's evidence, if the run keeps evidence.
     evidence: Option<Box<Capture>>,
     decode: Decode,
     /// Set once any caller receives a packet with an audio level (only with `decode: level`).
@@ -65,8 +65,8 @@ pub(crate) struct CallerEnd {
 }
 
 impl CallerEnd {
-    /// Creates a caller from its script and the utterance of each turn. The receiver has room for
-    /// every event that the call can emit, so that none is lost.
+    /// Creates a caller from its script and the utterance of each turn. The returned channel has
+    /// capacity for every event that the call can emit, so that no event is lost.
     pub(super) fn new(
         script: CallScript,
         start: Instant,
@@ -94,7 +94,7 @@ impl CallerEnd {
         Ok((end, inbox))
     }
 
-    /// Captures what is said and heard from now on, if `evidence` is given.
+    /// Captures sent and received audio from now on, if `evidence` is given.
     pub(super) fn keep(&mut self, evidence: Option<Capture>) {
         self.evidence = evidence.map(Box::new);
     }
@@ -105,7 +105,7 @@ impl CallerEnd {
         (self.decode, self.levels) = (decode, levels);
     }
 
-    /// Whether the agent's audio must still be analysed.
+    /// Whether the agent's audio still has to be analysed.
     fn listens(&self) -> bool {
         self.decode == Decode::Always || self.call.as_ref().is_some_and(|c| !c.is_done())
     }
@@ -125,7 +125,7 @@ impl CallerEnd {
             if let (Some(evidence), CallEvent::TurnEnded(turn)) = (&mut self.evidence, &event) {
                 evidence.ended(turn, now);
             }
-            // The channel has room for all events; it is closed once the call's task is done.
+            // The channel has capacity for all events; it is closed once the call's task has ended.
             let _ = self.events.try_send(EndEvent::Call(Box::new(event)));
         }
     }
@@ -141,9 +141,9 @@ impl CallerEnd {
         }
     }
 
-    /// Dismisses an onset that is the caller's own echo and passes any other to the call. The
-    /// second opinion gets the audio of an onset that starts a talk spurt, and of one within a
-    /// spurt if a turn is judged by it.
+    /// Dismisses an onset that is the caller's own echo and passes any other onset to the call. A
+    /// second opinion is requested on an onset that starts a talk spurt, and on an onset within a
+    /// spurt if a turn's result depends on it.
     fn onset(&mut self, now: Instant, report: &Detection, onset: Onset) {
         let Detection {
             stream,
@@ -175,14 +175,15 @@ impl CallerEnd {
         if let Some(excerpt) = excerpt
             && (onset.after.is_none() || call.was_judged_by(&onset))
         {
-            // Sent before the end of the turn, so that its result is known to await an opinion.
+            // Sent before the end of the turn, so that the turn's result is known to have a pending
+            // opinion.
             let _ = self.events.try_send(EndEvent::Onset(at, excerpt));
         }
         self.tell(now);
     }
 
-    /// Takes the answer to whether `stream` carries a voice; `None` if there was no time to judge
-    /// it. Returns the name of its track if what was heard on the stream is discarded.
+    /// Processes the judgement of whether `stream` carries a voice; `None` if the judge was too
+    /// busy. Returns the name of the stream's track if detections on the stream are discarded.
     pub(super) fn judged(
         &mut self,
         now: Instant,
@@ -197,7 +198,7 @@ impl CallerEnd {
         self.hearing.name(stream).filter(|_| forgets)
     }
 
-    /// Remembers when an utterance began.
+    /// Records when an utterance began.
     fn note_said(&mut self, due: Instant, turn: usize, frame: usize) {
         if self.said.back().is_some_and(|&(_, last)| last == turn) {
             return;
@@ -210,35 +211,36 @@ impl CallerEnd {
         self.said.push_back((start, turn));
     }
 
-    /// The call has joined and media flows; packets are sent from `slot` on.
+    /// Handles the completed join: media flows, and packets are sent from `slot` on.
     pub(super) fn joined(&mut self, now: Instant, slot: Instant) {
         self.next = Some(slot);
         self.input(now, Input::Joined);
     }
 
-    /// An agent is in the room.
+    /// Handles an agent that has joined the room.
     pub(super) fn agent_present(&mut self, now: Instant) {
         self.input(now, Input::AgentPresent);
     }
 
-    /// A track that may carry the agent's voice can be heard; its packets refer to it by `track`.
-    /// `name`: its name in the records.
+    /// Handles a newly subscribed track that may carry the agent's voice. `track`: the number by
+    /// which its packets refer to it; `name`: its name in the records.
     pub(super) fn agent_track(&mut self, now: Instant, track: u32, name: Arc<str>) {
         self.hearing.track(track, name);
         self.input(now, Input::AgentAudible);
-        // While there was only one track, its sound counted as the agent's, whatever it was.
+        // While there was only one track, its sound counted as the agent's voice even if it was
+        // music or noise.
         for stream in self.hearing.held_back() {
             self.input(now, Input::NotAgent(stream));
         }
     }
 
-    /// A track has ended.
+    /// Handles the end of a track.
     pub(super) fn agent_track_gone(&mut self, now: Instant, track: u32) {
         self.hearing.track_gone(track);
         self.taken_away(now, track);
     }
 
-    /// A track was muted.
+    /// Handles the muting of a track.
     pub(super) fn agent_track_muted(&mut self, now: Instant, track: u32) {
         self.taken_away(now, track);
     }
@@ -249,7 +251,7 @@ impl CallerEnd {
         }
     }
 
-    /// The agent reported its state.
+    /// Handles a state that the agent reported.
     pub(super) fn agent_state(&mut self, now: Instant, state: AgentState) {
         self.input(now, Input::AgentState(state));
     }
@@ -269,16 +271,17 @@ impl CallerEnd {
         self.input(now, Input::AgentLeft);
     }
 
-    /// The call failed.
+    /// Ends the call with a failure.
     pub(super) fn failed(&mut self, now: Instant, failure: Failure) {
         if failure == Failure::Stopped {
-            // A stop is not the agent's fault: the turns that it ends are not kept as evidence.
+            // A stop of the run is not the agent's fault, so the turns that it ends are not kept as
+            // evidence.
             self.evidence = None;
         }
         self.input(now, Input::Failed(failure));
     }
 
-    /// Takes the call's result; `None` if it was taken before.
+    /// Takes the call's result; `None` if the result was taken before.
     pub(super) fn finish(&mut self, now: Instant) -> Option<CallResult> {
         self.next = None;
         let mut result = self.call.take()?.finish(now);
@@ -326,7 +329,7 @@ impl Endpoint for CallerEnd {
     }
 
     fn timeout(&mut self, now: Instant) {
-        // Silence is detected by the clock: a silent agent with DTX sends no packets.
+        // Silence is detected by elapsed time, because a silent agent with DTX sends no packets.
         self.hearing.advance(now);
         self.listen(now);
         self.input(now, Input::Timeout);
@@ -380,8 +383,8 @@ impl Endpoint for CallerEnd {
         })
     }
 
-    /// Received audio takes effect after 700 ms at the earliest, when a talk spurt has ended, so
-    /// packets may wait unless the script is waiting for the start of speech.
+    /// Received audio affects the script after 700 ms at the earliest, when a talk spurt has ended.
+    /// Packets may therefore wait unless the script is waiting for the start of speech.
     fn patience(&self, now: Instant) -> Duration {
         let soon = |at: Instant| at < now + 2 * UNHURRIED;
         let hurried = self.call.as_ref().is_some_and(Call::awaits_speech_start)

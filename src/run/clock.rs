@@ -8,19 +8,19 @@ pub(super) use crate::targets::{now, until};
 use jiff::Timestamp;
 use std::time::Instant;
 
-/// Where a run's wall clock comes from.
+/// Source of a run's wall-clock time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Clock {
-    /// From the system.
+    /// The system's wall clock.
     #[default]
     System,
-    /// Fixed: every run starts at this time, so that two runs of one plan have the same records.
-    /// The runtime's clock is paused, so nothing may run outside the runtime.
+    /// A fixed start time, so that two runs of one plan have the same records. The runtime's clock
+    /// is paused, so nothing may run outside the runtime.
     Virtual(Timestamp),
 }
 
-/// How many times both clocks are read; the pair that is closest together is used, because the
-/// thread may be preempted between the two readings.
+/// How many times both clocks are read. The pair of readings that lie closest together is used,
+/// because the thread may be preempted between two readings.
 const READINGS: usize = 5;
 
 /// The origin of a run's time axis, on both clocks.
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_clocks_are_read_at_one_moment() {
+    fn both_clocks_are_read_at_the_same_moment() {
         let (before, wall_before) = (Instant::now(), Timestamp::now());
         let zero = Clock::System.zero();
         let (after, wall_after) = (Instant::now(), Timestamp::now());

@@ -1,9 +1,10 @@
 //! Turns the reports of calls into records, journal lines and events for the display.
 //!
-//! In: reports, from calls in any order. Out: records, in the journal and in events. Invariants:
-//! a turn is in the journal as soon as it has ended; every turn of a call that started is there
-//! once the call has ended, and the call's counts match the journal. Memory does not grow with
-//! the length of the run, except for records that could not be written to the journal.
+//! In: reports, from calls in any order. Out: records, in the journal and in events. Invariants: a
+//! turn is written to the journal as soon as it has ended. Once a started call has ended, the
+//! journal contains every turn of the call, and the call's counts match the journal. Memory does
+//! not grow with the length of the run, except for records that could not be written to the
+//! journal.
 
 use super::call_report::{Begun, CallDone, CallReport, CallTold, LeftOut, TurnDone};
 use super::clock::now;
@@ -24,14 +25,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Records that could not be written to the journal, so that a full disk loses none.
+/// Records that could not be written to the journal, kept so that a full disk loses none of them.
 #[derive(Debug, Default)]
 pub(super) struct Unwritten {
     pub turns: Vec<TurnRecord>,
     pub calls: Vec<CallRecord>,
 }
 
-/// Collects what calls report.
+/// Collects the reports of calls.
 pub(super) struct Collector<'a> {
     scenario: &'a Scenario,
     run_start: Instant,
@@ -40,9 +41,9 @@ pub(super) struct Collector<'a> {
     pub journal_error: Option<RecordError>,
     pub unwritten: Unwritten,
     pub sentinels: SentinelTurns,
-    /// Which of the observed sources have answered.
+    /// Which of the observed sources have yielded values.
     presence: Presence,
-    /// A reading could not be recorded, so the later ones are not recorded either.
+    /// A reading could not be recorded, so later readings are not recorded either.
     observed_lost: bool,
     /// Matches the agents' telemetry to calls, if it is received.
     telemetry: Option<TelemetryDesk>,
@@ -140,7 +141,7 @@ impl<'a> Collector<'a> {
                 });
             }
             CallReport::Phase(call, phase) => tell(RunEvent::Phase { call, phase }),
-            // A failed turn is recorded with the end of its call, which has the cause.
+            // A failed turn is recorded when its call ends, because the call's end has the cause.
             CallReport::Turn(done) if done.turn.outcome == Outcome::Failed => {}
             CallReport::Turn(done) => {
                 let record = self.record(done.call, &done.room, &done.turn, &done.plan, None);
@@ -157,7 +158,7 @@ impl<'a> Collector<'a> {
         self.sync();
     }
 
-    /// Writes a sentinel call's turn to the journal, marked as such, and emits no event.
+    /// Writes a sentinel call's turn to the journal, marked as a sentinel turn, and emits no event.
     fn sentinel(&mut self, room: &str, turn: &TurnResult, tell: &mut dyn FnMut(RunEvent)) {
         let context = TurnContext {
             call: self.sentinels.calls,
@@ -186,8 +187,8 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Records a reading. A failure to write it is only a notice: no figure depends on readings, so
-    /// the run is as valid without them.
+    /// Records a reading. If it cannot be written, the user only gets a notice: no figure depends
+    /// on readings, so the run remains valid.
     fn observed(&mut self, reading: Reading, tell: &mut dyn FnMut(RunEvent)) {
         self.presence.take(&reading);
         if self.observed_lost {
@@ -209,7 +210,7 @@ impl<'a> Collector<'a> {
             .for_each(|text| tell(RunEvent::Notice(text)));
     }
 
-    /// Writes a turn that has ended, unless it is in the journal already.
+    /// Writes a turn that has ended, unless the journal already contains it.
     fn turn(&mut self, record: TurnRecord, tell: &mut dyn FnMut(RunEvent)) {
         let Entry::Vacant(place) = self.recorded.entry((record.call, record.turn)) else {
             return;
@@ -219,7 +220,7 @@ impl<'a> Collector<'a> {
         tell(RunEvent::TurnEnded(Box::new(record)));
     }
 
-    /// Writes another line for a turn of a call in progress; readers use the last one.
+    /// Appends another line for a turn of a call in progress; readers use a turn's last line.
     fn amended(&mut self, done: &TurnDone, tell: &mut dyn FnMut(RunEvent)) {
         let TurnDone {
             call,
@@ -229,7 +230,7 @@ impl<'a> Collector<'a> {
             plan,
         } = done;
         match self.recorded.entry((*call, turn.turn)) {
-            // The call is over, or the turn has not ended yet and will be recorded when it has.
+            // The call has ended, or the turn has not ended yet and will be recorded at its end.
             Entry::Vacant(_) => return,
             Entry::Occupied(mut known) => known.insert(turn.outcome),
         };
@@ -281,7 +282,7 @@ impl<'a> Collector<'a> {
         record.with_account(account, turn, &words, self.run_start)
     }
 
-    /// What the caller and the agent should say in a turn.
+    /// The words that the caller and the agent are expected to say in a turn.
     fn words(&self, turn: &TurnResult, plan: &PlannedCall) -> SaidWords<'_> {
         let utterance = self.utterance(turn, plan);
         let config = self.scenario.call.turns.get(turn.turn);
@@ -293,7 +294,7 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Closes calls that started but never reported their end, with the result from `result`.
+    /// Closes calls that started but never reported their end. `result` provides their results.
     pub(super) fn close(
         &mut self,
         result: impl Fn(&PlannedCall, Instant) -> CallResult,
@@ -314,7 +315,8 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Writes a call to the journal as soon as it starts, so that it is known if the run is killed.
+    /// Writes a call to the journal as soon as it starts, so that the journal lists it even if the
+    /// run is killed.
     fn note_begun(&mut self, begun: &Begun, tell: &mut dyn FnMut(RunEvent)) {
         let context = CallContext {
             call: begun.plan.index as usize,
@@ -340,7 +342,7 @@ impl<'a> Collector<'a> {
             desk.turn(turn);
         }
         match self.journal.append(turn) {
-            // An earlier record of this turn, for which there was no room, is out of date.
+            // An earlier record of this turn, which could not be written, is out of date.
             Ok(()) => self.unwritten.turns.retain(|old| {
                 turn.sentinel || old.sentinel || (old.call, old.turn) != (turn.call, turn.turn)
             }),
@@ -351,7 +353,7 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Writes a call that is over, or that never started.
+    /// Writes a call that has ended or never started.
     fn append_call(&mut self, call: &CallRecord, tell: &mut dyn FnMut(RunEvent)) {
         if let Err(e) = self.journal.append_call(call) {
             self.lost(e, tell);
@@ -427,8 +429,8 @@ impl<'a> Collector<'a> {
         tell(RunEvent::CallEnded(Box::new(call)));
     }
 
-    /// Why the run's figures are not reliable: calls failed because of the generator, not the
-    /// agent. Empty if no call did.
+    /// Why the run's figures are not reliable: some calls failed because of the generator, not the
+    /// agent. Empty if there was no such call.
     pub(super) fn own_failures(&self) -> Vec<String> {
         match &self.own_failures {
             (0, _) => Vec::new(),
@@ -449,7 +451,7 @@ impl<'a> Collector<'a> {
         self.begun.len()
     }
 
-    /// The measured calls in progress, with their turns that have not ended.
+    /// The measured calls in progress, each with its turns that have not ended.
     pub(super) fn open(&self) -> Vec<OpenCall> {
         let open = |begun: &Begun| {
             let call = begun.plan.index as usize;

@@ -1,8 +1,8 @@
 //! Starts calls at their planned instants, within the plan's concurrency.
 //!
-//! In: a plan. Out: a task for each call; a report of each call that does not start.
-//! Invariant: a call's planned start is its instant in the plan, or the moment its slot became
-//! free; it stays the same however late the call actually starts.
+//! In: a plan. Out: a task for each started call, and a report of each call that does not start.
+//! Invariant: a call's planned start is its instant in the plan, or the moment at which its slot
+//! became free. The planned start does not change, however late the call actually starts.
 
 use super::call;
 use super::call_report::{CallReport, LeftOut};
@@ -15,21 +15,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// How long stopped calls have to hang up: half a second more than a session needs at most.
-/// Including the time limit for deleting rooms, a stop takes less than five seconds.
+/// How long stopped calls have to hang up: half a second longer than a session needs at most.
+/// Together with the time limit for deleting rooms, a stop takes less than five seconds.
 const HANG_UP: Duration = Duration::from_millis(1_500);
 /// How often to check whether the stages are over.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Starts every call of the plan, warm-up calls first; returns when all calls are over and every
-/// call that never started has been reported.
+/// Starts every call of the plan, warm-up calls first. Returns when all calls have ended and every
+/// call that did not start has been reported.
 pub(super) async fn dispatch(shared: Arc<Shared>, plan: Plan, run_start: Instant) {
     let warmups = plan.warmup();
     if warmups > 0 {
         phase(&shared, &plan, 0..warmups, run_start).await;
     }
     let measured = if warmups > 0 { now() } else { run_start };
-    // Set once: a run has one dispatcher.
+    // Set only once, because a run has one dispatcher.
     let _ = shared.measured.set(measured);
     if plan.is_open() {
         arrivals(&shared, &plan, warmups, measured).await;
@@ -40,7 +40,7 @@ pub(super) async fn dispatch(shared: Arc<Shared>, plan: Plan, run_start: Instant
     }
 }
 
-/// Reports a call that does not start: it could not, or the run was stopped first.
+/// Reports a call that does not start because it could not, or because the run was stopped first.
 async fn leave_out(shared: &Shared, call: PlannedCall, planned_start: Instant, stopped: bool) {
     let left_out = LeftOut {
         room: shared.target(&call).room(&call.room),
@@ -55,7 +55,7 @@ async fn leave_out(shared: &Shared, call: PlannedCall, planned_start: Instant, s
         .await;
 }
 
-/// Runs calls `range` of the plan; `zero` is the start of this phase.
+/// Runs the calls of the plan with indices in `range`; `zero` is the start of this phase.
 async fn phase(shared: &Arc<Shared>, plan: &Plan, range: Range<u64>, zero: Instant) {
     let measured = range.start >= plan.warmup();
     let mut running = Running::new(range.start, measured);
@@ -87,7 +87,7 @@ async fn phase(shared: &Arc<Shared>, plan: &Plan, range: Range<u64>, zero: Insta
         }
     }
     running.all_over(shared).await;
-    // A load with a duration has no fixed number of calls, so none is missing.
+    // A load with a duration has no fixed number of calls, so no call counts as missing.
     let bounded = !measured || plan.measured().is_some();
     if bounded && shared.stop.is_cancelled() {
         for call in calls {
@@ -121,7 +121,7 @@ impl Running {
         self.calls.len()
     }
 
-    /// Removes the calls that are over.
+    /// Removes the calls that have ended.
     fn reap(&mut self) {
         while self.calls.try_join_next().is_some() {}
     }
@@ -157,7 +157,7 @@ impl Running {
     }
 }
 
-/// An open load: each call starts at its instant, or is dropped if too many are in progress.
+/// Runs an open load: each call starts at its instant, or is dropped if too many are in progress.
 async fn arrivals(shared: &Arc<Shared>, plan: &Plan, first: u64, zero: Instant) {
     let mut running = Running::new(first, true);
     for call in (first..).map_while(|i| plan.call(i)) {
@@ -181,14 +181,14 @@ async fn arrivals(shared: &Arc<Shared>, plan: &Plan, first: u64, zero: Instant) 
     running.all_over(shared).await;
 }
 
-/// A closed load whose concurrency changes in stages. Calls are never cut off: when the target
+/// Runs a closed load whose concurrency changes in stages. Calls are never cut off: when the target
 /// concurrency falls, calls that end are not replaced.
 async fn staged(shared: &Arc<Shared>, plan: &Plan, first: u64, stages: Stages<'_>, zero: Instant) {
     let mut running = Running::new(first, true);
     let mut calls = (first..).map_while(|i| plan.call(i));
-    // When the slot of the next call became free: when a call ended, or when the target rose.
+    // When the slot of the next call became free: a call ended or the target concurrency rose.
     let mut free = zero;
-    // The target has risen: the added call starts even if the target falls again at once.
+    // The target has risen: the added call starts even if the target falls again immediately.
     let mut risen = false;
     while !shared.stop.is_cancelled() {
         let elapsed = now() - zero;

@@ -1,4 +1,4 @@
-//! Why a run could not be carried out.
+//! Errors that prevent a run from being carried out.
 
 use crate::audio::AudioError;
 use crate::call::Failure;
@@ -8,23 +8,23 @@ use std::path::PathBuf;
 /// A failure of the run itself, not of one of its calls.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// A preflight call failed, so no other call can succeed.
+    /// A preflight call failed, so no other call can be expected to succeed.
     #[error("the first call failed, so the run ends here: {0}")]
     Preflight(Failure),
-    /// A target cannot be opened, or one of our own agents cannot be started there.
+    /// A target cannot be opened, or one of our own agents cannot be started on a target.
     #[error("{0}")]
     Target(Failure),
-    /// The process may not open as many files as the run needs.
+    /// The process may not open as many file descriptors as the run needs.
     #[error("this run needs {needed} file descriptors, but the system allows this process {hard}")]
     Descriptors {
-        /// How many the run needs.
+        /// Number of file descriptors that the run needs.
         needed: u64,
-        /// The hard limit.
+        /// The hard limit on file descriptors.
         hard: u64,
-        /// How many concurrent calls the limit allows.
+        /// Number of concurrent calls that the limit allows.
         calls: u64,
     },
-    /// There is less memory than the run needs.
+    /// Less memory is free than the run needs.
     #[error(
         "this run needs at least {} MiB of memory, but {} has {} MiB free",
         needed >> 20,
@@ -36,19 +36,19 @@ pub enum RunError {
         needed: u64,
         /// Bytes that are free.
         free: u64,
-        /// The limit is that of the control group.
+        /// The limit is the control group's, not the machine's.
         of_group: bool,
-        /// How many concurrent calls fit.
+        /// Number of concurrent calls that fit in this memory.
         calls: u64,
     },
-    /// There are fewer ports than the run needs.
+    /// The system has fewer UDP ports than the run needs.
     #[error("this run needs {needed} UDP ports, but the system has {range} ephemeral ones")]
     Ports {
-        /// How many the run needs.
+        /// Number of ports that the run needs.
         needed: u64,
-        /// How many the system has.
+        /// Number of ephemeral ports that the system has.
         range: u64,
-        /// How many concurrent calls fit.
+        /// Number of concurrent calls for which the ports suffice.
         calls: u64,
     },
     /// The system cannot start another thread.
@@ -65,7 +65,7 @@ pub enum RunError {
     Unreadable {
         /// Path of the file.
         path: PathBuf,
-        /// The system's error.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// A sound file cannot be used.

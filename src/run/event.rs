@@ -5,16 +5,16 @@ use crate::net::{DurationQuantiles, HealthSnapshot};
 use crate::record::{CallRecord, TurnRecord};
 use std::time::{Duration, Instant};
 
-/// An event to show. The set is closed: a display handles every variant.
+/// An event to display. The set is closed: a display handles every variant.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RunEvent {
     /// Something went wrong that does not end the run.
     Notice(String),
-    /// The preflight calls start: they check whether each server and an agent can be reached.
+    /// The preflight calls start. They check whether each server is reachable and an agent joins.
     PreflightStarted,
     /// The preflight calls reached an agent.
     PreflightPassed,
-    /// The plan starts; the instants in the records are relative to its start.
+    /// The plan starts; instants in the records are relative to its start.
     Started {
         /// The instant that all instants in the records are relative to.
         at: Instant,
@@ -27,7 +27,7 @@ pub enum RunEvent {
         call: usize,
         /// Index of its variant in the scenario.
         variant: usize,
-        /// It is a warm-up call.
+        /// True for a warm-up call.
         warmup: bool,
     },
     /// A call entered another phase.
@@ -37,7 +37,7 @@ pub enum RunEvent {
         /// The new phase.
         phase: Phase,
     },
-    /// A turn ended, or was cut off or left out by the end of the run.
+    /// A turn ended, or the end of the run cut it off or kept it from starting.
     TurnEnded(Box<TurnRecord>),
     /// A turn that was already reported has changed; this record replaces the earlier one.
     TurnAmended(Box<TurnRecord>),
@@ -47,16 +47,16 @@ pub enum RunEvent {
     CallDropped(Box<CallRecord>),
     /// The run was stopped before this call started.
     CallNotRun(Box<CallRecord>),
-    /// Health of the generator: once a second, and at the end.
+    /// Health of the generator; emitted once a second and at the end of the run.
     Vitals(Box<Vitals>),
-    /// The run was stopped: no more calls start, and those in progress hang up.
+    /// The run was stopped: no more calls start, and the calls in progress hang up.
     Stopping,
 }
 
-/// Health of the generator at one instant; `health` counts since the media engine started.
+/// Health of the generator at one instant. `health` counts from the start of the media engine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Vitals {
-    /// Health of its media threads.
+    /// Health of the media threads.
     pub(crate) health: HealthSnapshot,
     /// How late the timers fired on the runtime that carries signalling.
     pub(crate) signalling_lateness: DurationQuantiles,

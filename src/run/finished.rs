@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 pub(crate) struct SentinelTurns {
     /// Sentinel calls that are over.
     pub calls: usize,
-    /// Of these, calls that failed.
+    /// Number of these calls that failed.
     pub failed: usize,
     pub turns: Vec<TurnRecord>,
 }
@@ -26,7 +26,7 @@ pub(crate) struct SentinelTurns {
 pub struct Finished {
     /// Every turn that ended, read back from the journal.
     pub turns: Vec<TurnRecord>,
-    /// Results of the sentinel calls; `None` if the run had none.
+    /// Results of the sentinel calls; `None` if the run had no sentinel calls.
     pub(crate) sentinels: Option<SentinelTurns>,
     /// The instant that all instants in the records are relative to.
     pub(crate) run_start: Instant,
@@ -34,21 +34,21 @@ pub struct Finished {
     pub(crate) zero_at: jiff::Timestamp,
     /// Every call that started, and every planned call that did not.
     pub calls: Vec<CallRecord>,
-    /// From the first planned instant to the last call's end.
+    /// Time from the first planned instant to the end of the last call.
     pub duration: Duration,
     /// The user stopped the run.
     pub stopped: bool,
     /// Name of the gate that ended the run, if one did.
     pub(crate) aborted: Option<String>,
-    /// Periods of level load; empty if the load was always level.
+    /// Periods of steady load; empty if the load was steady throughout.
     pub steady: Vec<SteadySpan>,
     /// Reasons why the figures are not reliable.
     pub invalid: Vec<String>,
     /// The generator's own health.
     pub generator: Generator,
-    /// Index of the audio that was kept, if evidence was asked for.
+    /// Index of the audio that was kept, if the run kept evidence.
     pub(crate) evidence: Option<Evidence>,
-    /// Readings of the observed endpoints and processes, as far as they could be written and read.
+    /// Readings of the observed endpoints and processes that could be both written and read back.
     pub(crate) observed: Vec<Reading>,
     /// What became of the agents' spans, if they were received.
     pub(crate) spans: Option<SpanCounts>,

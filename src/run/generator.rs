@@ -1,8 +1,8 @@
-//! The generator's own resource use, and how long it was kept from running.
+//! The generator's own resource use, and how long it was ready to run but not scheduled.
 //!
-//! In: what the system reports about the process. Out: processor time of the process and of each
-//! media thread, memory, how long runnable threads waited for a core. Invariant: waits that the
-//! system does not report are `None`.
+//! In: the system's figures about the process. Out: processor time of the process and of each media
+//! thread, memory, and how long runnable threads waited for a core. Invariant: a waiting time that
+//! the system does not report is `None`.
 
 use super::event::Vitals;
 use crate::net::{DurationQuantiles, HealthSnapshot};
@@ -14,25 +14,26 @@ use std::time::{Duration, Instant};
 /// Name prefix of the media threads.
 const MEDIA: &str = "media-";
 
-/// Measures resource use from its start.
+/// Measures resource use from the moment it is created.
 #[derive(Debug, Clone)]
 pub(super) struct Meter {
     at: Instant,
     used: Duration,
-    /// By thread; keys increase in the order of start.
+    /// Times by thread; keys increase in the order in which the threads were started.
     threads: BTreeMap<u64, ThreadTimes>,
     machine: Option<MachineTimes>,
     throttle: ThrottleMeter,
 }
 
-/// Load on the media threads and on the machine since a [`Meter`] was started.
+/// Load on the media threads and on the machine since a [`Meter`] was created.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Strain {
-    /// Share of a core that each media thread used, in the order of their start.
+    /// Share of a core that each media thread used, in the order in which they were started.
     pub each: Vec<f64>,
-    /// Share of its time that a media thread waited for a core; the largest of all media threads.
+    /// Share of its time that a media thread waited for a core; the largest value of all media
+    /// threads.
     pub run_queue_wait: Option<f64>,
-    /// Share of the machine's processor time that its host gave to others (steal).
+    /// Share of the machine's processor time that its host gave to other guests (steal).
     pub steal: Option<f64>,
 }
 
@@ -52,12 +53,12 @@ impl Meter {
         }
     }
 
-    /// Mean number of processor cores in use since the start.
+    /// Mean number of processor cores in use since the meter was created.
     pub(super) fn cores(&self) -> f64 {
         self.share(own_cpu_time().saturating_sub(self.used))
     }
 
-    /// What the media threads used and how long they waited since the start.
+    /// Processor time and waiting times of the media threads since the meter was created.
     pub(super) fn strain(&self) -> Strain {
         let now = os::threads(MEDIA);
         let since = |id: &u64, t: &ThreadTimes| {
@@ -87,7 +88,7 @@ impl Meter {
         time.as_secs_f64() / self.at.elapsed().as_secs_f64().max(1e-3)
     }
 
-    /// Time since the start.
+    /// Time since the meter was created.
     pub(super) fn elapsed(&self) -> Duration {
         self.at.elapsed()
     }
@@ -98,21 +99,23 @@ pub(super) fn resident_bytes() -> u64 {
     os::resident_bytes().unwrap_or_default()
 }
 
-/// Returns the memory of joins to the system once no call has started for a while: a join takes
-/// more memory than the call that follows, and the allocator would keep it for the next join.
+/// Returns the memory used for joins to the system once no call has started for a while. A join
+/// takes more memory than the call that follows, and the allocator would keep that memory for the
+/// next join.
 #[derive(Debug, Default)]
 pub(super) struct Tidy {
-    /// Consecutive checks without a new call.
+    /// Number of consecutive checks without a new call.
     calm: u32,
-    /// Calls that had started at the last check.
+    /// Number of calls that had started by the last check.
     begun: usize,
 }
 
 impl Tidy {
-    /// Consecutive checks without a new call, one per second, after which memory is returned.
+    /// Number of consecutive checks without a new call, one per second, after which memory is
+    /// returned.
     const CALM: u32 = 3;
 
-    /// To be called every second with the number of calls that have started so far. Returns whether
+    /// Called every second with the number of calls that have started so far. Returns whether
     /// memory was returned to the system.
     pub(super) fn look(&mut self, begun: usize) -> bool {
         self.calm = if begun == self.begun {
@@ -140,7 +143,7 @@ pub(super) fn vitals(health: HealthSnapshot, signalling_lateness: DurationQuanti
 }
 
 /// The generator's figures for a run. `vitals`: its health at the end of the run; `rss_bytes`: its
-/// peak resident memory until then.
+/// peak resident memory up to then.
 pub(super) fn figures(vitals: &Vitals, meter: &Meter, rss_bytes: u64) -> Generator {
     let health = &vitals.health;
     let seconds = meter.elapsed().as_secs_f64().max(1e-3);
@@ -177,11 +180,11 @@ pub(super) fn figures(vitals: &Vitals, meter: &Meter, rss_bytes: u64) -> Generat
     }
 }
 
-/// If the generator is kept from running for more than this share of its time, that is reported as
-/// the cause of its lateness.
+/// Share of its time for which the generator may be kept from running. A larger share is reported
+/// as the cause of the generator's lateness.
 const HELD_BACK: f64 = 0.01;
 
-/// What kept the generator from running, to be added to the reasons that report lateness.
+/// The cause that kept the generator from running, to be added to the reasons that report lateness.
 pub(super) fn held_back(g: &Generator) -> Option<String> {
     let above = |share: Option<f64>| share.filter(|share| *share > HELD_BACK);
     if let (Some(cores), Some(share)) = (g.cpu_limit_cores, above(g.throttled)) {
@@ -219,7 +222,8 @@ mod tests {
             while own_cpu_time().saturating_sub(meter.used) < Duration::from_millis(60) {
                 x = std::hint::black_box(x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
             }
-            // As media threads do: on some systems a thread notes its time only when it waits.
+            // Media threads wait like this too: some systems update a thread's processor time only
+            // when the thread waits.
             poller.wait(Duration::ZERO);
             (meter.strain(), meter.cores())
         };

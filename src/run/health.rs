@@ -1,8 +1,8 @@
 //! Whether the generator kept up well enough for its figures to be reliable.
 //!
-//! In: bounds; the media threads' health at intervals, with the number of calls in progress.
-//! Out: which bound was exceeded, at how many calls. Invariants: bounds apply to the whole run; the
-//! number of calls is that of the first check that found the bound exceeded.
+//! In: bounds; the media threads' health at intervals, with the number of calls in progress. Out:
+//! which bounds were exceeded, and at how many concurrent calls. Invariants: bounds apply to the
+//! whole run; the number of calls is taken at the first check that found the bound exceeded.
 
 use super::event::Vitals;
 use crate::net::DurationQuantiles;
@@ -11,16 +11,17 @@ use std::time::Duration;
 
 /// Largest share of the received audio packets that may belong to no known track.
 const MOST_UNHEARD: f64 = 0.01;
-/// Largest share of the received packets that may be unusable: forged, duplicate or too far behind.
+/// Largest share of the received packets that may be unusable: forged, duplicate or too old.
 const MOST_USELESS: f64 = 0.01;
-/// Fewer unusable packets than this are ignored: a stray datagram, duplicates after a route change.
+/// Fewer unusable packets than this are ignored, such as a stray datagram or duplicates after a
+/// route change.
 const FEW: u64 = 100;
 
 /// Checks the generator while it runs.
 #[derive(Debug)]
 pub(super) struct HealthWatch {
     bounds: HealthBounds,
-    /// Calls in progress when each bound was first found exceeded.
+    /// Number of calls in progress when each bound was first found to be exceeded.
     late: Option<usize>,
     signalling: Option<usize>,
     drops: Option<usize>,
@@ -59,8 +60,8 @@ impl HealthWatch {
         note(&mut self.refused, health.send_errors > 0);
     }
 
-    /// Reasons why the run's figures are not reliable; empty if they are. `held_back`: what kept
-    /// the generator from running, if anything did.
+    /// Reasons why the run's figures are not reliable; empty if the figures are reliable.
+    /// `held_back`: the cause that kept the generator from running, if there was one.
     pub(super) fn doubts(&self, vitals: &Vitals, held_back: Option<&str>) -> Vec<String> {
         let because = held_back.map_or_else(String::new, |why| format!(" ({why})"));
         let mut late = self.of_time(vitals);
@@ -160,7 +161,7 @@ mod tests {
         }
     }
 
-    /// How reports classify the doubts.
+    /// The kinds that reports assign to the doubts.
     fn kinds(doubts: &[String]) -> Vec<Option<ReasonKind>> {
         doubts.iter().map(|d| ReasonKind::of(d)).collect()
     }
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn each_exceeded_bound_is_reported_with_its_concurrency() {
+    fn each_exceeded_bound_is_reported_with_the_number_of_calls() {
         let mut watch = HealthWatch::new(HealthBounds::default());
         for (calls, late, drops) in [(10, 1, 0), (150, 6, 0), (200, 7, 3)] {
             watch.look(&health(late, drops), calls);
@@ -191,7 +192,10 @@ mod tests {
         let why = "its control group may use 0.5 cores";
         let told = watch.doubts(&health(7, 3), Some(why));
         assert!(told[0].ends_with(&format!(" ({why})")), "{told:?}");
-        assert!(!told[1].contains(why), "drops have another cause: {told:?}");
+        assert!(
+            !told[1].contains(why),
+            "throttling is not the cause of drops: {told:?}"
+        );
         assert!(watch.doubts(&health(2, 0), None).is_empty());
         let lax = HealthBounds {
             tick_lateness: Duration::from_millis(80),
@@ -206,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_1_percent_of_packets_unheard_is_a_doubt() {
+    fn more_than_1_percent_of_packets_without_a_track_is_a_doubt() {
         let watch = HealthWatch::new(HealthBounds::default());
         let doubts = |heard, ignored, unheard| {
             let mut vitals = vitals();

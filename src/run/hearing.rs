@@ -2,7 +2,7 @@
 //!
 //! In: the subscribed tracks, packets with their track and SSRC. Out: detections, by stream.
 //! Invariants: a track that is published again is a new stream with its own ear; a stream that
-//! carries no voice is held back only while there is another track; at most [`EARS`] are kept.
+//! carries no voice is held back only while there is another track; at most [`EARS`] ears are kept.
 
 use super::opinions::Excerpt;
 use crate::audio::{AudioError, Codec, Ear, Heard, Packet};
@@ -12,19 +12,19 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Maximum number of streams that have an ear, including recently ended ones.
+/// Maximum number of streams that have an ear, including streams that ended recently.
 const EARS: usize = 4;
 /// Maximum number of reports held back for one stream; the oldest is dropped first.
 const HELD: usize = 64;
-/// A stream that was not judged at its onset is judged after sounding for this long.
+/// A stream that was not judged at its onset is judged after this much continuous sound.
 const SPOKEN: Duration = Duration::from_millis(600);
-/// Audio that lasts this long without a pause is not a voice: people, and voices that imitate
-/// them, breathe.
+/// Sound that continues for this long without a pause is not a voice: people pause to breathe, and
+/// synthetic voices imitate that.
 const BREATH: Duration = Duration::from_secs(8);
 /// Number of streams whose track name is remembered.
 const NAMES: usize = 16;
 
-/// What a stream is known to carry.
+/// The kind of sound that a stream carries, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sound {
     /// Not judged yet; treated as the agent's voice.
@@ -39,13 +39,13 @@ enum Sound {
 struct Voice {
     stream: StreamId,
     source: RtpStream,
-    /// Arrival of its last packet.
+    /// Arrival of the stream's last packet.
     last: Instant,
     ear: Ear,
     sound: Sound,
-    /// Whether it carries a voice is being judged.
+    /// A judgement of whether the stream carries a voice has been requested.
     asked: bool,
-    /// Since when it has sounded without a pause.
+    /// Start of the current uninterrupted sound.
     since: Option<Instant>,
     held: VecDeque<Heard>,
 }
@@ -57,7 +57,7 @@ struct Track {
     name: Arc<str>,
 }
 
-/// A detection of one ear, and whether it counts.
+/// A detection by one ear, and whether the detection counts.
 #[derive(Debug)]
 pub(super) struct Detection {
     pub stream: StreamId,
@@ -72,7 +72,7 @@ pub(super) struct Detection {
 #[derive(Debug)]
 pub(super) struct Hearing {
     codec: Codec,
-    /// An ear allocated in advance, so that the first stream does not wait for an allocation.
+    /// An ear allocated in advance, so that the first stream is not delayed by the allocation.
     spare: Option<Ear>,
     voices: Vec<Voice>,
     tracks: Vec<Track>,
@@ -81,7 +81,7 @@ pub(super) struct Hearing {
 }
 
 impl Voice {
-    /// Its sound is not a voice. Reports held back so far are never delivered.
+    /// Marks the stream as not a voice. Reports held back so far are never delivered.
     fn hold_back(&mut self) {
         self.sound = Sound::Other;
         self.held.clear();
@@ -100,7 +100,8 @@ impl Hearing {
         })
     }
 
-    /// Adds a track, which its packets refer to by `number`. `name`: its name in the records.
+    /// Adds a track. `number`: the number by which its packets refer to it; `name`: its name in the
+    /// records.
     pub(super) fn track(&mut self, number: u32, name: Arc<str>) {
         self.track_gone(number);
         self.tracks.push(Track { number, name });
@@ -117,8 +118,8 @@ impl Hearing {
         voices.map(|v| v.stream).collect()
     }
 
-    /// Returns the number of the RTP stream `source`, which had a packet at `arrival`, and a stream
-    /// that was dropped to make room.
+    /// Returns the id of the RTP stream `source`, which received a packet at `arrival`, and the
+    /// stream that was dropped to make room, if one was.
     pub(super) fn stream(
         &mut self,
         source: RtpStream,
@@ -154,7 +155,7 @@ impl Hearing {
         Ok((stream, forgotten))
     }
 
-    /// Drops the stream whose last packet is oldest, if there are [`EARS`] streams.
+    /// Drops the stream whose last packet is the oldest, if there are already [`EARS`] streams.
     fn make_room(&mut self) -> Option<StreamId> {
         if self.voices.len() < EARS {
             return None;
@@ -171,20 +172,20 @@ impl Hearing {
         }
     }
 
-    /// Tells the ears that nothing else arrived before `now`.
+    /// Informs the ears that no other packet arrived before `now`.
     pub(super) fn advance(&mut self, now: Instant) {
         for voice in &mut self.voices {
             voice.ear.advance(now);
         }
     }
 
-    /// When [`Hearing::advance`] will have something to do if no packet arrives.
+    /// When [`Hearing::advance`] must next be called if no packet arrives.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let ears = self.voices.iter();
         ears.filter_map(|voice| voice.ear.poll_timeout()).min()
     }
 
-    /// Takes the next report; those of one stream come oldest first.
+    /// Takes the next report; the reports of one stream are returned oldest first.
     pub(super) fn poll(&mut self) -> Option<Detection> {
         let several = self.several();
         for voice in &mut self.voices {
@@ -223,7 +224,7 @@ impl Hearing {
         None
     }
 
-    /// The audio around the last reported onset of `stream`, if there is enough of it.
+    /// The audio around the last reported onset of `stream`, if enough of it is available.
     pub(super) fn around_onset(&self, stream: StreamId) -> Option<Excerpt> {
         let voice = self.voices.iter().find(|v| v.stream == stream)?;
         let mut audio = Vec::new();
@@ -231,15 +232,15 @@ impl Hearing {
         Some(Excerpt { audio, before })
     }
 
-    /// The last reported onset of `stream` is not the agent's.
+    /// Marks the last reported onset of `stream` as not the agent's.
     pub(super) fn dismiss(&mut self, stream: StreamId) {
         if let Some(voice) = self.of(stream) {
             voice.ear.dismiss();
         }
     }
 
-    /// Whether `stream` must be judged: there are several tracks, it is not known to carry a voice,
-    /// and no answer is pending. The answer goes to [`Hearing::judged`].
+    /// Whether `stream` must be judged: there are several tracks, the stream is not known to carry
+    /// a voice, and no judgement is pending. The judgement is passed to [`Hearing::judged`].
     pub(super) fn asks(&mut self, stream: StreamId) -> bool {
         let several = self.several();
         self.of(stream).is_some_and(|voice| {
@@ -250,7 +251,7 @@ impl Hearing {
     }
 
     /// The latest audio of `stream` if it must be judged without a new onset, because another track
-    /// appeared after it had started to sound. Otherwise as [`Hearing::asks`].
+    /// appeared after the sound had started. Otherwise as [`Hearing::asks`].
     pub(super) fn asks_late(&mut self, stream: StreamId, now: Instant) -> Option<Excerpt> {
         let several = self.several();
         let voice = self.of(stream).filter(|_| several)?;
@@ -265,8 +266,8 @@ impl Hearing {
         Some(Excerpt { audio, before })
     }
 
-    /// Holds `stream` back if there is another track and it has sounded for longer than a voice
-    /// can; returns whether it has just done so.
+    /// Holds `stream` back if there is another track and the stream has sounded without a pause for
+    /// longer than a voice can. Returns whether this call changed the stream to held back.
     pub(super) fn never_breathes(&mut self, stream: StreamId, now: Instant) -> bool {
         let several = self.several();
         let voice = self.of(stream).filter(|_| several);
@@ -281,14 +282,14 @@ impl Hearing {
         true
     }
 
-    /// The streams whose sound is known not to be a voice.
+    /// The streams that are known to carry no voice.
     pub(super) fn held_back(&self) -> Vec<StreamId> {
         let voices = self.voices.iter().filter(|v| v.sound == Sound::Other);
         voices.map(|v| v.stream).collect()
     }
 
-    /// Takes the answer to whether `stream` carries a voice; `None` if there was no time to judge
-    /// it. Returns whether what was reported for the stream must be discarded.
+    /// Processes the judgement of whether `stream` carries a voice; `None` if the judge was too
+    /// busy. Returns whether earlier reports for the stream must be discarded.
     pub(super) fn judged(&mut self, stream: StreamId, is_voice: Option<bool>) -> bool {
         let several = self.several();
         let Some(voice) = self.of(stream) else {
@@ -300,7 +301,8 @@ impl Hearing {
                 voice.sound = Sound::Voice;
                 false
             }
-            // An excerpt that was taken earlier does not outweigh one that was judged a voice.
+            // A stream judged to be a voice stays one, even if an earlier excerpt is judged
+            // otherwise afterwards.
             Some(false) if voice.sound == Sound::Voice => false,
             Some(false) if several => {
                 voice.hold_back();
@@ -321,7 +323,7 @@ impl Hearing {
         found.map(|(_, name)| name.clone())
     }
 
-    /// Sets the name of the track that a turn's reply was heard on.
+    /// Adds the name of the track on which a turn's reply was detected.
     pub(super) fn name_track(&self, turn: &mut TurnResult) {
         turn.track = turn.stream.and_then(|stream| self.name(stream));
     }

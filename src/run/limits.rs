@@ -1,19 +1,19 @@
 //! Whether this process may open as many files and sockets as a run needs.
 //!
-//! In: the number that the run needs. Out: a raised limit, or an error with the figures. Invariant:
-//! a run that needs more than the system allows ends before its first call, because its later calls
-//! could not be made and would look like failures of the agent.
+//! In: the number of descriptors that the run needs. Out: a raised limit, or an error with the
+//! figures. Invariant: a run that needs more than the system allows ends before its first call,
+//! because later calls could not be made and would look like failures of the agent.
 
 use super::error::RunError;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Descriptors needed besides those of calls: the run's files, the metrics server, event loops and
-/// child processes.
+/// Descriptors needed in addition to those of calls: the run's files, the metrics server, event
+/// loops and child processes.
 const BESIDE_CALLS: u64 = 64;
 
-/// Makes sure that the process may hold the descriptors of `calls` concurrent calls, and raises the
-/// soft limit if necessary. With `open`, `calls` is an upper bound that the load may never reach,
-/// so a lower hard limit is accepted.
+/// Ensures that the process may hold the descriptors of `calls` concurrent calls, and raises the
+/// soft limit if necessary. If `open` is true, `calls` is an upper bound that the load may never
+/// reach, so a lower hard limit is accepted.
 ///
 /// # Errors
 /// [`RunError::Descriptors`] if the hard limit is too low.
@@ -22,14 +22,15 @@ pub(super) fn allow(calls: u64, per_call: u64, open: bool) -> Result<(), RunErro
         return Ok(());
     }
     let needed = needed(calls, per_call);
-    // A system without this limit needs no check.
+    // A system that does not have this limit needs no check.
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
         return Ok(());
     };
     match raised(needed, soft, hard) {
         Raised::Enough => Ok(()),
         Raised::To(limit) => {
-            // If this fails, the run still starts: opening a file past the limit reports it.
+            // If this fails, the run still starts: opening a file beyond the limit reports the
+            // error.
             let _ = setrlimit(Resource::RLIMIT_NOFILE, limit, hard);
             Ok(())
         }
@@ -60,7 +61,7 @@ fn raised(needed: u64, soft: u64, hard: u64) -> Raised {
     match needed {
         _ if needed <= soft => Raised::Enough,
         _ if needed > hard => Raised::TooFew,
-        // Twice the need: a call may briefly use more.
+        // Twice the number needed, because a call may briefly use more.
         _ => Raised::To(needed.saturating_mul(2).min(hard)),
     }
 }
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_soft_limit_is_raised_and_the_hard_one_respected() {
+    fn the_soft_limit_is_raised_at_most_to_the_hard_limit() {
         assert_eq!(needed(1_000, 2), 2_064);
         for (needed, soft, hard, expected) in [
             (100, 1_024, 1_024, Raised::Enough),
@@ -86,7 +87,10 @@ mod tests {
                 "{needed} {soft} {hard}"
             );
         }
-        assert!(allow(u64::MAX, 0, false).is_ok(), "no call needs any");
+        assert!(
+            allow(u64::MAX, 0, false).is_ok(),
+            "calls without descriptors need no limit"
+        );
         assert!(
             allow(u64::MAX, 2, true).is_ok(),
             "an open load may need fewer"

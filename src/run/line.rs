@@ -1,14 +1,14 @@
 //! Passes the events of a call's connection on to its caller.
 //!
-//! In: the events of a connection. Out: the caller's inputs, in the same order; messages for the
-//! user. Invariant: the caller knows of a track before its audio arrives.
+//! In: the events of a connection. Out: the caller's inputs, in the same order; messages to the
+//! user. Invariant: the caller is informed of a track before that track's audio arrives.
 
 use super::caller::CallerEnd;
 use crate::call::Failure;
 use crate::targets::{CallerHandle, Connection, Event};
 
-/// Passes an event on; if it is a message for the user, returns that message. An `event` of `None`
-/// means that the connection has ended without giving a reason.
+/// Passes an event on; if the event is a message to the user, returns that message. `None` means
+/// that the connection ended without a reason.
 pub(super) async fn pass_on(
     handle: &dyn CallerHandle<CallerEnd>,
     connection: &mut dyn Connection,
@@ -17,7 +17,7 @@ pub(super) async fn pass_on(
     let closed = Failure::Dropped {
         detail: "the session ended".into(),
     };
-    // A caller that is gone does not need to know.
+    // A caller that no longer exists needs no events.
     match event.unwrap_or(Event::Closed(closed)) {
         Event::Joined => {
             handle
@@ -70,7 +70,7 @@ pub(super) async fn pass_on(
     None
 }
 
-/// Tells the caller that its call has failed.
+/// Informs the caller that its call has failed.
 pub(super) async fn fail(handle: &dyn CallerHandle<CallerEnd>, failure: Failure) {
     handle
         .with(|caller, at| caller.failed(at.now, failure))

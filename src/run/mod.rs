@@ -1,8 +1,8 @@
 //! Executes a plan: media threads, dispatcher, run clock, shutdown and generator health.
 //!
-//! In: a scenario, its plan, the targets, a journal. Out: records, and events while it runs.
-//! Invariants: a run ends within seconds of a stop, with a result for every turn of every call
-//! that started; nothing here depends on reports.
+//! In: a scenario, its plan, the targets, a journal. Out: records, and events while the run is in
+//! progress. Invariants: a run ends within seconds of a stop, with a result for every turn of every
+//! call that started; nothing here depends on the code that writes reports.
 
 mod abort;
 mod call;
@@ -76,7 +76,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Capacity of the channel from the calls to the collector.
 const REPORTS: usize = 4_096;
-/// Calls that one media thread is meant to carry; determines the number of media threads.
+/// Number of calls for which one media thread is dimensioned; determines the number of media
+/// threads.
 const CALLS_PER_THREAD: usize = 400;
 
 /// Settings of a run.
@@ -84,42 +85,42 @@ const CALLS_PER_THREAD: usize = 400;
 pub struct RunSettings {
     /// The targets that calls connect to.
     pub targets: Targets,
-    /// At least eight letters and digits; part of every room name.
+    /// Run id of at least eight letters and digits; part of every room name.
     pub run_id: String,
     /// Source of the wall clock.
     pub clock: Clock,
-    /// A reference agent to start on a LiveKit server and to call there (calibration).
+    /// A reference agent to start on a LiveKit server and to call on that server (calibration).
     pub own: Option<OwnAgent>,
-    /// The reference agent of the sentinel calls; `None` for no sentinel calls.
+    /// The reference agent of the sentinel calls; `None` if there are no sentinel calls.
     pub sentinel: Option<OwnAgent>,
-    /// Folder for the evidence: the audio of the turns that the scenario asks to keep.
+    /// Folder for the evidence: the audio of the turns that the scenario selects.
     pub evidence: Option<PathBuf>,
     /// Gates that end the run as soon as its records refute them.
     pub abort: Vec<AbortGate>,
-    /// Heartbeats of the parts of the run, which a watchdog checks.
+    /// Heartbeats of the parts of the run; a watchdog checks them.
     pub pulses: Pulses,
     /// Where the agents' telemetry arrives, if it is received.
     pub telemetry: Option<Arc<TelemetryInbox>>,
     /// Cancelling this token stops the run.
     pub stop: CancellationToken,
     /// Maximum number of joins in progress. Further calls wait for a slot, and the wait counts
-    /// towards their own join time; it never delays another call's planned start.
+    /// towards their own join time. The wait never delays another call's planned start.
     pub join_concurrency: usize,
 }
 
 /// Default of [`RunSettings::join_concurrency`].
 pub const JOIN_CONCURRENCY: usize = 100;
-/// Why the figures of a run that hung are not reliable.
+/// Reason reported for a run that hung: its figures are not reliable.
 const HUNG: &str = "a part of the generator did not move for a minute, so the run was ended";
 
-/// Makes sure that this process may open the files and sockets that a plan needs, and that memory
-/// and ports suffice for them; raises the soft limit on files if necessary.
+/// Ensures that this process may open the files and sockets that a plan needs, and that memory and
+/// ports suffice for the plan. Raises the soft limit on files if necessary.
 ///
 /// # Errors
 /// [`RunError::Descriptors`], [`RunError::Memory`] or [`RunError::Ports`] if the plan does not fit.
 pub(crate) fn allow(plan: &Plan, targets: &Targets) -> Result<(), RunError> {
     limits::allow(plan.concurrency(), targets.descriptors(), plan.is_open())?;
-    // An open load may need less than its bound.
+    // An open load may need fewer descriptors than its upper bound.
     match plan.is_open() {
         true => Ok(()),
         false => room::check(plan.concurrency(), targets.ports()),
@@ -129,7 +130,7 @@ pub(crate) fn allow(plan: &Plan, targets: &Targets) -> Result<(), RunError> {
 /// Executes a plan.
 ///
 /// # Errors
-/// [`RunError`] when no call of the plan could be made. A failed call is not an error.
+/// [`RunError`] if no call of the plan could be made. A failed call is not an error.
 pub async fn run(
     scenario: &Scenario,
     plan: &Plan,
@@ -177,7 +178,7 @@ pub async fn run(
         Err(RunError::Preflight(Failure::Target(failure))) if failure.unreached
     );
     let mut notice = |text| tell(RunEvent::Notice(text));
-    // A runtime that hangs would never finish closing; the next run deletes what is left.
+    // A runtime that hangs would never finish closing, so the next run deletes the remaining rooms.
     match settings.pulses.is_over() {
         true => notice("the rooms of this run are left for the next run to delete".into()),
         false => shared.targets.close(refused, &mut notice).await,
@@ -191,7 +192,8 @@ pub async fn run(
     })
 }
 
-/// Where second opinions are computed: in virtual time, nothing may run outside the runtime.
+/// Chooses where second opinions are computed: in virtual time, nothing may run outside the
+/// runtime.
 fn opinions(scenario: &Scenario, settings: &RunSettings) -> Result<Opinions, RunError> {
     let tone = scenario.call.reply_tone;
     match settings.clock {
@@ -200,8 +202,8 @@ fn opinions(scenario: &Scenario, settings: &RunSettings) -> Result<Opinions, Run
     }
 }
 
-/// Starts the thread that keeps evidence, if the scenario asks for it. Not in virtual time: the
-/// thread would not keep up, and would keep different turns each time.
+/// Starts the thread that keeps evidence, if the scenario enables it. Virtual time has no evidence:
+/// the thread could not keep up, and would keep different turns in each run.
 fn evidence(scenario: &Scenario, settings: &RunSettings) -> Result<Option<Desk>, RunError> {
     let path = settings.evidence.as_deref();
     let wanted = path
@@ -211,7 +213,7 @@ fn evidence(scenario: &Scenario, settings: &RunSettings) -> Result<Option<Desk>,
     desk.transpose()
 }
 
-/// Executes the plan; starts our own reference agents before it and stops them afterwards.
+/// Executes the plan; starts our own reference agents first and stops them afterwards.
 async fn with_own_agents(
     shared: &Arc<Shared>,
     plan: &Plan,
@@ -227,7 +229,8 @@ async fn with_own_agents(
     let result = execute(shared, plan, settings, inbox, journal, tell).await;
     // Stopping the agents flushes their ground truth to disk.
     let sentinels = shared.sentinels.get().map(|sentinels| &sentinels.agent);
-    // A runtime that hangs would never finish closing them; they exit when their input closes.
+    // A runtime that hangs would never finish closing the agents; they exit when their input
+    // closes.
     let closed = !settings.pulses.is_over();
     for agent in sentinels.into_iter().chain(&own).filter(|_| closed) {
         let mut notice = |text| tell(RunEvent::Notice(text));
@@ -236,7 +239,7 @@ async fn with_own_agents(
     result
 }
 
-/// Executes the plan: preflight calls, then every call; then gathers the remaining results.
+/// Executes the plan: preflight calls, then all planned calls; then gathers the remaining results.
 async fn execute(
     shared: &Arc<Shared>,
     plan: &Plan,
@@ -307,7 +310,7 @@ async fn execute(
     })
 }
 
-/// Observations of a run while its calls were in progress.
+/// Results gathered while the calls of a run were in progress.
 struct Followed {
     /// Peak resident memory of the process, in bytes.
     rss: u64,
@@ -336,14 +339,15 @@ async fn until_over(
     let signalling_at_work = settings.pulses.work(WatchedPart::Signalling);
     loop {
         tokio::select! {
-            // Report the stop before the calls that it leaves out.
+            // Report the stop before reporting the calls that are left out because of it.
             biased;
             () = shared.stop.cancelled(), if !stopping => {
                 stopping = true;
                 tell(RunEvent::Stopping);
             }
             () = settings.pulses.over() => break,
-            // A panic in the dispatcher has been printed; calls it leaves open are closed later.
+            // A panic in the dispatcher has already been printed; calls that it leaves open are
+            // closed later.
             _ = &mut dispatch => break,
             _ = second.tick() => {
                 let at_work = settings.pulses.work(WatchedPart::Collector);
@@ -371,7 +375,8 @@ async fn until_over(
                 let at_work = settings.pulses.work(WatchedPart::Collector);
                 let mut events = Vec::new();
                 collector.take(report, &mut |event| events.push(event));
-                // A terminal may be paused for as long as its user likes.
+                // Displaying events can block for an unlimited time on a paused terminal, so it does
+                // not count as work.
                 drop(at_work);
                 for event in events {
                     abort.take(&event);
@@ -433,7 +438,7 @@ fn observers(
     observe::start(observed, run_start, settings.clock, &shared.reports)
 }
 
-/// Why the figures are not reliable; empty if they are.
+/// Why the figures are not reliable; empty if they are reliable.
 fn invalid(
     settings: &RunSettings,
     watch: &HealthWatch,
@@ -478,7 +483,8 @@ async fn gather_evidence(
     done
 }
 
-/// Periods of level load, relative to the start of the run; empty if the load is always level.
+/// Periods of steady load, relative to the start of the run; empty if the load is steady
+/// throughout.
 fn steady_spans(plan: &Plan, measured: Instant, run_start: Instant) -> Vec<SteadySpan> {
     let spans = plan.steady();
     if spans == [(Duration::ZERO, None)] {

@@ -1,8 +1,8 @@
 //! The second opinion: an independent detector's judgement of reply onsets.
 //!
-//! In: the audio around onsets, from the media threads. Out: the judgement of a voice detector,
-//! or of a tone detector if the scenario declares a tone. Invariants: media threads never wait;
-//! one separate thread uses about 5 % of a core and skips the onsets that it has no time for.
+//! In: the audio around onsets, from the media threads. Out: the judgement of a voice detector, or
+//! of a tone detector if the scenario declares a tone. Invariants: media threads never block; one
+//! separate thread uses about 5 % of a core and skips onsets when it is too busy.
 
 use super::watchdog::{Pulses, WatchedPart};
 use crate::audio::goertzel::tone_onset;
@@ -15,23 +15,23 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// Capacity of the queue of questions, at 70 kB each; in a longer one, they would only wait longer.
+/// Capacity of the queue of questions, 70 kB each. A longer queue would only make them wait longer.
 const QUEUE: usize = 16;
 /// The thread sleeps 19 times as long as it worked, so it uses at most 5 % of a core.
 const REST: u32 = 19;
-/// A call that has ended waits for its last opinions, so the thread never rests for longer than
-/// this: opinions that take over 13 ms use more than the 5 %.
+/// Upper bound of a rest, because a call that has ended waits for its last opinions. If an opinion
+/// takes longer than 13 ms, the thread therefore uses more than 5 % of a core.
 const LONGEST_REST: Duration = Duration::from_millis(250);
-/// How long, and at what interval, a question that must be answered is repeated.
+/// For how long, and at what interval, a question that must be answered is repeated.
 const PERSISTS: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(500);
-/// Number of samples from the onset in which a declared tone is searched for.
+/// Number of samples after the onset in which a declared tone is searched for.
 const TONE_LENGTH: usize = 9_600;
 
 /// The audio around an onset.
 #[derive(Debug, Clone)]
 pub(super) struct Excerpt {
-    /// At most [`OPINION_BEFORE`] samples before the onset, the onset, and what follows it.
+    /// At most [`OPINION_BEFORE`] samples before the onset, then the onset and the audio after it.
     pub audio: Vec<i16>,
     /// Number of samples before the onset.
     pub before: usize,
@@ -51,16 +51,16 @@ pub(super) struct Question {
 
 /// Where second opinions are computed.
 pub(super) enum Opinions {
-    /// A thread, which ends when the handle is dropped.
+    /// A thread that ends when the handle is dropped.
     Thread(SyncSender<Question>),
-    /// In the task that asks, at once: for runs in virtual time, where nothing may run outside the
-    /// runtime.
+    /// Immediately, in the task that requests the opinion. For runs in virtual time, where nothing
+    /// may run outside the runtime.
     AtOnce(Box<Mutex<Judge>>),
 }
 
 /// Judges excerpts.
 pub(super) struct Judge {
-    /// Frequency that the agent is declared to answer with, in Hz.
+    /// Frequency of the tone that the agent is declared to reply with, in Hz.
     tone: Option<u32>,
     ear: SecondEar,
 }
@@ -80,7 +80,8 @@ impl Judge {
 }
 
 impl Opinions {
-    /// Starts the thread. `tone`: frequency that the agent is declared to answer with, in Hz.
+    /// Starts the thread. `tone`: frequency of the tone that the agent is declared to reply with,
+    /// in Hz.
     ///
     /// # Errors
     /// The system cannot start a thread.
@@ -92,12 +93,12 @@ impl Opinions {
         Ok(Self::Thread(questions))
     }
 
-    /// Answers every question at once, without a thread.
+    /// Answers every question immediately, without a thread.
     pub(super) fn at_once(tone: Option<u32>) -> Self {
         Self::AtOnce(Box::new(Mutex::new(Judge::new(tone))))
     }
 
-    /// Asks for an opinion; the receiver fails if there is no time for one.
+    /// Requests an opinion; the receiver fails if the judge is too busy for it.
     pub(super) fn ask(&self, excerpt: Excerpt) -> oneshot::Receiver<SecondOpinion> {
         let (answer, opinion) = oneshot::channel();
         match self {
@@ -105,15 +106,15 @@ impl Opinions {
             Self::Thread(questions) => drop(questions.try_send(Question { excerpt, answer })),
             Self::AtOnce(judge) => {
                 let mut judge = judge.lock().unwrap_or_else(PoisonError::into_inner);
-                // The receiver still exists: it is returned below.
+                // The receiver still exists: the function returns it.
                 let _ = answer.send(judge.judge(&excerpt));
             }
         }
         opinion
     }
 
-    /// Whether the excerpt contains what the agent is declared to answer with. Repeats the question
-    /// until it is answered; `None` after [`PERSISTS`].
+    /// Whether the excerpt contains the declared sound of the agent: a voice, or the declared tone.
+    /// Repeats the question until it is answered; `None` after [`PERSISTS`].
     pub(super) async fn insist(&self, excerpt: Excerpt) -> Option<bool> {
         let until = tokio::time::Instant::now() + PERSISTS;
         loop {
@@ -134,7 +135,8 @@ fn answer(mut judge: Judge, inbox: &Receiver<Question>, pulses: &Pulses) {
             continue;
         }
         let at_work = pulses.work(WatchedPart::Opinions);
-        // A process that is stopped meanwhile, or that waits for a core, uses no processor time.
+        // Measured in processor time, which does not grow while the process is stopped or waits for
+        // a core.
         let before = thread_cpu_time();
         let opinion = judge.judge(&excerpt);
         let took = thread_cpu_time().saturating_sub(before);
@@ -144,7 +146,7 @@ fn answer(mut judge: Judge, inbox: &Receiver<Question>, pulses: &Pulses) {
     }
 }
 
-/// How long to rest after work that took this long.
+/// How long to rest after work that took `took` of processor time.
 fn rest(took: Duration) -> Duration {
     (took * REST).min(LONGEST_REST)
 }
@@ -205,19 +207,19 @@ mod tests {
     }
 
     #[test]
-    fn rest_is_a_multiple_of_the_work_and_bounded() {
+    fn the_rest_is_a_bounded_multiple_of_the_work() {
         let ms = Duration::from_millis;
         for (took, rested) in [(0, 0), (3, 57), (13, 247), (14, 250), (3_000, 250)] {
             assert_eq!(rest(ms(took)), ms(rested));
         }
-        // A thread that sleeps, like a process that is stopped, does not work.
+        // A sleeping thread uses no processor time, and neither does a stopped process.
         let before = thread_cpu_time();
         std::thread::sleep(ms(200));
         assert!(thread_cpu_time().saturating_sub(before) < ms(100));
     }
 
     #[tokio::test]
-    async fn excerpts_beyond_the_queue_are_not_judged() {
+    async fn excerpts_that_do_not_fit_in_the_queue_are_not_judged() {
         let opinions = Opinions::start(None, Pulses::default()).expect("a thread");
         let sound = tone(Duration::from_millis(600));
         let asked: Vec<_> = (0..4 * QUEUE)

@@ -1,7 +1,8 @@
 //! Preflight calls: check that servers and agents can be reached before the first call.
 //!
-//! In: the plan's first call. Out: nothing, or why it cannot be made. Invariants: each server is
-//! tried once for each set of agents dispatched there; no preflight call counts towards any figure.
+//! In: the plan's first call. Out: nothing, or why the call cannot be made. Invariants: each server
+//! is tried once for each set of agents dispatched on it; no preflight call counts towards any
+//! figure.
 
 use super::clock::{now, until};
 use super::error::RunError;
@@ -56,7 +57,7 @@ pub(super) async fn meet(
     Ok(())
 }
 
-/// One call that only checks whether the server of variant `number` and its agent can be
+/// Makes one call that only checks whether the server of variant `number` and its agent can be
 /// reached.
 async fn preflight(shared: &Shared, first: &PlannedCall, number: usize) -> Result<(), Failure> {
     let (caller, _events) = shared.caller(first, now())?;
@@ -77,8 +78,8 @@ async fn preflight(shared: &Shared, first: &PlannedCall, number: usize) -> Resul
     met
 }
 
-/// Waits until an agent is in the room, but not for its track, which an agent may publish only
-/// with its first words.
+/// Waits until an agent is in the room, but not for the agent's track: an agent may publish its
+/// track only when it first speaks.
 async fn meet_agent(
     connection: &mut dyn Connection,
     agent_timeout: Duration,
@@ -93,7 +94,7 @@ async fn meet_agent(
                 }
                 Some(Event::AgentPresent { .. }) => return Ok(()),
                 Some(Event::Closed(f)) => return Err(f),
-                // Tracks, states and leaving concern an agent that is already present.
+                // Events about tracks, states and leaving concern an agent that is already present.
                 Some(_) => {}
                 None => return Err(Failure::Dropped { detail: "the session ended".into() }),
             },

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{Error, ErrorKind, Read as _};
 use std::path::Path;
 
-/// Reads at most one byte more than `limit`, so that the caller can tell if the file is too large.
+/// Reads at most `limit` bytes and one more, so that the caller can detect a file that is too
+/// large.
 ///
 /// # Errors
 /// The operating system's error; reading a folder is also an error.

@@ -1,8 +1,8 @@
-//! Whether this machine has the memory and the ports that a run needs.
+//! Checks whether this machine has the memory and the ports that a run needs.
 //!
-//! In: the number of calls, what the system has. Out: the figures if they do not suffice.
-//! Invariants: a resource that the system does not report is assumed to suffice; a run is refused
-//! only if it cannot fit, so each need is a lower bound.
+//! In: the number of calls, and the system's free memory and ports. Out: an error with the figures
+//! if they do not suffice. Invariants: a resource that the system does not report is assumed to
+//! suffice; a run is refused only if it cannot fit, so each estimated need is a lower bound.
 
 use super::error::RunError;
 use crate::os::{free_memory, group_free_memory, udp_ports};
@@ -12,7 +12,7 @@ const OF_A_CALL: u64 = 200 << 10;
 /// Memory of the process without calls.
 const BESIDE_CALLS: u64 = 16 << 20;
 
-/// Makes sure that `calls` concurrent calls fit, each with `ports` UDP ports on this machine.
+/// Checks that `calls` concurrent calls fit, each with `ports` UDP ports on this machine.
 ///
 /// # Errors
 /// [`RunError::Memory`] or [`RunError::Ports`] if they do not.
@@ -46,11 +46,11 @@ fn fits_ports(calls: u64, ports: u64, range: Option<u64>) -> Result<(), RunError
     }
 }
 
-/// Memory that this process may still take.
+/// Memory that this process may still allocate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Free {
     bytes: u64,
-    /// The bound is the control group's limit, not the machine's memory.
+    /// The limit is that of the control group, not of the machine.
     of_group: bool,
 }
 
@@ -77,7 +77,7 @@ mod tests {
         assert!(fits_memory(1_000, free(300, false)).is_ok());
         assert!(
             fits_memory(1_000_000, None).is_ok(),
-            "the system does not report it"
+            "an unreported resource suffices"
         );
         let refused = fits_memory(1_000, free(128, true)).expect_err("too little");
         let (text, hint) = (refused.to_string(), refused.hint());
@@ -89,7 +89,10 @@ mod tests {
         assert!(hint.contains("573 calls"), "{hint}");
         assert!(fits_memory(u64::MAX, free(1 << 20, false)).is_err());
         assert!(fits_ports(14_000, 2, Some(28_232)).is_ok());
-        assert!(fits_ports(1, 0, Some(0)).is_ok(), "nothing is sent");
+        assert!(
+            fits_ports(1, 0, Some(0)).is_ok(),
+            "calls that send nothing need no port"
+        );
         let refused = fits_ports(20_000, 2, Some(28_232)).expect_err("too few");
         let text = refused.to_string();
         assert!(

@@ -1,9 +1,9 @@
-//! Sentinel calls: calls of a run to its own reference agent, whose true latency is known.
+//! Sentinel calls: calls of a run to its own reference agent, which has a known latency.
 //!
-//! In: the calls that start. Out: one sentinel for each hundred of them, which repeats the
-//! calibration chirp until its hundred is over; its turns, reported separately.
+//! In: the calls that start. Out: one sentinel call for each group of a hundred calls, which
+//! repeats the calibration chirp until its group is over; its turns are reported separately.
 //! Invariants: a sentinel call that fails, or an agent that does not start, causes a notice and
-//! never fails the run; sentinels share the media threads with the calls that they stand for.
+//! never fails the run; sentinel calls share the media threads with the calls that they represent.
 
 use super::call_report::CallReport;
 use super::caller::{CallerEnd, EndEvent};
@@ -24,22 +24,23 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// Number of calls that one sentinel stands for.
+/// Number of calls that one sentinel call represents.
 const CALLS: u64 = 100;
-/// Turns of one sentinel call, about a quarter of an hour; then the sentinel calls again.
+/// Number of turns of one sentinel call, about a quarter of an hour. After that, a new sentinel
+/// call starts.
 const TURNS: u64 = 400;
-/// Pause before the first turn, in which the ear learns the noise floor.
+/// Pause before the first turn, in which the ear measures the noise floor.
 const FIRST_PAUSE: Duration = Duration::from_millis(800);
-/// Pause between a reply's end and the next turn, and the steps by which it varies.
+/// Pause between a reply's end and the next turn, and the steps by which the pause varies.
 const PAUSE: Duration = Duration::from_millis(400);
 const PAUSE_STEP: Duration = Duration::from_millis(37);
 const PAUSE_STEPS: u64 = 7;
 /// Timeout for a reply, and for the agent to appear.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// A sentinel that has no turn yet when its hundred is over gets this long to complete one.
+/// Time that a sentinel call gets to complete a turn, if it has none when its group is over.
 const LAST_TURN: Duration = Duration::from_secs(3);
 
-/// Starts the sentinels' agent; if it does not start, the run has no sentinels.
+/// Starts the sentinel calls' agent; if the agent does not start, the run has no sentinel calls.
 pub(super) async fn prepare(
     shared: &Shared,
     own: &OwnAgent,
@@ -56,7 +57,7 @@ pub(super) async fn prepare(
     };
     match shared.own_agent(own).await {
         Ok(agent) => {
-            // The only place that sets it.
+            // This is the only place that sets the value.
             let _ = shared.sentinels.set(SentinelSetup { agent, chirp });
         }
         Err(Failure::Stopped) => {}
@@ -64,7 +65,7 @@ pub(super) async fn prepare(
     }
 }
 
-/// Cancels its token when the last call of its hundred is over.
+/// Cancels its token when the last call of its group of a hundred is over.
 pub(super) struct Hundred(CancellationToken);
 
 impl Drop for Hundred {
@@ -73,7 +74,7 @@ impl Drop for Hundred {
     }
 }
 
-/// The sentinels of one phase of the plan.
+/// The sentinel calls of one phase of the plan.
 pub(super) struct SentinelWatch {
     wanted: bool,
     running: JoinSet<()>,
@@ -90,7 +91,7 @@ impl SentinelWatch {
         }
     }
 
-    /// Call `number` of the phase starts; drop the returned guard when that call is over.
+    /// Call `number` of the phase starts. Drop the returned guard when that call is over.
     pub(super) fn begins(&mut self, shared: &Arc<Shared>, number: u64) -> Option<Arc<Hundred>> {
         if !self.wanted || shared.sentinels.get().is_none() {
             return None;
@@ -104,14 +105,14 @@ impl SentinelWatch {
         self.hundred.clone()
     }
 
-    /// Waits for the sentinels once all calls are over.
+    /// Waits for the sentinel calls to end, once all other calls are over.
     pub(super) async fn finish(mut self) {
         self.hundred = None;
         while self.running.join_next().await.is_some() {}
     }
 }
 
-/// Runs sentinel `number` until its hundred is over: one call, or several if one is too short.
+/// Runs sentinel `number` until its group is over, as several calls if the group outlasts one.
 async fn watch(shared: Arc<Shared>, number: u64, over: CancellationToken) {
     let Some(sentinels) = shared.sentinels.get() else {
         return;
@@ -141,7 +142,7 @@ fn script(chirp: &EncodedUtterance) -> CallScript {
         },
         delay: match n {
             0 => FIRST_PAUSE,
-            // Varies, so that turns fall at all phases of the agent's packet clock.
+            // The pause varies, so that turns start at all phases of the agent's packet clock.
             n => PAUSE + PAUSE_STEP * (n % PAUSE_STEPS) as u32,
         },
         silence: SPURT_GAP,
@@ -159,7 +160,7 @@ fn script(chirp: &EncodedUtterance) -> CallScript {
     }
 }
 
-/// Makes one call of a sentinel; returns its failure, if it failed.
+/// Makes one call of a sentinel; returns the call's failure, if it failed.
 async fn call(
     shared: &Shared,
     sentinels: &SentinelSetup,
@@ -186,7 +187,7 @@ async fn call(
     failure.filter(|_| failed)
 }
 
-/// Follows the call until its hundred is over; returns whether it failed.
+/// Drives the call until its group is over; returns whether the call failed.
 async fn talk(
     shared: &Shared,
     room: &str,
@@ -209,7 +210,7 @@ async fn talk(
                 Some(EndEvent::Call(event)) => match *event {
                     CallEvent::Phase(Phase::Failed) => return true,
                     CallEvent::Phase(Phase::Done) => return false,
-                    // The first figures of a turn are the ones compared with the agent's own.
+                    // The first figures of a turn are compared with the agent's own.
                     CallEvent::Phase(_) | CallEvent::TurnAmended(_) => {}
                     CallEvent::TurnEnded(turn) => {
                         turns += 1;
@@ -219,7 +220,7 @@ async fn talk(
                 None => return false,
             },
             event = line.connection.event() => {
-                // Messages about the tracks of our own agent are of no use to the user.
+                // Messages about tracks of our own agent are of no use to the user.
                 pass_on(&*line.handle, &mut *line.connection, event).await;
             }
             () = over.cancelled(), if turns > 0 => return false,
@@ -241,7 +242,7 @@ mod tests {
     use crate::audio::Codec;
 
     #[test]
-    fn a_group_of_a_hundred_ends_with_its_last_call() {
+    fn a_group_of_a_hundred_calls_ends_with_its_last_call() {
         let over = CancellationToken::new();
         let of_dispatcher = Arc::new(Hundred(over.clone()));
         let (first, last) = (of_dispatcher.clone(), of_dispatcher.clone());

@@ -24,7 +24,7 @@ pub(super) struct Shared {
     pub scenario: Scenario,
     pub sounds: Sounds,
     pub opinions: Opinions,
-    /// Keeps the audio of turns, if evidence was asked for.
+    /// Keeps the audio of turns, if the run keeps evidence.
     pub evidence: Option<Desk>,
     pub targets: OpenTargets,
     pub media: Media<CallerEnd>,
@@ -38,9 +38,9 @@ pub(super) struct Shared {
     pub joins: Arc<Semaphore>,
     /// Set once an agent's packet with an audio level arrives (only with `decode: level`).
     pub levels: Arc<AtomicBool>,
-    /// The user has been told that several tracks may be the agent's voice.
+    /// The user has been notified that several tracks may carry the agent's voice.
     pub several: AtomicBool,
-    /// The user has been told that a track carries no voice.
+    /// The user has been notified that a track carries no voice.
     pub no_voice: AtomicBool,
 }
 
@@ -96,7 +96,7 @@ impl Shared {
         }
     }
 
-    /// The caller of a planned call, and the events that it will emit.
+    /// The caller of a planned call, and the receiver of the caller's events.
     pub(super) fn caller(
         &self,
         call: &PlannedCall,
@@ -121,7 +121,7 @@ impl Shared {
         })
     }
 
-    /// How to dial a call: `number` is `None` for a preflight call.
+    /// The parameters for dialling a call: `number` is `None` for a preflight call.
     pub(super) fn dial<'a>(&self, number: Option<u64>, room: &'a str, variant: usize) -> Dial<'a> {
         let loss = self.scenario.network.map(|loss| (loss, self.scenario.seed));
         Dial {

@@ -1,7 +1,7 @@
-//! Lateness of the runtime that carries signalling: joins, agent states, hang-ups, new calls.
+//! Lateness of the runtime that handles signalling: joins, agent states, hang-ups, call starts.
 //!
-//! In: the runtime's timer. Out: quantiles of how late it fired. Invariant: measured on the
-//! runtime's worker, where a task that blocks delays everything else.
+//! In: the runtime's timer. Out: quantiles of the timer's lateness. Invariant: measured on the
+//! runtime's worker thread, where a task that blocks delays everything else.
 
 use super::clock::Clock;
 use super::watchdog::{Pulses, WatchedPart};
@@ -13,14 +13,14 @@ use tokio::time::Instant;
 
 /// Interval between two timers.
 const EVERY: Duration = Duration::from_millis(20);
-/// The longest part of a stall that is counted: a process may be stopped for hours.
+/// Maximum length of a stall that is counted, because a process may be stopped for hours.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Measures the lateness from its start until it is dropped.
+/// Measures the lateness from its creation until it is dropped.
 #[derive(Debug)]
 pub(super) struct Signalling {
     late: Arc<Durations>,
-    /// `None` in virtual time, in which nothing is late.
+    /// `None` in virtual time, where no timer is late.
     task: Option<JoinHandle<()>>,
 }
 
@@ -44,7 +44,7 @@ impl Signalling {
         }
     }
 
-    /// How late the timers fired so far.
+    /// The lateness of the timers so far.
     pub(super) fn lateness(&self) -> DurationQuantiles {
         self.late.quantiles()
     }
@@ -65,7 +65,7 @@ async fn measure(late: Arc<Durations>, pulses: Pulses) {
         tokio::time::sleep_until(due).await;
         let now = Instant::now();
         late.record(now - due);
-        // A stall holds up everything that falls due within it: each such timer counts.
+        // A stall delays all timers that fall due during it, so each of them counts.
         for _ in 0..LONGEST.as_millis() / EVERY.as_millis() {
             if due + EVERY > now {
                 break;
@@ -82,7 +82,7 @@ async fn measure(late: Arc<Durations>, pulses: Pulses) {
 mod tests {
     use super::*;
 
-    /// A runtime like a run's: one worker.
+    /// A runtime with one worker thread, as a run uses.
     fn runtime() -> tokio::runtime::Runtime {
         tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -107,10 +107,10 @@ mod tests {
     }
 
     #[test]
-    fn one_long_stall_counts_for_its_whole_duration() {
+    fn a_long_stall_counts_once_per_delayed_timer() {
         let late = runtime().block_on(async {
             let signalling = Signalling::of_runtime(Pulses::default());
-            // Counts as ten late timers of about 120, though only one of them wakes late.
+            // Counts as ten late timers of about 120, though only one of them fires late.
             tokio::time::sleep(Duration::from_secs(2)).await;
             let stall = tokio::spawn(async { std::thread::sleep(Duration::from_millis(200)) });
             stall.await.expect("no panic");

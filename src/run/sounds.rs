@@ -13,13 +13,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Largest sidecar in bytes, one less than 64 KiB; it normally has a line or two. At most one byte
-/// more is read, and truncated JSON does not parse.
+/// Largest size of a sidecar in bytes, one less than 64 KiB; a sidecar normally has a line or two.
+/// At most one byte more is read, and truncated JSON does not parse.
 pub(crate) const MAX_SIDECAR: usize = (64 << 10) - 1;
 
-/// Reads a sound file. Its end of speech is taken from the scenario, else from its sidecar
-/// (`NAME.json`), else from the level. If the scenario gives it, a sidecar written by another
-/// program is ignored.
+/// Reads a sound file. Its end of speech is taken from the scenario, otherwise from its sidecar
+/// (`NAME.json`), otherwise from the signal level. If the scenario specifies the end of speech, a
+/// sidecar written by another program is ignored.
 ///
 /// # Errors
 /// The file or its sidecar cannot be read or used.
@@ -40,7 +40,7 @@ pub(crate) fn load_utterance(sound: &SoundFile<'_>) -> Result<Utterance, RunErro
     Utterance::new(&bytes, about).map_err(|e| unusable(path, e))
 }
 
-/// Reads the sidecar of a sound, if it is to be used and there is one.
+/// Reads the sidecar of a sound, if one exists and applies.
 fn annotation(sound: &SoundFile<'_>) -> Result<Option<Annotation>, RunError> {
     if !sound.annotated {
         return Ok(None);
@@ -70,14 +70,14 @@ fn unusable(path: &Path, source: AudioError) -> RunError {
     }
 }
 
-/// Frames of an utterance, shared by all callers that say it.
+/// Frames of an utterance, shared by all callers that speak it.
 pub(super) type Frames = Arc<[Arc<[u8]>]>;
 
 /// An utterance as callers send it.
 #[derive(Debug, Clone)]
 pub(super) struct EncodedUtterance {
     pub frames: Frames,
-    /// For recognising the caller's own echo.
+    /// The utterance in the form in which the caller's own echo is recognised.
     pub spoken: Spoken,
     pub speech_start: Duration,
     pub speech_end: Duration,
@@ -172,8 +172,12 @@ mod tests {
     fn foreign_annotations_are_ignored_unless_needed() {
         let end = Duration::from_millis(902);
         let set = loaded(TRANSCRIPT, |sound| sound.speech_end = Some(end));
-        assert_eq!(set.expect("the scenario says it").speech_end, end);
-        let error = loaded(TRANSCRIPT, |_| {}).expect_err("nothing says where speech ends");
+        assert_eq!(
+            set.expect("the scenario specifies the end of speech")
+                .speech_end,
+            end
+        );
+        let error = loaded(TRANSCRIPT, |_| {}).expect_err("the end of speech is not specified");
         let message = error.to_string();
         assert!(
             message.contains("help.json") && message.contains("another program"),
@@ -182,7 +186,7 @@ mod tests {
         assert!(error.hint().contains("`speech_end`"), "{}", error.hint());
         // An agent's utterance needs no end of speech.
         assert!(loaded(TRANSCRIPT, |sound| sound.annotated = false).is_ok());
-        // One that is meant as an annotation is still checked.
+        // A sidecar that is meant as an annotation is still checked.
         let error = loaded(TYPO, |sound| sound.speech_end = Some(end)).expect_err("a typo");
         assert!(
             error.to_string().contains("annotation is invalid"),

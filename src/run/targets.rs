@@ -1,7 +1,7 @@
 //! The targets of a run: one for all variants, or one for each distinct target among them.
 //!
-//! In: a target for each variant. Out: each distinct target, opened once. Invariants: a call
-//! uses its variant's target from start to end; every target that was opened is closed.
+//! In: the target of each variant. Out: each distinct target, opened once. Invariants: a call uses
+//! its variant's target from start to end; every target that was opened is closed.
 
 use super::caller::CallerEnd;
 use super::error::RunError;
@@ -10,15 +10,15 @@ use crate::targets::{Media, Notice, Opened, Opening, Target};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A target that a run's callers can be connected to.
+/// A target to which a run's callers can be connected.
 pub(super) type AnyTarget = Arc<dyn Target<CallerEnd>>;
 
 /// The targets of the variants' calls.
 #[derive(Debug, Clone)]
 pub struct Targets {
-    /// Distinct, in the order of the variants; at least one.
+    /// Distinct targets, in the order of the variants; at least one.
     targets: Vec<AnyTarget>,
-    /// Index into `targets` for each variant; variants beyond its end use the first target.
+    /// Index into `targets` for each variant; variants that are not listed use the first target.
     of_variant: Vec<usize>,
 }
 
@@ -32,8 +32,8 @@ impl<T: Target<CallerEnd> + 'static> From<T> for Targets {
 }
 
 impl Targets {
-    /// From the variants' targets, in their order; equal targets are opened once. `first` is the
-    /// target of the first variant.
+    /// Creates the targets from those of the variants, in order; equal targets are opened once.
+    /// `first` is the target of the first variant.
     pub(crate) fn for_variants<T>(first: T, others: impl IntoIterator<Item = T>) -> Self
     where
         T: Target<CallerEnd> + PartialEq + 'static,
@@ -56,8 +56,8 @@ impl Targets {
         }
     }
 
-    /// The host of the first variant's target, which sentinel calls also use; `None` if that target
-    /// is on this machine.
+    /// The host of the first variant's target, to which sentinel calls also connect; `None` if that
+    /// target is on this machine.
     pub(crate) fn first_host(&self) -> Option<&str> {
         self.first().host()
     }
@@ -79,20 +79,20 @@ impl Targets {
         self.first().codec()
     }
 
-    /// How many file descriptors a call needs at most.
+    /// Maximum number of file descriptors that a call needs.
     pub(super) fn descriptors(&self) -> u64 {
         let all = self.targets.iter().map(|target| target.descriptors());
         all.max().unwrap_or_default()
     }
 
-    /// How many UDP ports a call takes at most.
+    /// Maximum number of UDP ports that a call takes.
     pub(super) fn ports(&self) -> u64 {
         let all = self.targets.iter().map(|target| target.ports());
         all.max().unwrap_or_default()
     }
 
     fn first(&self) -> &AnyTarget {
-        // Never empty, by construction.
+        // Never empty: every constructor adds a target.
         &self.targets[0]
     }
 }
@@ -154,7 +154,7 @@ impl OpenTargets {
         &self.targets
     }
 
-    /// Target `number` has accepted a call, and so have those before it.
+    /// Records that target `number` has accepted a call, and so have all targets before it.
     pub(super) fn met(&self, number: usize) {
         self.met.fetch_max(number + 1, Ordering::Relaxed);
     }

@@ -1,7 +1,7 @@
-//! Reports the turns of one call: at once when they end, again when more is known about them.
+//! Reports the turns of one call: each turn when it ends, and again when more is known about it.
 //!
 //! In: the call's events, second opinions, the agent's claims. Out: reports to the collector.
-//! Invariant: a turn is reported as soon as it has ended; what comes later amends it.
+//! Invariant: a turn is reported as soon as it has ended; later information amends it.
 
 use super::call_claims::CallClaims;
 use super::call_opinions::CallOpinions;
@@ -28,7 +28,7 @@ pub(super) struct TurnReports {
 }
 
 impl TurnReports {
-    /// `start`: any instant near the call.
+    /// `start`: an arbitrary instant near the call.
     pub(super) fn new(
         shared: Arc<Shared>,
         plan: PlannedCall,
@@ -44,19 +44,20 @@ impl TurnReports {
         }
     }
 
-    /// Asks for a second opinion on the onset at `at`.
+    /// Requests a second opinion on the onset at `at`.
     pub(super) fn ask(&mut self, at: Instant, excerpt: Excerpt) {
         self.opinions.asked(at, self.shared.opinions.ask(excerpt));
     }
 
-    /// Takes an event of the connection, if it is a claim of the agent.
+    /// Processes an event of the connection, if the event is a claim of the agent.
     pub(super) fn claim(&mut self, event: Option<&Event>) {
         if let Some(Event::Claim(claim)) = event {
             self.claims.claim(claim);
         }
     }
 
-    /// Reports an event of the call's state machine; returns whether it was the end of the call.
+    /// Reports an event of the call's state machine; returns whether the event was the end of the
+    /// call.
     pub(super) async fn event(&mut self, event: CallEvent) -> bool {
         match event {
             CallEvent::Phase(phase) => {
@@ -78,7 +79,7 @@ impl TurnReports {
         false
     }
 
-    /// The next turn whose second opinion has arrived after its end. Cancel safe.
+    /// The next turn whose second opinion arrived after the turn had ended. Cancel safe.
     pub(super) async fn answered(&mut self) -> TurnResult {
         self.opinions.answered().await
     }
@@ -89,13 +90,14 @@ impl TurnReports {
         self.turn(turn, account, CallReport::Amended).await;
     }
 
-    /// A stream that was confirmed as a voice since the last call.
+    /// A stream that was confirmed as a voice since this was last called.
     pub(super) fn take_voice(&mut self) -> Option<StreamId> {
         self.opinions.take_voice()
     }
 
-    /// Reports what is still missing when the call is over: the description of the last reply, then
-    /// second opinions, unless the run is stopped. Returns what the agents reported about the call.
+    /// Reports the remaining information when the call is over: the agent's description of its last
+    /// reply, then second opinions, unless the run is stopped. Returns what the agents reported
+    /// about the call.
     pub(super) async fn finish(mut self, connection: Option<&mut dyn Connection>) -> CallTold {
         let stop = self.shared.stop.clone();
         if let Some(connection) = connection {
@@ -131,7 +133,7 @@ impl TurnReports {
         let _ = tokio::time::timeout(LAST_CLAIM, claims).await;
     }
 
-    /// Reports the turns whose account is complete.
+    /// Reports the turns whose account has become complete.
     async fn settle(&mut self, over: bool) {
         for (turn, account) in self.claims.settled(over) {
             self.turn(turn, Some(account), CallReport::Amended).await;
@@ -154,7 +156,7 @@ impl TurnReports {
         self.send(report(done)).await;
     }
 
-    /// The collector outlives every call.
+    /// Sends a report; sending does not fail, because the collector outlives every call.
     async fn send(&mut self, report: CallReport) {
         let _ = self.shared.reports.send(report).await;
     }

@@ -1,8 +1,8 @@
 //! Detects parts of a run that no longer make progress, and ends a run that hangs.
 //!
 //! In: heartbeats from the parts of a run. Out: alarms, and the end of the run. Invariants: a
-//! process that is stopped or gets no processor time raises no alarm, since the watchdog counts its
-//! own checks; a part that waits for work is not watched.
+//! process that is stopped or gets no processor time raises no alarm, because the watchdog counts
+//! its own checks; a part that is idle is not watched.
 
 use super::generator::own_cpu_time;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use std::time::Duration;
 use strum::VariantArray;
 use tokio_util::sync::CancellationToken;
 
-/// Checks without a heartbeat after which a part is reported.
+/// Number of checks without a heartbeat after which a part is reported.
 const STILL: u32 = 10;
-/// Checks without a heartbeat after which the run ends with the results so far.
+/// Number of checks without a heartbeat after which the run ends with the results so far.
 const OVER: u32 = 60;
 
 /// A part of a run that may hang.
@@ -25,7 +25,7 @@ pub enum WatchedPart {
     /// The collector, which writes the journal.
     #[strum(to_string = "writing the journal")]
     Collector,
-    /// The second opinion.
+    /// The thread that computes second opinions.
     #[strum(to_string = "the second opinion")]
     Opinions,
     /// Writing the audio that is kept.
@@ -36,19 +36,19 @@ pub enum WatchedPart {
     Report,
 }
 
-/// An alarm of the watchdog.
+/// An alarm: a part of the run makes no progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Alarm {
-    /// This part has made no progress for this long.
+    /// The named part has made no progress for this long.
     Still(WatchedPart, Duration),
-    /// This part has made no progress for so long that the run ends with the results so far.
+    /// The named part has made no progress for so long that the run ends with the results so far.
     Over(WatchedPart, Duration),
 }
 
 /// Heartbeats of one part.
 #[derive(Debug, Default)]
 struct Pulse {
-    /// How many pieces of work are under way.
+    /// Number of pieces of work in progress.
     busy: AtomicUsize,
     beats: AtomicU64,
 }
@@ -70,7 +70,7 @@ pub struct Watchdog {
 #[derive(Debug, Clone, Default)]
 pub struct Pulses(Arc<State>);
 
-/// Work of a part that is under way.
+/// A piece of work in progress, of one part.
 #[derive(Debug)]
 pub(crate) struct Work {
     pulses: Pulses,
@@ -82,7 +82,7 @@ impl Watchdog {
     /// 60 the run ends.
     pub(crate) const EVERY: Duration = Duration::from_secs(1);
 
-    /// Starts to check at intervals of `every`. `alarm` is called from the watchdog's own thread.
+    /// Starts checking at intervals of `every`. `alarm` is called on the watchdog's own thread.
     ///
     /// # Errors
     /// The system cannot start a thread.
@@ -99,8 +99,8 @@ impl Watchdog {
                 let mut used = own_cpu_time();
                 while !over.is_cancelled() {
                     std::thread::sleep(every);
-                    // Computing reports may take long. Processor time counts as their progress:
-                    // nothing else uses much of it after the calls.
+                    // Computing the reports may take long. Processor time counts as their progress,
+                    // because nothing else uses much of it after the calls.
                     let before = std::mem::replace(&mut used, own_cpu_time());
                     if used.saturating_sub(before) > every / 10 {
                         looks.pulses.beat(WatchedPart::Report);
@@ -111,7 +111,7 @@ impl Watchdog {
         Ok(Self { pulses, done })
     }
 
-    /// The heartbeats of the parts, for them to update.
+    /// The heartbeats of the parts, which the parts update.
     pub fn pulses(&self) -> &Pulses {
         &self.pulses
     }
@@ -124,7 +124,7 @@ impl Drop for Watchdog {
 }
 
 impl Pulses {
-    /// Part `part` is at work until the result is dropped.
+    /// Marks part `part` as working until the returned guard is dropped.
     pub(crate) fn work(&self, part: WatchedPart) -> Work {
         self.of(part).busy.fetch_add(1, Relaxed);
         self.beat(part);
@@ -132,17 +132,17 @@ impl Pulses {
         Work { pulses, part }
     }
 
-    /// Part `part` has made progress.
+    /// Records that part `part` has made progress.
     pub(crate) fn beat(&self, part: WatchedPart) {
         self.of(part).beats.fetch_add(1, Relaxed);
     }
 
-    /// Returns once the run has to end with the results so far.
+    /// Returns once the run must end with the results so far.
     pub(super) async fn over(&self) {
         self.0.over.cancelled().await;
     }
 
-    /// Whether the run has to end with the results so far.
+    /// Whether the run must end with the results so far.
     pub(super) fn is_over(&self) -> bool {
         self.0.over.is_cancelled()
     }
@@ -163,7 +163,8 @@ impl Drop for Work {
 /// State of the watchdog between two checks.
 struct Looks {
     pulses: Pulses,
-    /// By part: its beats at the last check, and the number of checks since they changed.
+    /// For each part: its heartbeat count at the last check, and the number of checks since it
+    /// changed.
     before: [(u64, u32); WatchedPart::VARIANTS.len()],
 }
 
@@ -188,7 +189,7 @@ impl Looks {
             if *still == STILL {
                 alarm(Alarm::Still(part, since));
             }
-            // Nothing waits for an opinion for long.
+            // No other part waits long for an opinion, so the run need not end.
             if *still == OVER && part != WatchedPart::Opinions {
                 alarm(Alarm::Over(part, since));
                 self.pulses.0.over.cancel();
@@ -245,7 +246,7 @@ mod tests {
             pulses.beat(WatchedPart::Report);
             alarms(&mut looks, 9);
         }
-        assert!(!pulses.is_over(), "a missing opinion ends no run");
+        assert!(!pulses.is_over(), "a missing opinion does not end the run");
         drop(opinion);
         pulses.beat(WatchedPart::Report);
         assert!(alarms(&mut looks, 9).is_empty());

@@ -1,6 +1,6 @@
-//! Access to a caller during its call, whether it runs on a media thread or in a task.
+//! Access to a caller during its call, on a media thread or in a task.
 //!
-//! In: jobs. Out: their results. Invariant: the jobs for a caller run one after the other, in the
+//! In: jobs. Out: their results. Invariant: the jobs of one caller run one after another, in the
 //! order in which they were posted.
 
 use std::time::Instant;
@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
     pub now: Instant,
-    /// The caller's first send slot from now on.
+    /// The caller's first send slot at or after this moment.
     pub slot: Instant,
 }
 
@@ -19,12 +19,13 @@ pub(crate) type CallerJob<E> = Box<dyn FnOnce(&mut E, Moment) + Send>;
 
 /// Gives access to a caller that runs on a media thread or in a task.
 pub(crate) trait CallerHandle<E>: Send + Sync {
-    /// Runs `job` on the caller, after those posted before it; drops it if the caller is gone.
+    /// Runs `job` on the caller, after the jobs posted before; drops the job if the caller no
+    /// longer exists.
     fn post(&self, job: CallerJob<E>);
 }
 
 impl<E: 'static> dyn CallerHandle<E> + '_ {
-    /// Runs `f` on the caller and returns the result; `None` if the caller is gone.
+    /// Runs `f` on the caller and returns the result; `None` if the caller no longer exists.
     pub(crate) async fn with<R: Send + 'static>(
         &self,
         f: impl FnOnce(&mut E, Moment) -> R + Send + 'static,

@@ -1,7 +1,7 @@
-//! The runtime's clock, which times the calls.
+//! The runtime's clock, by which calls are timed.
 //!
-//! In: nothing, or an instant. Out: the current time, or a wake-up at the instant. Invariant: under
-//! a clock that a test has paused, both are in virtual time.
+//! In: nothing, or an instant. Out: the current time, or a wake-up at the instant. Invariant: if a
+//! test has paused the clock, both are in virtual time.
 
 use std::time::Instant;
 

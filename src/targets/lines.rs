@@ -1,11 +1,11 @@
 //! Lines of text from a child process.
 //!
-//! In: a pipe. Out: its lines. Invariant: no more than [`LONGEST`] bytes of a line are held in
-//! memory; a longer line is returned in pieces.
+//! In: a pipe. Out: its lines. Invariant: at most [`LONGEST`] bytes of a line are held in memory; a
+//! longer line is returned in pieces.
 
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 
-/// Longest line, in bytes: more than a session description needs.
+/// Longest line, in bytes; longer than any session description.
 const LONGEST: usize = 1 << 20;
 
 /// The lines of a pipe.

@@ -1,7 +1,7 @@
 //! The media threads of a run, started for the first target that needs them.
 //!
-//! In: the number of threads. Out: the engine; its health. Invariant: a run whose targets carry
-//! their audio themselves has no media thread.
+//! In: the number of threads. Out: the engine and its health. Invariant: a run has no media thread
+//! if its targets carry their audio themselves.
 
 use super::caller_handle::{CallerHandle, CallerJob, Moment};
 use crate::call::Failure;
@@ -15,7 +15,7 @@ pub(crate) struct Media<E: Endpoint> {
 }
 
 impl<E: Endpoint> Media<E> {
-    /// Up to `threads` media threads, none of which is running yet.
+    /// Up to `threads` media threads, none of which has been started.
     pub(crate) fn new(threads: usize) -> Self {
         Self {
             threads,
@@ -23,7 +23,7 @@ impl<E: Endpoint> Media<E> {
         }
     }
 
-    /// The engine, which is started if it is not running yet.
+    /// The engine, which is started by the first request for it.
     ///
     /// # Errors
     /// The operating system refuses a thread or a file descriptor.
@@ -38,7 +38,7 @@ impl<E: Endpoint> Media<E> {
         Ok(engine.insert(Arc::new(started)).clone())
     }
 
-    /// How well the threads have kept up since they were started.
+    /// How well the threads have kept up since their start.
     pub(crate) fn health(&self) -> HealthSnapshot {
         let engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
         match &*engine {

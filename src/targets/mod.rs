@@ -1,7 +1,7 @@
 //! The targets through which agents are called, and our own reference agent.
 //!
 //! In: the location of the agent, the callers. Out: calls with audio in both directions, and their
-//! events. Invariants: nothing here knows about turns, plans or reports; each target has its own
+//! events. Invariants: nothing here depends on turns, plans or reports. Each target has its own
 //! folder, and code outside that folder uses the target only through the traits.
 
 pub(crate) mod agent;

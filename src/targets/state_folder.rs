@@ -1,4 +1,4 @@
-//! Where state that outlives a run is kept.
+//! Location of the state that outlives a run.
 
 use std::path::PathBuf;
 

@@ -23,15 +23,15 @@ use std::time::{Duration, Instant};
 pub(crate) trait Target<E: Endpoint>: fmt::Debug + Send + Sync {
     /// Kind and address, without secrets.
     fn describe(&self) -> String;
-    /// The host whose owner has to agree to the load; `None` if the target is on this machine.
+    /// The host whose owner has to consent to the load; `None` if the target is on this machine.
     fn host(&self) -> Option<&str>;
-    /// The codec of its audio streams, in both directions.
+    /// The codec of the target's audio streams, in both directions.
     fn codec(&self) -> Codec {
         Codec::Opus
     }
     /// Number of file descriptors of this process that a call needs.
     fn descriptors(&self) -> u64;
-    /// Minimum number of UDP ports of this machine that a call takes.
+    /// Minimum number of UDP ports of this machine that a call uses.
     fn ports(&self) -> u64;
     /// Prepares the target for calls.
     ///
@@ -43,16 +43,16 @@ pub(crate) trait Target<E: Endpoint>: fmt::Debug + Send + Sync {
 /// A target that is ready for calls.
 pub(crate) type Opened<E> = Box<dyn OpenTarget<E>>;
 
-/// Takes messages for the user.
+/// Receives messages to the user.
 pub(crate) type Notice<'a> = &'a mut (dyn FnMut(String) + Send);
 
 /// The parameters with which a run opens a target.
 pub(crate) struct Opening<'a, E: Endpoint> {
     /// Id of the run: at least eight letters and digits.
     pub run_id: &'a str,
-    /// The run's media threads, for targets whose audio comes over RTP.
+    /// The run's media threads, for targets with audio over RTP.
     pub media: &'a Media<E>,
-    /// Takes messages for the user.
+    /// Receives messages to the user.
     pub notice: Notice<'a>,
 }
 
@@ -61,16 +61,16 @@ pub(crate) struct Opening<'a, E: Endpoint> {
 pub(crate) struct Dial<'a> {
     /// Number of the call, unique among the calls in progress; `None` for a preflight call.
     pub number: Option<u64>,
-    /// Name of its room, from [`OpenTarget::room`].
+    /// Name of the call's room, from [`OpenTarget::room`].
     pub room: &'a str,
-    /// Index of its variant in the scenario.
+    /// Index of the call's variant in the scenario.
     pub variant: usize,
-    /// Simulated loss of received packets, and the seed that decides which are lost.
+    /// Simulated loss of received packets, and the seed that determines which packets are lost.
     pub loss: Option<(Loss, u64)>,
 }
 
 impl Dial<'_> {
-    /// The simulated loss of the call's packets, if the scenario asks for it; a preflight call has
+    /// The simulated loss of the call's packets, if the scenario specifies it; a preflight call has
     /// none.
     pub(crate) fn impairment(&self) -> Option<Impairment> {
         let (loss, seed) = self.loss?;
@@ -80,17 +80,18 @@ impl Dial<'_> {
 
 /// A target that is ready for calls.
 pub(crate) trait OpenTarget<E: Endpoint>: Send + Sync {
-    /// Full name of a call's room, as in the records; targets without rooms name the call itself.
+    /// Full name of a call's room, as in the records. A target without rooms returns a name for the
+    /// call itself.
     fn room(&self, call: &str) -> String;
     /// Starts to connect a call. The connection's events report whether that succeeds.
     fn connect(&self, dial: Dial<'_>, caller: E) -> CallLine<E>;
-    /// What a preflight call for this variant would test; variants that return the same share one
-    /// preflight call. `None`: there is nothing to test.
+    /// Identifies what a preflight call for this variant would test. Variants with the same value
+    /// share one preflight call. `None` if there is nothing to test.
     fn preflight(&self, _variant: usize) -> Option<Vec<String>> {
         None
     }
-    /// Starts one of our own reference agents on this target, alongside the agent under test. Calls
-    /// to it are made through the returned open target; closing that stops the agent.
+    /// Starts one of our own reference agents on this target, alongside the agent under test. The
+    /// returned open target makes calls to this agent; closing it stops the agent.
     fn own_agent<'a>(&'a self, own: &'a OwnAgent) -> BoxFuture<'a, Result<Opened<E>, Failure>>;
     /// Removes what crashed runs left behind. Called once the target has been reached.
     fn clear_crashed<'a>(&'a self, _notice: Notice<'a>) -> BoxFuture<'a, ()> {
@@ -98,7 +99,7 @@ pub(crate) trait OpenTarget<E: Endpoint>: Send + Sync {
     }
     /// Called when the call in `room` is over.
     fn forget(&self, _room: String) {}
-    /// Removes what the run left behind. `refused`: no call of the run was ever accepted.
+    /// Removes what the run left behind. `refused`: the target accepted no call of the run.
     fn close<'a>(&'a self, refused: bool, notice: Notice<'a>) -> BoxFuture<'a, ()>;
 }
 
@@ -117,7 +118,7 @@ pub(crate) trait Connection: Send {
     fn listen(&mut self, track: u32);
     /// Stops passing the audio of this track on.
     fn stop_listening(&mut self, track: u32);
-    /// Stops passing any audio on: the call is over.
+    /// Stops passing any audio on, because the call is over.
     fn ignore_all(&mut self);
     /// Sends a text to the agent; [`Event::TextSent`] follows. Targets without a chat have no
     /// scenario that sends one.
@@ -138,20 +139,21 @@ pub(crate) enum Event {
     Joined,
     /// An agent is present; it may have joined before us. Reported once each time an agent joins.
     AgentPresent {
-        /// Its identity; not sanitized.
+        /// The agent's identity; not sanitized.
         identity: String,
     },
     /// A track that may be the agent's voice is available. Reported for every such track, including
     /// those published later or republished.
     AgentTrack {
-        /// Its number, unique within the call; the caller hears it after [`Connection::listen`].
+        /// The track's number, unique within the call; its audio is received after
+        /// [`Connection::listen`].
         track: u32,
-        /// Its name for the record; not sanitized.
+        /// The track's name for the record; not sanitized.
         name: Arc<str>,
     },
     /// A reported track has ended.
     AgentTrackGone(u32),
-    /// A reported track was muted by its publisher, so the absence of audio means nothing.
+    /// A reported track was muted by its publisher, so missing audio does not indicate a failure.
     AgentTrackMuted(u32),
     /// The state that the agent reports: when it joins, and on every change.
     AgentState(AgentState),
@@ -163,7 +165,7 @@ pub(crate) enum Event {
     ReplyText(ReplyText),
     /// The last agent left; `AgentPresent` may follow.
     AgentLeft,
-    /// A message for the user, shown once per run.
+    /// A message to the user, shown once per run.
     Notice(String),
     /// The connection is over.
     Closed(Failure),
@@ -176,6 +178,6 @@ pub struct OwnAgent {
     pub(crate) program: PathBuf,
     /// The agent's settings, as arguments of the `agent` command.
     pub(crate) arguments: Vec<String>,
-    /// The name by which the agent is dispatched.
+    /// The agent name by which the agent is dispatched.
     pub(crate) name: String,
 }

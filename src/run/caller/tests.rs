@@ -22,7 +22,7 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// An utterance, and the same utterance as callers send it.
+/// An utterance, and the same utterance encoded for sending.
 fn said() -> (Utterance, EncodedUtterance) {
     let utterance = Utterance::new(FIXTURE, SoundInfo::default()).expect("speech");
     let said = EncodedUtterance {
@@ -53,7 +53,8 @@ fn script(said: &EncodedUtterance, turns: usize) -> CallScript {
     }
 }
 
-/// Audio of the agent's track: the echo of what is said from `said_at` on, and a tone.
+/// Audio of the agent's track: the echo of the caller's utterance, which starts at `said_at`, and
+/// the reply, a tone that starts at `reply_at`.
 fn track(pcm: &[i16], said_at: Duration, echo_db: Option<f64>, reply_at: Duration) -> Vec<i16> {
     let mut track = vec![0i16; samples_in(reply_at) as usize + 2 * RATE as usize];
     if let Some(db) = echo_db {
@@ -70,7 +71,7 @@ fn track(pcm: &[i16], said_at: Duration, echo_db: Option<f64>, reply_at: Duratio
     track
 }
 
-/// Plays the call in virtual time; returns its result and the number of onsets on which a second
+/// Plays the call in virtual time; returns its result and the number of onsets for which a second
 /// opinion was requested.
 fn play(echo_db: Option<f64>, reply_after: Duration) -> (CallResult, usize) {
     play_kept(echo_db, reply_after, Instant::now(), None)
@@ -88,9 +89,9 @@ fn play_kept(
 }
 
 /// Like [`play_kept`], in the given decode mode; also returns how many packets were marked as
-/// digital silence, and whether the caller used their audio levels. `waits`: packets stay in the
-/// socket for as long as `CallerEnd::patience` allows, and are read before the caller's timers
-/// fire.
+/// digital silence, and whether the caller used the audio levels of packets. `waits`: packets stay
+/// in the socket for as long as `CallerEnd::patience` allows, and are read before the caller's
+/// timers fire.
 fn play_as(
     echo_db: Option<f64>,
     reply_after: Duration,
@@ -114,7 +115,7 @@ fn play_as(
     end.decodes(decode, levels.clone());
     end.joined(start, start + FRAME_TIME);
     end.agent_track(start, 0, "agent/voice".into());
-    // The first frame is the one whose capture begins 500 ms after both were connected.
+    // The caller sends the first frame that starts at least 500 ms after both sides were connected.
     let said_at = ms(500);
     let reply_at = said_at + said.speech_end + reply_after;
     let heard = track(&utterance.pcm, said_at, echo_db, reply_at);
@@ -129,7 +130,7 @@ fn play_as(
         let level = if loud { 30 } else { DIGITAL_SILENCE };
         silent += usize::from(!loud);
         let packet = Packet {
-            // As if captured without a delay: the packet begins with the codec's look-ahead.
+            // Captured without a delay: the packet begins with the codec's look-ahead.
             arrival: now.checked_sub(FRAME_TIME).expect("an earlier instant"),
             rtp_time: (k as u32).wrapping_mul(FRAME as u32),
             sequence: k as u64,
@@ -163,7 +164,7 @@ fn play_as(
 }
 
 #[test]
-fn skipped_decoding_moves_no_onset() {
+fn skipping_the_decoder_does_not_change_onsets() {
     for (echo_db, reply_after) in [(None, 300), (None, 1_200), (Some(-20.0), 900)] {
         let play = |decode| {
             play_as(
@@ -213,7 +214,7 @@ fn queueing_in_the_socket_does_not_change_results() {
 }
 
 #[test]
-fn patience_is_one_frame_when_an_anchor_is_near() {
+fn packets_wait_at_most_one_frame_when_an_anchor_is_near() {
     let (_, said) = said();
     let now = Instant::now();
     for (anchor, patience) in [
@@ -255,14 +256,14 @@ fn callers_own_echo_is_not_an_early_reply() {
 }
 
 #[test]
-fn without_echo_no_spurt_is_dismissed() {
+fn no_talk_spurt_is_dismissed_without_echo() {
     let (result, asked) = play(None, ms(600));
     assert_eq!((result.echoes, asked), (0, 1));
     assert_eq!(result.turns[0].outcome, Outcome::Replied);
 }
 
 #[tokio::test]
-async fn in_the_recording_the_reply_starts_ttfa_after_the_end_of_speech() {
+async fn the_recorded_reply_starts_ttfa_after_the_end_of_speech() {
     use crate::run::Pulses;
     use crate::run::evidence::Desk;
     let run = tempfile::tempdir().expect("a folder");
@@ -279,7 +280,8 @@ async fn in_the_recording_the_reply_starts_ttfa_after_the_end_of_speech() {
         let (result, _) = play_kept(None, ms(reply_after), start, evidence);
         let turn = &result.turns[0];
         assert_eq!(turn.outcome, Outcome::Replied);
-        // Nothing is lost and arrivals are even, so the target delay ends at one frame.
+        // No packet is lost and arrivals are evenly spaced, so the target delay converges to one
+        // frame.
         assert!(turn.playout_delay >= Some(ms(20)), "{turn:?}");
     }
     let done = desk.finish(start).await.expect("a thread").evidence;
@@ -305,9 +307,9 @@ async fn in_the_recording_the_reply_starts_ttfa_after_the_end_of_speech() {
 }
 
 #[test]
-fn upstream_loss_flags_the_turn_of_the_lost_packets_only() {
+fn upstream_loss_flags_only_the_turn_whose_packets_were_lost() {
     let (_, said) = said();
-    // Flags of both turns if packets in this range are lost; the first utterance begins with
+    // The flags of both turns if packets in this range are lost; the first utterance begins with
     // packet 25.
     let flagged = |among: (u64, u64)| {
         let silence = Arc::from(opus::silence_frame().expect("libopus"));

@@ -68,7 +68,7 @@ fn each_turn_is_recorded_once_even_if_its_call_never_reports_its_end() {
     for index in 0..3 {
         collector.take(begun(&plan, index, start), &mut tell);
     }
-    // A turn of call 0 ends, and is reported again with the end of its call.
+    // A turn of call 0 ends; it is reported again at the end of its call.
     let mut of_call = result(2, start, Failure::AgentLeft);
     of_call.turns[0].outcome = Outcome::Missed;
     let turn = TurnDone {
@@ -80,11 +80,11 @@ fn each_turn_is_recorded_once_even_if_its_call_never_reports_its_end() {
     };
     collector.take(CallReport::Turn(Box::new(turn)), &mut tell);
     let so_far = Journal::read(&path).expect("journal").turns;
-    assert_eq!(so_far.len(), 1, "recorded at once, not with the call");
+    assert_eq!(so_far.len(), 1, "recorded before the call ends");
     collector.take(ended(&plan, 0, start, of_call), &mut tell);
     let dropped = Failure::Dropped { detail: "x".into() };
     collector.take(ended(&plan, 2, start, result(2, start, dropped)), &mut tell);
-    // Call 1 was cut off after a turn.
+    // Call 1 was cut off after one turn.
     let mut done = result(1, start, Failure::Stopped).turns.remove(0);
     done.outcome = Outcome::Early;
     let turn = TurnDone {
@@ -100,7 +100,7 @@ fn each_turn_is_recorded_once_even_if_its_call_never_reports_its_end() {
 
     assert!(
         collector.begun.is_empty() && collector.recorded.is_empty(),
-        "nothing is kept"
+        "no unwritten record remains"
     );
     assert!(collector.unwritten.turns.is_empty() && collector.unwritten.calls.is_empty());
     assert!(collector.journal_error.is_none());
@@ -154,7 +154,7 @@ fn readings_that_cannot_be_recorded_cause_one_notice_and_no_error() {
     let scenario = test_scenario("{calls: 1}");
     let dir = tempfile::tempdir().expect("dir");
     let mut journal = Journal::create(&dir.path().join("turns.jsonl")).expect("journal");
-    // A folder has this name, so the file cannot be created.
+    // A folder already has this name, so the file cannot be created.
     std::fs::create_dir(dir.path().join("observed.jsonl")).expect("writable");
     let mut notices = Vec::new();
     let mut tell = |e| match e {
@@ -175,7 +175,7 @@ fn readings_that_cannot_be_recorded_cause_one_notice_and_no_error() {
     assert!(notices[0].contains("observed.jsonl"), "{notices:?}");
 }
 
-/// Records that the journal cannot take are kept in memory.
+/// Records that cannot be written to the journal are kept in memory.
 #[test]
 fn a_full_disk_loses_no_record() {
     let scenario = test_scenario("{calls: 1}");
@@ -196,7 +196,7 @@ fn a_full_disk_loses_no_record() {
 }
 
 #[test]
-fn calls_failed_by_the_generator_make_the_run_invalid() {
+fn calls_that_fail_because_of_the_generator_make_the_run_invalid() {
     let dir = tempfile::tempdir().expect("dir");
     let mut journal = Journal::create(&dir.path().join("turns.jsonl")).expect("journal");
     let scenario = test_scenario("{calls: 3}");
@@ -222,10 +222,10 @@ fn calls_failed_by_the_generator_make_the_run_invalid() {
     assert_eq!(ReasonKind::of(crate::run::HUNG), Some(ReasonKind::Hung));
 }
 
-/// A hundred concurrent calls, some of which are refused in the first second: only the turns of
-/// the refused calls have ended.
+/// A hundred concurrent calls, some of which are refused in the first second. Only the turns of the
+/// refused calls have ended.
 #[test]
-fn early_failures_alone_do_not_abort_the_run() {
+fn early_failures_of_a_few_calls_do_not_abort_the_run() {
     use crate::record::Threshold;
     use crate::run::abort::{AbortGate, AbortWatch};
     use crate::stats::{Aggregate, Gate, Inequality};
@@ -308,10 +308,9 @@ fn calls_in_progress_list_their_unended_turns() {
     assert_eq!(owed(&collector), [(1, 2)]);
 }
 
-/// A late reply to a missed turn is reported while its call is in progress, and once more when
-/// the call is over.
+/// A late reply to a missed turn is reported during its call, and again at the end of the call.
 #[test]
-fn a_turn_that_is_amended_is_recorded_again_and_counted_once() {
+fn an_amended_turn_is_recorded_again_and_counted_once() {
     let scenario = test_scenario("{calls: 1}");
     let plan = Plan::new(&scenario);
     let start = Instant::now();
@@ -359,7 +358,7 @@ fn a_turn_that_is_amended_is_recorded_again_and_counted_once() {
     assert_eq!(count(|e| matches!(e, RunEvent::TurnAmended(_))), 1);
 }
 
-/// A file on a disk that is full when the first line is written.
+/// A file on a disk that is full when the first line is written and has space afterwards.
 #[derive(Debug)]
 struct FullAtFirst {
     file: std::fs::File,
@@ -389,7 +388,8 @@ impl crate::record::Storage for FullAtFirst {
     }
 }
 
-/// A turn is kept in memory because the disk is full; its amendment then fits in the journal.
+/// A turn is kept in memory because the disk is full; later its amendment can be written to the
+/// journal.
 #[test]
 fn an_amended_turn_replaces_one_that_could_not_be_written() {
     let scenario = test_scenario("{calls: 1}");

@@ -59,7 +59,7 @@ async fn at_port(port: u16, media: &Media<super::super::caller::CallerEnd>) -> O
     opened.await.unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// Dispatches a plan to a local `port` and stops it after `stop`.
+/// Dispatches a plan to the local port `port` and stops it after `stop`.
 async fn dispatched(load: &str, port: u16, stop: Option<Duration>) -> Outcome {
     dispatched_with(load, port, stop, 100).await
 }
@@ -121,13 +121,17 @@ async fn dispatched_with(load: &str, port: u16, stop: Option<Duration>, joins: u
         match report {
             CallReport::Started(begun) => out.started.push(begun.plan.index),
             CallReport::Ended(done) => {
-                let failure = done.result.failure.as_ref().expect("nobody answers");
+                let failure = done
+                    .result
+                    .failure
+                    .as_ref()
+                    .expect("the server never answers");
                 let cause = failure.cause().to_owned();
                 out.ended
                     .push((done.plan.index, cause, done.result.turns.len()));
             }
             CallReport::LeftOut(call) => {
-                assert!(!call.stopped || stop.is_some(), "nobody stopped the run");
+                assert!(!call.stopped || stop.is_some(), "the run was not stopped");
                 out.never.push(call.plan.index);
             }
             CallReport::Phase(..)
@@ -150,7 +154,7 @@ fn set(indices: impl IntoIterator<Item = u64>) -> BTreeSet<u64> {
 
 #[tokio::test]
 async fn every_planned_call_of_a_stopped_run_has_a_result_or_was_dropped() {
-    // The backlog accepts connections, but nobody answers.
+    // The backlog accepts connections, but no server answers.
     let silent = TcpListener::bind("127.0.0.1:0").expect("bind");
     let port = silent.local_addr().expect("address").port();
     for (load, planned, starts) in [
@@ -191,18 +195,23 @@ async fn failed_calls_free_their_slot_and_concurrency_is_never_exceeded() {
 
 #[tokio::test]
 async fn no_call_starts_after_the_loads_duration() {
-    // Nobody answers: the first calls last until the stop, so no slot becomes free for the others.
+    // No server answers: the first calls last until the stop, so no slot becomes free for the
+    // others.
     let silent = TcpListener::bind("127.0.0.1:0").expect("bind");
     let port = silent.local_addr().expect("address").port();
     let stop = Some(Duration::from_millis(1_500));
     let load = "{duration: 500ms, concurrency: 2, ramp: 500ms}";
     let out = dispatched(load, port, stop).await;
     assert_eq!(out.started, [0, 1]);
-    assert!(out.never.is_empty(), "such a load has no last call");
+    assert!(
+        out.never.is_empty(),
+        "a load with a duration leaves no call unstarted"
+    );
     assert_eq!(out.ended.len(), 2);
 }
 
-/// A port whose backlog accepts connections that nobody answers: calls to it last until the stop.
+/// A port whose backlog accepts connections although no server answers, so that calls to this port
+/// last until the stop.
 fn silent() -> (TcpListener, u16) {
     let silent = TcpListener::bind("127.0.0.1:0").expect("bind");
     let port = silent.local_addr().expect("address").port();
@@ -217,12 +226,12 @@ async fn arrivals_over_max_concurrent_are_dropped_at_their_planned_instants() {
     let out = dispatched(load, port, stop).await;
     assert_eq!(out.started, [0, 1, 2]);
     assert_eq!(out.never, (3..8).collect::<Vec<u64>>());
-    // The last arrival is due after 700 ms; the calls in progress end with the stop.
+    // The last arrival is due after 700 ms; the calls in progress last until the stop.
     assert!(out.took >= Duration::from_millis(700), "{:?}", out.took);
 }
 
 #[tokio::test]
-async fn stages_start_calls_as_their_target_rises_and_replace_none_as_it_falls() {
+async fn stages_add_calls_when_the_target_rises_and_replace_none_when_it_falls() {
     let (_silent, port) = silent();
     let stop = Some(Duration::from_millis(1_500));
     let load = "{stages: [{duration: 0s, target: 2}, {duration: 600ms, target: 4}, \
@@ -234,7 +243,7 @@ async fn stages_start_calls_as_their_target_rises_and_replace_none_as_it_falls()
         let gone = TcpListener::bind("127.0.0.1:0").expect("bind");
         gone.local_addr().expect("address").port()
     };
-    // Calls that end at once are followed by others, two at a time, until the stages are over.
+    // Calls that end at once are replaced, two at a time, until the stages are over.
     let load = "{stages: [{duration: 0s, target: 2}, {duration: 400ms, target: 2}]}";
     let out = dispatched(load, gone, None).await;
     assert!(out.started.len() > 4, "{} calls", out.started.len());
@@ -244,7 +253,7 @@ async fn stages_start_calls_as_their_target_rises_and_replace_none_as_it_falls()
 
 #[tokio::test]
 async fn pending_joins_do_not_delay_other_starts() {
-    // Nobody answers: the one permitted join lasts until the stop.
+    // No server answers, so the only permitted join lasts until the stop.
     let silent = TcpListener::bind("127.0.0.1:0").expect("bind");
     let port = silent.local_addr().expect("address").port();
     let stop = Some(Duration::from_millis(1_500));
@@ -252,7 +261,7 @@ async fn pending_joins_do_not_delay_other_starts() {
     assert_eq!(
         set(out.started.iter().copied()),
         set(0..8),
-        "all started as planned"
+        "all calls started at their planned instants"
     );
     assert_eq!(out.ended.len(), 8);
 }

@@ -1,8 +1,8 @@
 //! Captures the evidence of one caller, on its media thread.
 //!
-//! In: the agent's packets, the frames said, ended turns. Out: a [`Take`] for each turn that
-//! spoke, handed over without waiting. Invariants: audio older than the oldest turn in progress
-//! needs is dropped; memory is bounded by [`PacketRing`] and [`FRAMES`].
+//! In: the agent's packets, the sent frames, ended turns. Out: a [`Take`] for each turn in which
+//! the caller spoke, queued without blocking. Invariants: audio is dropped once it is older than
+//! the oldest turn in progress needs; memory is bounded by [`PacketRing`] and [`FRAMES`].
 
 use super::queue::Sink;
 use super::take::{Class, LONGEST, OnsetAt, SentFrame, Take};
@@ -14,13 +14,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long before the utterance a file starts.
+/// How long before its utterance a file starts.
 const LEAD: Duration = Duration::from_millis(500);
-/// Maximum length of an utterance that is kept, counted back from its end of speech.
+/// Maximum length of an utterance that is kept, counted backwards from its end of speech.
 const SPEECH: Duration = Duration::from_secs(20);
 /// Maximum length of a reply that is kept.
 const REPLY: Duration = Duration::from_secs(5);
-/// How far before the start of a file packets are kept: the longest playout delay, plus the
+/// How long before the start of a file packets are kept: the longest playout delay plus the
 /// decoder's history.
 const BEFORE: Duration = Duration::from_millis(2_500);
 /// Maximum number of sent frames that are kept; they cover more than [`LONGEST`].
@@ -47,7 +47,7 @@ pub(in crate::run) struct Capture {
 }
 
 impl Capture {
-    /// `to` receives the takes of the call.
+    /// `to` receives the takes of this call.
     pub(super) fn new(call: usize, codec: Codec, to: Sink) -> Self {
         Self {
             call,
@@ -60,7 +60,7 @@ impl Capture {
         }
     }
 
-    /// A packet of one of the agent's streams, with its playout delay.
+    /// Records a packet of one of the agent's streams, with its playout delay.
     pub(in crate::run) fn heard(&mut self, stream: StreamId, packet: Packet<'_>, hold: Duration) {
         let oldest = self.open.iter().map(|open| open.from).min();
         let wanted = oldest.unwrap_or_else(|| sooner(packet.arrival, LEAD));
@@ -72,8 +72,8 @@ impl Capture {
         });
     }
 
-    /// Frame number `frame` of the utterance of turn `turn`, captured from `captured` on;
-    /// `speech_end` counts from the start of the utterance.
+    /// Records frame `frame` of the utterance of turn `turn`. `captured`: capture time of its first
+    /// sample; `speech_end`: the end of speech, counted from the start of the utterance.
     pub(in crate::run) fn said(
         &mut self,
         (turn, frame): (usize, usize),
@@ -104,10 +104,10 @@ impl Capture {
         });
     }
 
-    /// Hands the audio of an ended turn to the desk.
+    /// Passes the audio of an ended turn to the evidence thread.
     pub(in crate::run) fn ended(&mut self, turn: &TurnResult, now: Instant) {
         let Some(at) = self.open.iter().position(|open| open.turn == turn.turn) else {
-            return; // The turn never spoke.
+            return; // The caller never spoke in this turn.
         };
         let Some(open) = self.open.remove(at) else {
             return;
@@ -145,7 +145,7 @@ impl Capture {
         self.said.iter().filter(inside).cloned().collect()
     }
 
-    /// Bytes held, packets held, frames held.
+    /// Numbers of bytes, packets and frames held.
     #[cfg(test)]
     pub(in crate::run) fn size(&self) -> (usize, usize, usize) {
         let (bytes, packets) = self.ring.size();
@@ -157,9 +157,10 @@ fn sooner(at: Instant, by: Duration) -> Instant {
     at.checked_sub(by).unwrap_or(at)
 }
 
-/// The packet in which an onset was heard, and the playout delay of that packet.
+/// The packet that contained an onset, and the playout delay of that packet.
 fn located(packets: &Packets, onset: &Onset, turn: &TurnResult) -> OnsetAt {
-    // An onset next to a loss was moved; it was heard later, in a packet that did arrive.
+    // An onset next to a loss was moved earlier; it was detected later, in a packet that did
+    // arrive.
     let heard = onset.at.wire() + onset.later_by_loss.unwrap_or_default();
     let exact = |held: &HeldPacket<'_>| held.packet.arrival == onset.at.arrival;
     let exact = packets.iter().find(exact);

@@ -1,9 +1,9 @@
-//! Receives the audio of ended turns and writes what is kept, on a separate thread.
+//! Receives the audio of ended turns and writes the selected part of it, on a separate thread.
 //!
 //! In: takes from media threads, through a bounded queue. Out: files and the index. Invariants:
-//! offering a take never waits; takes that find no room in the queue or on disk are counted and
-//! reported; at most [`EVIDENCE_BYTES`] are written, part of which is reserved for the slowest
-//! and the failed turns.
+//! offering a take never blocks; takes that do not fit in the queue or on disk are counted and
+//! reported; at most [`EVIDENCE_BYTES`] are written, part of which is reserved for the slowest and
+//! the failed turns.
 
 use super::capture::Capture;
 use super::queue::{EvidenceResult, Message, QUEUE, Sink};
@@ -28,7 +28,7 @@ use tokio::sync::oneshot;
 #[derive(Debug)]
 pub(in crate::run) struct Desk {
     sink: Sink,
-    /// A notice to show while the run is in progress, until it is taken.
+    /// The pending notice to show while the run is in progress.
     notice: Arc<Mutex<Option<String>>>,
 }
 
@@ -75,13 +75,13 @@ impl Desk {
         Capture::new(call, codec, self.sink.clone())
     }
 
-    /// Takes the notice to show while the run is in progress, if there is one.
+    /// Takes the pending notice to show while the run is in progress, if there is one.
     pub(in crate::run) fn notice(&self) -> Option<String> {
         self.notice.lock().ok()?.take()
     }
 
-    /// Writes the selected turns and the index, once all calls are over. `None` if the thread is
-    /// gone.
+    /// Writes the selected turns and the index, once all calls have ended. `None` if the thread no
+    /// longer runs.
     pub(in crate::run) async fn finish(&self, run_start: Instant) -> Option<EvidenceResult> {
         let (answer, done) = oneshot::channel();
         let takes = self.sink.takes.clone();
@@ -93,8 +93,9 @@ impl Desk {
     }
 }
 
-/// Bytes of `room` to reserve for the slowest and the failed turns: enough for all that were asked
-/// for, at maximum length, since their number and length are not known in advance; at most half.
+/// Bytes of `room` to reserve for the slowest and the failed turns. Their number and length are not
+/// known in advance, so this is enough for the requested number at maximum length, but at most half
+/// of `room`.
 fn reserved(asked: scenario::EvidenceSelection, room: u64) -> u64 {
     let longest = wav_bytes(samples_in(LONGEST) as usize);
     let turns = u64::from(asked.slowest) + u64::from(asked.failed);
@@ -107,14 +108,14 @@ struct Writer {
     folder: EvidenceFolder,
     waiting: Arc<AtomicUsize>,
     lost: Arc<AtomicUsize>,
-    /// Bytes that may still be written.
+    /// Number of bytes that may still be written.
     room: u64,
-    /// Of these, bytes reserved for the slowest and the failed turns.
+    /// Part of `room` that is reserved for the slowest and the failed turns.
     reserved: u64,
     written: Vec<(Take, EvidenceReason)>,
-    /// Turns for which there was no room, or that could not be written.
+    /// Number of turns that did not fit, or that could not be written.
     full: usize,
-    /// The first error.
+    /// The first error that occurred while writing.
     trouble: Option<String>,
     notice: Arc<Mutex<Option<String>>>,
     pulses: Pulses,
@@ -136,7 +137,7 @@ impl Writer {
                     for (take, why) in selection.chosen() {
                         self.write(take, why);
                     }
-                    // The receiver is gone if the run was abandoned meanwhile.
+                    // The receiver has been dropped if the run was abandoned meanwhile.
                     let _ = answer.send(self.close(run_start));
                     return;
                 }
@@ -144,7 +145,7 @@ impl Writer {
         }
     }
 
-    /// Writes a turn, if there is room for it.
+    /// Writes a turn, if it fits.
     fn write(&mut self, mut take: Take, why: EvidenceReason) {
         self.pulses.beat(WatchedPart::Evidence);
         let bytes = take.bytes();
@@ -176,8 +177,7 @@ impl Writer {
         }
     }
 
-    /// Counts a turn for which there was no room, or that could not be written; the first causes a
-    /// notice.
+    /// Counts a turn that did not fit or could not be written; the first such turn causes a notice.
     fn left_out(&mut self, trouble: Option<String>) {
         let first = self.full == 0;
         self.full += 1;

@@ -1,8 +1,10 @@
-//! Evidence: the audio of both sides in some turns, so that anyone can hear what was measured.
+//! Evidence: the audio of both sides in selected turns, so that anyone can listen to what was
+//! measured.
 //!
-//! In: packets and frames as callers receive and send them; how each turn ended. Out: WAV files
-//! and their index. Invariants: a media thread only copies bytes and hands them over (it never
-//! waits, decodes or writes); memory and disk use are bounded, and what was left out is reported.
+//! In: packets and frames as callers receive and send them, and the outcome of each turn. Out: WAV
+//! files and their index. Invariants: a media thread only copies bytes and queues them (it never
+//! blocks, decodes or writes); memory and disk use are bounded, and turns that were left out are
+//! reported.
 
 mod capture;
 mod desk;

@@ -1,7 +1,7 @@
 //! The queue from the media threads to the evidence thread.
 //!
-//! In: the audio of ended turns. Out: the same, in order. Invariant: offering a take never waits;
-//! one that finds no room is counted.
+//! In: the audio of ended turns. Out: the same audio, in order. Invariant: offering a take never
+//! blocks; a take that does not fit is counted.
 
 use super::take::Take;
 use crate::record::Evidence;
@@ -11,7 +11,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::Instant;
 use tokio::sync::oneshot;
 
-/// Capacity of the queue in takes and in bytes: enough for some two thousand typical turns.
+/// Capacity of the queue in takes and in bytes, enough for about two thousand typical turns.
 pub(super) const QUEUE: usize = 4_096;
 pub(super) const QUEUE_BYTES: usize = 64 << 20;
 
@@ -22,7 +22,7 @@ pub(super) enum Message {
     Finish(Instant, oneshot::Sender<EvidenceResult>),
 }
 
-/// Result of a run's evidence: the index, and notices for the user.
+/// Result of a run's evidence: the index, and notices to the user.
 #[derive(Debug)]
 pub(in crate::run) struct EvidenceResult {
     pub evidence: Evidence,
@@ -33,7 +33,7 @@ pub(in crate::run) struct EvidenceResult {
 #[derive(Debug, Clone)]
 pub(super) struct Sink {
     pub takes: SyncSender<Message>,
-    /// Bytes that wait in the queue.
+    /// Number of bytes waiting in the queue.
     pub waiting: Arc<AtomicUsize>,
     pub lost: Arc<AtomicUsize>,
 }

@@ -1,8 +1,8 @@
 //! Selects the turns whose audio is kept, while the run is in progress.
 //!
-//! In: turns in any order. Out: turns that are not, or no longer, selected. Invariants: at most as
-//! many are kept as asked for; the selection depends on the turns alone, not on the order in which
-//! they ended: ties go to the lower call index, then the lower turn index.
+//! In: turns in any order. Out: turns that are not selected, or no longer selected. Invariants: at
+//! most the requested number is kept. The selection depends only on the turns, not on the order in
+//! which they ended: ties go to the lower call index, then to the lower turn index.
 
 use super::take::{Class, Take};
 use crate::record::{EvidenceReason, Ms};
@@ -29,7 +29,7 @@ impl Selection {
         }
     }
 
-    /// Adds a turn; returns the turn that has no place: this one, or one that it displaced.
+    /// Adds a turn; returns the turn that is not kept: the added turn, or one that it displaced.
     pub(super) fn offer(&mut self, take: Take) -> Option<Take> {
         let key = take.key();
         match take.class {
@@ -47,8 +47,8 @@ impl Selection {
         }
     }
 
-    /// The selected turns, slowest and failed ones alternating, so that some of both are kept if
-    /// there is not room for all.
+    /// The selected turns, with slowest and failed ones alternating, so that some of both are kept
+    /// if not all of them fit.
     pub(super) fn chosen(self) -> impl Iterator<Item = (Take, EvidenceReason)> {
         let mut slowest = self.slowest.into_values();
         let mut failed = self.failed.into_values();
@@ -88,7 +88,7 @@ mod tests {
         take(call, turn, Class::Replied(Ms::from_micros(1_000 * ms)))
     }
 
-    /// Keys of the turns selected from `takes`, and how many were returned.
+    /// Keys of the turns selected from `takes`, and the number of turns that were rejected.
     fn chosen(asked: (u32, u32), takes: Vec<Take>) -> (Vec<Key>, usize) {
         let mut selection = Selection::new(EvidenceSelection {
             slowest: asked.0,
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn the_slowest_and_the_first_failed_ones_are_kept_whatever_the_order() {
+    fn the_slowest_and_the_first_failed_turns_are_kept_in_any_order() {
         let takes = || {
             vec![
                 replied(0, 0, 400),

@@ -1,8 +1,9 @@
 //! The audio kept for one turn until it is written, as packets rather than samples.
 //!
-//! In: a turn's result, the packets around it, the frames that were said. Out: both channels and
-//! the turn's entry in the index. Invariant: the left channel is the caller's microphone and the
-//! right one its loudspeaker, so that end of speech → onset is `ttfa`, playout included.
+//! In: a turn's result, the packets around it, the frames sent. Out: both channels and the turn's
+//! entry in the index. Invariant: the left channel is the caller's microphone signal and the right
+//! channel the caller's loudspeaker signal, so that the time from end of speech to onset is `ttfa`,
+//! including playout.
 
 use crate::audio::packets::Packets;
 use crate::audio::replay::{SaidFrame, Window, loudspeaker, microphone};
@@ -26,18 +27,18 @@ pub(super) struct SentFrame {
 /// The class by which a turn is selected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
-    /// Replied, with this `ttfa`.
+    /// The agent replied with this `ttfa`.
     Replied(Ms),
-    /// Missed, early or failed.
+    /// The turn was missed, early or failed.
     Failed,
-    /// Neither slow nor wrong: an interruption at which the agent stopped.
+    /// Neither slow nor failed: an interruption at which the agent stopped.
     Other,
 }
 
 impl Class {
     pub(super) fn of(turn: &TurnResult) -> Self {
         match (&turn.outcome, turn.ttfa_wire, turn.playout_delay) {
-            // As in the record: each part is rounded first.
+            // As in the record, each part is rounded before the sum.
             (Outcome::Replied, Some(wire), Some(playout)) => {
                 Self::Replied(Ms::from(wire) + Ms::from(playout))
             }
@@ -51,13 +52,13 @@ impl Class {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OnsetAt {
     pub wire: Instant,
-    /// Playout delay of its packet.
+    /// Playout delay of the packet.
     pub hold: Duration,
-    /// Arrival of the packet in which it was heard.
+    /// Arrival of the packet that contained the onset.
     pub packet: Instant,
 }
 
-/// One turn's audio, as it was sent and received.
+/// One turn's audio as it was sent and received.
 #[derive(Debug)]
 pub(super) struct Take {
     pub call: usize,
@@ -79,17 +80,18 @@ impl Take {
         (self.call, self.turn)
     }
 
-    /// Size of its file in bytes.
+    /// Size of the turn's file in bytes.
     pub(super) fn bytes(&self) -> u64 {
         wav_bytes(self.window.length)
     }
 
-    /// Approximate memory use in bytes; the payloads of the frames said are shared and not counted.
+    /// Approximate memory use in bytes; the payloads of sent frames are shared and therefore not
+    /// counted.
     pub(super) fn weight(&self) -> usize {
         self.packets.weight() + self.said.len() * size_of::<SentFrame>()
     }
 
-    /// The caller's channel and the agent's.
+    /// The caller's channel, then the agent's channel.
     pub(super) fn channels(&self) -> Result<(Pcm, Pcm), AudioError> {
         let said = self.said.iter().map(|frame| SaidFrame {
             turn: frame.turn,
@@ -102,13 +104,13 @@ impl Take {
         Ok((left, right))
     }
 
-    /// Its entry in the index.
+    /// The turn's entry in the index.
     pub(super) fn entry(&self, why: EvidenceReason, run_start: Instant) -> EvidenceTurn {
         let inside = |at: Instant| Ms::between(self.window.start, at);
         let speech_end_ms = inside(self.speech_end);
         let onset_wire_ms = self.onset.map(|o| inside(o.wire));
         let onset_ms = match (self.class, self.onset) {
-            // Agrees with the record to the last digit.
+            // The sum of the rounded parts equals the value in the record exactly.
             (Class::Replied(ttfa), Some(_)) => Some(speech_end_ms + ttfa),
             (_, onset) => onset.map(|o| inside(o.wire + o.hold)),
         };

@@ -1,4 +1,4 @@
-//! Hand-made takes, from the desk to the files on disk.
+//! Synthetic takes, from the evidence thread to the files on disk.
 
 use super::*;
 use crate::audio::{FRAME, FRAME_TIME, Packet, opus, tone};
@@ -22,7 +22,7 @@ fn result(turn: usize, start: Instant, outcome: Outcome, ttfa: Option<u64>) -> T
     }
 }
 
-/// A call that sends a short tone in each turn; turn k ends with `ends[k]`.
+/// A call that sends a short tone in each turn; `ends[k]` is the outcome of turn k.
 fn call(desk: &Desk, index: usize, start: Instant, ends: &[(Outcome, Option<u64>)]) {
     let mut capture = desk.capture(index, Codec::Opus);
     let frames = opus::encode(&tone(ms(400))).expect("libopus");
@@ -94,7 +94,7 @@ async fn the_selected_turns_are_written() {
     let entries = std::fs::read_dir(run.path().join("evidence")).expect("a folder");
     assert_eq!(entries.count(), 4, "three turns and the index");
     let turn = &done.evidence.turns[2];
-    // Half a second before the utterance.
+    // The file starts half a second before the utterance.
     assert_eq!(turn.start_ms.as_f64(), 500.0);
     assert_eq!(turn.speech_end_ms.as_f64(), 900.0);
     assert_eq!(turn.length_ms.as_f64(), 2_500.0);
@@ -127,12 +127,12 @@ async fn evidence_memory_is_bounded() {
         level: None,
         payload: &payload,
     };
-    // An hour in which nobody speaks: three seconds are kept.
+    // An hour of silence: only the last three seconds are kept.
     for k in 0..180_000 {
         capture.heard(0, packet(k), ms(20));
     }
     assert!(capture.size().1 <= 151, "{:?}", capture.size());
-    // A turn that lasts an hour, with both sides speaking.
+    // A turn that lasts an hour, in which both sides speak.
     for k in 180_000..360_000 {
         let captured = start + FRAME_TIME * k as u32;
         capture.said((0, (k - 180_000) as usize), captured, ms(3_000), &payload);
@@ -146,12 +146,15 @@ async fn evidence_memory_is_bounded() {
     drop(capture);
     let done = desk.finish(start).await.expect("a thread");
     let turn = &done.evidence.turns[0];
-    assert!(turn.cut, "the entry says that the ring was full");
+    assert!(
+        turn.cut,
+        "the entry is marked as cut because the ring was full"
+    );
     assert_eq!(turn.length_ms.as_f64(), 60_000.0);
 }
 
 #[tokio::test]
-async fn evidence_that_exceeds_the_disk_is_left_out_with_a_notice() {
+async fn evidence_over_the_size_limit_is_left_out_with_a_notice() {
     let run = tempfile::tempdir().expect("a folder");
     let folder = EvidenceFolder::create(&run.path().join("evidence")).expect("a new folder");
     let mut writer = Writer {
@@ -184,7 +187,7 @@ async fn evidence_that_exceeds_the_disk_is_left_out_with_a_notice() {
         cut: false,
     };
     for call in 0..3 {
-        // One second of audio takes 192,044 bytes; some are reserved for later turns.
+        // One second of audio takes 192,044 bytes; some bytes are reserved for later turns.
         assert!(
             writer.notice.lock().expect("not poisoned").is_none(),
             "{call}"

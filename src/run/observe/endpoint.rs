@@ -1,7 +1,8 @@
 //! Reads the values of a Prometheus endpoint.
 //!
-//! In: a URL, and the names that are wanted. Out: the values, or why there are none. Invariants: no
-//! redirect is followed and no proxy is used; an answer is bounded; no message names the URL.
+//! In: a URL, and the names of the wanted series. Out: their values, or why there are none.
+//! Invariants: no redirect is followed and no proxy is used; the size of a response is bounded; no
+//! message contains the URL.
 
 use super::exposition::{self, Values};
 use super::source::{LONGEST, Source, TOO_SLOW};
@@ -11,9 +12,9 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode};
 use std::collections::BTreeSet;
 
-/// Longest answer that is read, in bytes.
+/// Largest response that is read, in bytes.
 const LARGEST: usize = 1 << 20;
-/// The accepted formats; the first is the one that every endpoint offers.
+/// The accepted formats; every endpoint offers the first one.
 const FORMATS: &str = "text/plain;version=0.0.4, application/openmetrics-text;version=1.0.0;q=0.5";
 
 pub(super) struct Endpoint<'a> {
@@ -63,7 +64,7 @@ async fn body(mut response: Response) -> Result<Vec<u8>, String> {
     Ok(body)
 }
 
-/// Why a request failed. The error itself would name the URL.
+/// Why a request failed. The error's own text is not used because it contains the URL.
 fn why(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         TOO_SLOW.to_owned()

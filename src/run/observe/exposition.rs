@@ -1,8 +1,9 @@
-//! Reads the answer of a Prometheus endpoint (the text format, and OpenMetrics).
+//! Parses the response of a Prometheus endpoint (the text format, or OpenMetrics).
 //!
-//! In: the answer's bytes, and the names that are wanted. Out: one number per name. Invariants:
-//! samples of one name with different label sets are added up; numbers are finite; whatever is not
-//! understood is skipped; memory grows with the number of wanted names, not with the answer.
+//! In: the bytes of the response, and the names of the wanted series. Out: one number per name.
+//! Invariants: samples of one name with different label sets are added up; numbers are finite;
+//! lines that cannot be parsed are skipped; memory grows with the number of wanted names, not with
+//! the size of the response.
 
 use crate::vocab::observed::{SeriesKind, known_series};
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,20 +13,20 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) struct Values {
     /// Values that may rise and fall.
     pub(crate) gauges: BTreeMap<String, f64>,
-    /// Values that only rise, except when their process starts again.
+    /// Values that only rise, except when the observed process restarts.
     pub(crate) counters: BTreeMap<String, f64>,
 }
 
-/// What the type of a metric says about its samples.
+/// Kind of a metric's samples, derived from its declared type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Gauge,
     Counter,
-    /// Its samples are quantiles and buckets, which cannot be added up; `_sum` and `_count` can.
+    /// A distribution: quantiles and buckets cannot be added up, but `_sum` and `_count` can.
     Distribution,
 }
 
-/// The wanted series in an answer; `None` if it is not in this format at all.
+/// The wanted series in a response; `None` if the response is not in this format at all.
 pub(crate) fn read(bytes: &[u8], wanted: &BTreeSet<String>) -> Option<Values> {
     let text = std::str::from_utf8(bytes).ok()?;
     let (mut kinds, mut sums) = (BTreeMap::new(), BTreeMap::new());
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_worker_and_a_server_are_read() {
+    fn series_of_an_agent_worker_and_a_server_are_read() {
         let worker = "\
 # HELP process_cpu_seconds_total Total user and system CPU time spent in seconds.
 # TYPE process_cpu_seconds_total counter
@@ -179,7 +180,8 @@ lk_agents_proc_initialize_duration_seconds_sum{nodename=\"host-1\"} 2.5
         let expected = values(&[("lk_agents_active_job_count", 3.0)], &counters);
         assert_eq!(read_text(worker, &wanted), expected);
 
-        // The server's gauges are named `_total`: the type counts, not the name.
+        // The server's gauges have names that end in `_total`: the declared type decides, not the
+        // name.
         let server = "\
 # HELP livekit_room_total 
 # TYPE livekit_room_total gauge
@@ -195,14 +197,14 @@ livekit_node_messages{status=\"success\"} 1e+03
         );
         assert_eq!(read_text(server, &wanted), expected);
 
-        // Without types, as behind some proxies, recognised series have their known kind.
+        // Some proxies remove the types; recognised series then get their known kind.
         let lines = server.lines().filter(|line| !line.starts_with('#'));
         let untyped: Vec<&str> = lines.collect();
         assert_eq!(read_text(&untyped.join("\n"), &wanted), expected);
     }
 
     #[test]
-    fn details_of_the_format_are_understood() {
+    fn escapes_types_and_malformed_lines_are_parsed() {
         for (text, expected) in [
             ("x 1", values(&[("x", 1.0)], &[])),
             ("x\t1 1700000000000\r\n", values(&[("x", 1.0)], &[])),
@@ -230,7 +232,7 @@ livekit_node_messages{status=\"success\"} 1e+03
             ("x 1e308\nx 1e308", values(&[], &[])),
             ("y 1", values(&[], &[])),
             ("# EOF\n# TYPE x gauge", values(&[], &[])),
-            // Not this format.
+            // Texts in another format.
             ("", None),
             ("# HELP x y", None),
             ("<html>404 not found</html>", None),

@@ -1,9 +1,9 @@
-//! Processor time and memory of a process and, if asked for, of its descendants.
+//! Processor time and memory of a process and, if configured, of its descendants.
 //!
-//! In: what the system reports about each of these processes, repeatedly. Out: the same two
+//! In: the system's figures about each of these processes, read repeatedly. Out: the same two
 //! series that client libraries of Prometheus report about their own process. Invariants: the
-//! processor time never falls, although processes end; a process that has taken over the id of the
-//! observed one is not mistaken for it.
+//! processor time never falls, even when processes end; a process that has reused the id of the
+//! observed process is not mistaken for it.
 
 use super::exposition::Values;
 use crate::os::{self, ProcessUsage};
@@ -16,7 +16,7 @@ use std::time::Duration;
 pub(super) struct Family {
     pid: u32,
     children: bool,
-    /// When the process started, once it has been seen.
+    /// When the process started; `None` until it has been found.
     start: Option<u64>,
     /// Processor time of each living process at the last reading, by id and start.
     last: BTreeMap<(u32, u64), Duration>,
@@ -35,7 +35,7 @@ impl Family {
         }
     }
 
-    /// Reads the processes; `None` if the observed one does not exist, or no longer exists.
+    /// Reads the processes; `None` if the observed process does not exist, or no longer exists.
     pub(super) fn read(&mut self) -> Option<Values> {
         let found = os::family(self.pid, self.children);
         self.take(&found)
@@ -49,7 +49,7 @@ impl Family {
         let mut now = BTreeMap::new();
         for process in found {
             let id = (process.pid, process.start);
-            // A new process has used all of its processor time since the last reading.
+            // All processor time of a new process was used since the last reading.
             let before = self.last.get(&id).copied().unwrap_or_default();
             self.cpu += process.usage.cpu.saturating_sub(before);
             now.insert(id, process.usage.cpu);
@@ -91,7 +91,7 @@ mod tests {
         let mut family = Family::new(7, true);
         let mut take = |found: &[ProcessUsage]| figures(family.take(found));
         assert_eq!(take(&[process(7, 1, 100)]), Some((100, 1)));
-        // A job starts, works and ends; another process gets its id.
+        // A child process starts, works and ends; then another process gets the same id.
         assert_eq!(
             take(&[process(7, 1, 110), process(8, 2, 500)]),
             Some((610, 2))
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_vanished_does_not_come_back_as_another_one() {
+    fn a_process_that_reuses_the_id_is_not_the_observed_process() {
         let mut family = Family::new(7, false);
         assert_eq!(family.take(&[]), None, "it has not started yet");
         assert_eq!(figures(family.take(&[process(7, 1, 10)])), Some((10, 1)));
@@ -132,6 +132,6 @@ mod tests {
         let _ = shell.wait();
         assert!(alone > 0.0 && both > alone, "{alone} {both}");
         let gone = Family::new(shell.id(), true).read();
-        assert_eq!(gone, None, "it has been waited for");
+        assert_eq!(gone, None, "the child has exited and been reaped");
     }
 }

@@ -1,8 +1,9 @@
 //! Observes endpoints and processes while calls are under way.
 //!
-//! In: what the scenario asks to observe. Out: a reading of each, once a second, for the collector.
-//! Invariants: all of it happens on a thread of its own, so that neither a slow endpoint nor a long
-//! answer delays a call; a reading takes at most a second; one that fails is a gap, never an error.
+//! In: the sources that the scenario observes. Out: a reading of each source, once a second, for
+//! the collector. Invariants: observation happens on a separate thread, so that neither a slow
+//! endpoint nor a large response delays a call; a reading takes at most a second; a failed reading
+//! is a gap, never an error.
 
 mod endpoint;
 pub(crate) mod exposition;
@@ -29,7 +30,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Interval between the readings of one source.
 const EVERY: Duration = Duration::from_secs(1);
-/// Why there is no value: the process does not exist, or no longer exists.
+/// Reason of a missing value: the process does not exist, or no longer exists.
 const NO_PROCESS: &str = "no such process";
 
 impl Source for Family {
@@ -38,14 +39,14 @@ impl Source for Family {
     }
 }
 
-/// Observes until it is dropped.
+/// Observes the sources until it is dropped.
 #[derive(Debug)]
 pub(super) struct Observers {
     _stop: DropGuard,
 }
 
-/// Starts to observe. `None` if there is nothing to observe, and in virtual time, in which nothing
-/// may happen outside the runtime.
+/// Starts to observe. `None` if there is nothing to observe. Also `None` in virtual time, where
+/// nothing may run outside the runtime.
 ///
 /// # Errors
 /// [`RunError::Thread`].
@@ -99,8 +100,8 @@ async fn follow_all(
     join_all(observed.iter().map(follow_one)).await;
 }
 
-/// Reads a source at every whole second of the run, as long as somebody takes the readings. If a
-/// reading takes longer than a second, the seconds that pass meanwhile are left out.
+/// Reads a source at every whole second of the run until the receiver of the readings is dropped.
+/// If a reading takes longer than a second, the seconds that pass in the meantime are skipped.
 async fn follow(
     name: &str,
     mut source: impl Source,
@@ -138,7 +139,8 @@ mod tests {
     use tokio::sync::mpsc;
     use tokio::time::sleep;
 
-    /// Answers after each of these times, in ms, with the number of the answer; then always fails.
+    /// Responds after each of these times, in ms, with the number of the response; then always
+    /// fails.
     struct Slow {
         delays: Vec<u64>,
         answers: usize,
@@ -159,7 +161,7 @@ mod tests {
         }
     }
 
-    /// The first `n` readings of a source: when they came, in ms, and the value or the reason.
+    /// The first `n` readings of a source: the time of each, in ms, and its value or failure.
     async fn readings(delays: &[u64], n: usize) -> Vec<(f64, Result<f64, String>)> {
         let start = Instant::now().into_std();
         let (reports, mut inbox) = mpsc::channel(8);
@@ -183,7 +185,7 @@ mod tests {
             taken
         };
         tokio::select! {
-            () = follow("source", source, start, &reports) => panic!("it ended by itself"),
+            () = follow("source", source, start, &reports) => panic!("observation ended by itself"),
             taken = taken => taken,
         }
     }
@@ -203,10 +205,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_source_that_does_not_answer_in_time_is_a_gap() {
+    async fn a_source_that_does_not_respond_in_time_is_a_gap() {
         let read = readings(&[0, 5_000, 900, 999, 0], 5).await;
         let slow = || Err(TOO_SLOW.to_owned());
-        // The reading that was given up at 2 s makes the one of that second late, not the others.
+        // The reading that was abandoned at 2 s delays the one due at that second, but not later
+        // ones.
         let expected = [
             (0.0, Ok(1.0)),
             (2_000.0, slow()),
@@ -218,7 +221,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn observing_ends_when_nobody_takes_the_readings() {
+    async fn observing_ends_when_the_receiver_is_dropped() {
         let (reports, inbox) = mpsc::channel(8);
         drop(inbox);
         let start = Instant::now();
@@ -231,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_observed_in_virtual_time_or_without_being_asked_for() {
+    fn nothing_is_observed_in_virtual_time_or_without_sources() {
         let (reports, _inbox) = mpsc::channel(8);
         let process = Observed {
             name: "process".to_owned(),

@@ -1,11 +1,11 @@
-//! Which of the observed sources have ever answered.
+//! Records which observed sources have yielded any value.
 //!
-//! In: readings. Out: a notice for each source that never did, at the end of the run.
+//! In: readings. Out: at the end of the run, a notice for each source that yielded no value.
 
 use crate::record::Reading;
 use std::collections::BTreeMap;
 
-/// The readings of each source so far.
+/// Counts of the readings of each source so far.
 #[derive(Debug, Default)]
 pub(in crate::run) struct Presence(BTreeMap<String, Readings>);
 
@@ -15,9 +15,9 @@ struct Readings {
     failed: usize,
     /// Readings with at least one value.
     good: usize,
-    /// Readings that succeeded, but found none of the series.
+    /// Readings that succeeded, but contained none of the wanted series.
     empty: usize,
-    /// Why the last failed reading failed.
+    /// Reason of the last failed reading.
     why: String,
 }
 
@@ -64,7 +64,7 @@ mod tests {
     use crate::record::Ms;
 
     #[test]
-    fn only_sources_without_any_value_are_named() {
+    fn only_sources_without_any_value_are_reported() {
         let mut presence = Presence::default();
         for (name, value, gap) in [
             ("worker", None, Some("no connection")),

@@ -1,18 +1,20 @@
-//! What an endpoint and a process have in common when they are observed.
+//! The common interface of observed endpoints and processes.
 //!
-//! In: nothing. Out: the source's values, or why there are none; how long a reading may take.
+//! In: a request for a reading. Out: the source's values, or why there are none. This file also has
+//! the time limit of a reading.
 
 use super::exposition::Values;
 use std::future::Future;
 use std::time::Duration;
 
-/// Longest time that a reading may take.
+/// Maximum duration of a reading.
 pub(super) const LONGEST: Duration = Duration::from_secs(1);
-/// Why there is no value: there was no answer in time.
+/// Reason of a missing value: the source did not respond in time.
 pub(super) const TOO_SLOW: &str = "no answer within a second";
 
 /// A source of readings: an endpoint or a process.
 pub(super) trait Source {
-    /// Reads the current values, or returns why there are none, without the source's address.
+    /// Reads the current values, or returns why there are none. The reason does not contain the
+    /// source's address.
     fn read(&mut self) -> impl Future<Output = Result<Values, String>>;
 }

@@ -1,9 +1,8 @@
 //! One call of the reference agent: listens, waits for its delay, and replies with sample accuracy.
 //!
-//! In: the caller's packets, time. Out: packets on time, states, truth lines.
-//! Invariants: silence goes out every 20 ms; a reply's first packet is sent independently of
-//! that grid, so that its first audible sample is exactly on time; RTP time follows the clock
-//! throughout.
+//! In: the caller's packets, time. Out: packets on schedule, states, truth lines. Invariants:
+//! silence is sent every 20 ms. A reply's first packet is sent independently of that grid, so that
+//! its first audible sample is exactly on time. RTP time follows the clock throughout.
 
 use super::clip::{Clip, Voice};
 use super::crowd::Seat;
@@ -33,7 +32,7 @@ enum Why {
     },
 }
 
-/// A clip that is playing, or waiting for the time of its first packet.
+/// A clip that is playing, or that waits for the time of its first packet.
 #[derive(Debug, Clone, Copy)]
 struct Saying {
     why: Why,
@@ -41,7 +40,7 @@ struct Saying {
     frame: usize,
 }
 
-/// The agent's end of one call.
+/// The agent's endpoint of one call.
 pub(crate) struct AgentEnd {
     room: String,
     voice: Arc<Voice>,
@@ -50,7 +49,7 @@ pub(crate) struct AgentEnd {
     inbound: Option<Inbound>,
     saying: Option<Saying>,
     turn: u32,
-    /// Start of the stream, where RTP time is 0; `next` is when its next packet is due.
+    /// Start of the stream, where RTP time is 0; `next` is the due time of its next packet.
     start: Option<Instant>,
     next: Option<Instant>,
     /// Due time of the packet that carries the onset of a reply or greeting.
@@ -74,7 +73,8 @@ impl AgentEnd {
             voice,
             delays,
             seat,
-            // Fails only if a decoder cannot be allocated; the agent then hears nothing.
+            // Creation fails only if a decoder cannot be allocated; the agent then detects no
+            // speech.
             inbound: Inbound::new(hearing, codec).ok(),
             saying: None,
             turn: 0,
@@ -103,7 +103,7 @@ impl AgentEnd {
         self.next = Some(slot);
     }
 
-    /// The caller's audio reaches us: schedules the greeting, if there is one.
+    /// Schedules the greeting, if there is one. Called when the caller's audio begins to arrive.
     pub(in crate::targets) fn caller_here(&mut self, now: Instant) {
         if self.voice.greeting.is_some() {
             self.say(Why::Greeting, now + GREETING_PAUSE);
@@ -123,8 +123,8 @@ impl AgentEnd {
         }
     }
 
-    /// Schedules a clip whose first packet leaves at `first`, or when the next packet is due if
-    /// that is later.
+    /// Schedules a clip. Its first packet leaves at `first`, or when the next packet is due if that
+    /// is later.
     fn say(&mut self, why: Why, first: Instant) {
         let first = self.next.map_or(first, |next| first.max(next));
         self.saying = Some(Saying {
@@ -143,8 +143,8 @@ impl AgentEnd {
 
     fn caller(&mut self, now: Instant, event: Caller) {
         match event {
-            // While the caller speaks the agent listens: it stops what it is saying, and cancels
-            // what it was about to say.
+            // While the caller speaks, the agent listens: it stops the clip that is playing and
+            // cancels the clip that is waiting.
             Caller::Started | Caller::Resumed => {
                 self.moment(now, Happening::CallerSpeaks);
                 if let Some(saying) = self.saying.take() {
@@ -215,7 +215,7 @@ impl AgentEnd {
         })
     }
 
-    /// Describes the reply or greeting whose packet with the onset left at `actual`.
+    /// Reports the reply or greeting whose packet with the onset left at `actual`.
     fn tell_audible(&self, why: Why, actual: Instant) {
         let Some(clip) = self.clip(&why) else { return };
         let answers = match why {
@@ -279,7 +279,7 @@ impl Endpoint for AgentEnd {
 
     fn poll_send(&self) -> Option<Instant> {
         let next = self.next?;
-        // Skip a silent frame that would overlap the start of the clip.
+        // Skip a frame of silence that would overlap the start of the clip.
         let waiting = self
             .saying
             .filter(|s| s.frame == 0 && s.first < next + FRAME_TIME);

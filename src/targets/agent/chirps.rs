@@ -1,17 +1,18 @@
-//! Finds where the caller's calibration chirp ended, to the sample.
+//! Locates the end of the caller's calibration chirp to the sample.
 //!
-//! In: decoded samples with their position; a position near which, by level, a chirp ended.
-//! Out: the position of the sample after the chirp's last one.
-//! Invariants: only correlation counts: the codec stretches a hard edge by up to 20 ms, which
-//! shifts where the level drops but not the correlation peak; memory is bounded.
+//! In: decoded samples with their position, and the approximate position at which the level
+//! indicates the end of a chirp. Out: the position of the sample after the chirp's last one.
+//! Invariants: only correlation counts. The codec stretches a hard edge by up to 20 ms, which moves
+//! the drop in level but not the correlation peak. Memory is bounded.
 
 use crate::audio::Pcm;
 use crate::audio::chirp::{CHIRP, chirp, locate};
 use crate::audio::{FRAME, RATE};
 
-/// Number of samples kept: more than a chirp, the hangover and two packets together.
+/// Number of samples kept: more than a chirp, the hangover and two packets combined.
 const KEPT: usize = RATE as usize / 2;
-/// By level, a chirp ends at most this much before its last sample, because its edge is soft …
+/// The level indicates the end of a chirp at most this much before its last sample, because the
+/// chirp's edge is soft …
 const BEFORE: u64 = 10 * RATE as u64 / 1_000;
 /// … and at most this much after it.
 const AFTER: u64 = 25 * RATE as u64 / 1_000;
@@ -22,9 +23,9 @@ const STEP: usize = 4;
 pub(super) struct Chirps {
     reference: Pcm,
     thinned: Pcm,
-    /// The last samples, at most twice [`KEPT`].
+    /// The latest samples, at most twice [`KEPT`].
     pcm: Pcm,
-    /// Position of the sample after the last in `pcm`.
+    /// Position of the sample after the last one in `pcm`.
     next: u64,
 }
 
@@ -43,7 +44,8 @@ impl Chirps {
         }
     }
 
-    /// Adds samples that start at `position`; samples missing before it count as silence.
+    /// Adds samples that start at `position`; missing samples before that position count as
+    /// silence.
     pub(super) fn hear(&mut self, position: u64, pcm: &[i16]) {
         let missing = position.saturating_sub(self.next).min(2 * KEPT as u64);
         self.pcm.extend(std::iter::repeat_n(0, missing as usize));
@@ -55,7 +57,7 @@ impl Chirps {
     }
 
     /// Position after the last sample of the chirp that ended near `by_level`; `None` if there was
-    /// no chirp, or part of it is no longer kept.
+    /// no chirp, or if part of the chirp is no longer kept.
     pub(super) fn end_near(&self, by_level: u64) -> Option<u64> {
         let oldest = self.next.checked_sub(self.pcm.len() as u64)?;
         let chirp = CHIRP as u64;
@@ -63,7 +65,7 @@ impl Chirps {
         let to = (by_level + BEFORE).min(self.next) - oldest;
         let slice = self.pcm.get(from..to as usize)?;
         let coarse = locate(&thinned(slice), &self.thinned, 0..slice.len() / STEP)?;
-        // The thinned peak is flat: the true one is within a few samples to either side.
+        // The thinned peak is flat, so the true peak is within a few samples of it.
         let near = (coarse.position.max(0.0) as usize) * STEP;
         let fine = near.saturating_sub(2 * STEP)..near + 2 * STEP;
         let found = locate(slice, &self.reference, fine)?;
@@ -76,7 +78,7 @@ mod tests {
     use super::*;
     use crate::audio::{OPUS_LOOKAHEAD, opus};
 
-    /// `lead` samples of silence, a chirp, half a second of silence, through the codec.
+    /// `lead` samples of silence, a chirp and half a second of silence, encoded and decoded.
     fn heard(lead: usize) -> Pcm {
         let pcm = [vec![0; lead], chirp(), vec![0; 24_000]].concat();
         let mut decoder = opus::Decoder::new().expect("decoder");

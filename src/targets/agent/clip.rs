@@ -1,13 +1,13 @@
-//! The reference agent's utterances: frames whose first audible sample is known.
+//! The reference agent's utterances: frames with a known first audible sample.
 //!
 //! In: a tone's length, or a recording. Out: frames, shared by all calls.
-//! Invariant: the onset is found by the caller's own onset detector, on the decoded frames.
+//! Invariant: the onset is located by the caller's own onset detector, on the decoded frames.
 
 use crate::audio::{self, AudioError, Codec, Ear, FRAME_TIME, Heard, Packet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Number of silent frames played before the clip, so that the ear learns the noise floor, and
+/// Number of silent frames played before the clip, so that the ear measures the noise floor, and
 /// again after the clip.
 const LEAD_IN: u64 = 75;
 /// Longest tone.
@@ -19,8 +19,8 @@ pub(crate) enum ClipError {
     /// The recording cannot be used.
     #[error(transparent)]
     Audio(#[from] AudioError),
-    /// Nothing in the recording is audible.
-    #[error("nothing in the reply is audible")]
+    /// The recording has no audible part.
+    #[error("the reply has no audible part")]
     Silent,
     /// The tone is shorter than 100 ms or longer than a minute.
     #[error("a tone must be between 100ms and 60s long, not {0:?}")]
@@ -44,13 +44,14 @@ pub(crate) struct Clip {
     pub(super) codec: Codec,
     /// Frames of 20 ms.
     pub(super) frames: Vec<Arc<[u8]>>,
-    /// The frame that holds the first audible decoded sample, and its offset in it.
+    /// The frame that contains the first audible decoded sample, and that sample's offset in the
+    /// frame.
     pub(super) onset_frame: usize,
     pub(super) onset_offset: Duration,
 }
 
 impl Clip {
-    /// A 1 kHz tone.
+    /// Makes a clip from a 1 kHz tone.
     ///
     /// # Errors
     /// The length is out of range.
@@ -61,7 +62,7 @@ impl Clip {
         Self::from_pcm(&audio::tone(length), codec)
     }
 
-    /// A recording, as decoded by `audio::decode`.
+    /// Makes a clip from a recording, which `audio::decode` decodes.
     ///
     /// # Errors
     /// The bytes are not a recording, or the recording is silent.
@@ -153,8 +154,8 @@ mod tests {
         let clip = Clip::tone(Duration::from_millis(300), Codec::Opus).expect("tone");
         let lookahead = 312.0 / 48.0;
         let onset = clip.onset().as_secs_f64() * 1e3;
-        // The codec's pre-echo of an abrupt start begins up to 5 ms earlier and is 20 dB quieter:
-        // exactly at the limit of what counts as audible.
+        // The codec's pre-echo of an abrupt start begins up to 5 ms earlier. It is 20 dB quieter,
+        // which is exactly the limit of audibility.
         let range = lookahead - 5.0..lookahead + 1.5;
         assert!(range.contains(&onset), "onset at {onset} ms");
     }

@@ -1,7 +1,7 @@
 //! Counts an agent's concurrent calls, and slows the agent down beyond its capacity.
 //!
 //! In: calls that begin and end. Out: the factor by which every call's delay is multiplied.
-//! Invariant: a call counts from its start to its end, however it ends.
+//! Invariant: a call counts from its start to its end, even if it fails.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -13,12 +13,12 @@ const CROWDED: u32 = 2;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Crowd {
     here: Arc<AtomicU32>,
-    /// Maximum concurrent calls that do not slow the agent down; `None`: unlimited.
+    /// Maximum number of concurrent calls that do not slow the agent down; `None`: unlimited.
     pub(super) capacity: Option<u32>,
 }
 
 impl Crowd {
-    /// Counts a call from now until the seat is dropped.
+    /// Counts a call until the returned seat is dropped.
     pub(super) fn sit(&self) -> Seat {
         self.here.fetch_add(1, Relaxed);
         Seat(self.clone())
@@ -30,7 +30,7 @@ impl Crowd {
 pub(super) struct Seat(Crowd);
 
 impl Seat {
-    /// The factor by which every delay is multiplied now.
+    /// The factor by which every delay is currently multiplied.
     pub(super) fn factor(&self) -> u32 {
         let here = self.0.here.load(Relaxed);
         match self.0.capacity {
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn beyond_capacity_every_reply_takes_twice_as_long() {
+    fn every_reply_takes_twice_as_long_beyond_capacity() {
         let crowd = Crowd {
             capacity: Some(2),
             ..Crowd::default()

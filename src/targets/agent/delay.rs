@@ -1,7 +1,7 @@
-//! How long the reference agent takes to answer: fixed, or drawn from a distribution.
+//! The reference agent's reply delay: fixed, or drawn from a distribution.
 //!
 //! In: a distribution, a seed, a call's number. Out: delays.
-//! Invariant: the same seed and call give the same delays.
+//! Invariant: the same seed and the same call number give the same delays.
 
 use crate::vocab::AgentDelay;
 use rand::SeedableRng as _;

@@ -1,7 +1,7 @@
-//! The parts of the reference agent's pipe that the fuzz targets reach.
+//! The parts of the reference agent's pipe that the fuzz targets exercise.
 //!
-//! In: bytes as they would come through the pipe. Out: their lines, and what each is parsed into.
-//! Invariant: neither an agent nor media is started.
+//! In: bytes as they could arrive through the pipe. Out: their lines, and the message parsed from
+//! each line. Invariant: neither an agent nor media is started.
 
 use super::pipe::{MAX_LINE, PipeReply, PipeRequest, next_line};
 use futures_util::FutureExt as _;

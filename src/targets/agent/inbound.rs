@@ -1,9 +1,9 @@
-//! Detects the caller's speech for the reference agent, and its end to the sample.
+//! Detects the caller's speech for the reference agent, and locates its end to the sample.
 //!
-//! In: received packets, time. Out: speech started, ended, resumed.
-//! Invariant: the time of the last speech sample is the arrival of its packet, less the time from
-//! that sample to the packet's end, less the codec's look-ahead. Over a network without delay, this
-//! is the capture time on the caller's own clock.
+//! In: received packets, time. Out: speech started, ended, resumed. Invariant: the time of the last
+//! speech sample is the arrival of its packet, less the time from that sample to the packet's end,
+//! less the codec's look-ahead. Over a network without delay, this is the sample's capture time on
+//! the caller's own clock.
 
 use super::chirps::Chirps;
 use crate::audio::{
@@ -12,21 +12,21 @@ use crate::audio::{
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Silence after which speech provisionally counts as ended. Shorter than any useful delay; speech
-/// that resumes after it cancels the end.
+/// Silence after which speech provisionally counts as ended. It is shorter than any useful delay;
+/// speech that resumes later cancels the end.
 const HANGOVER: Duration = Duration::from_millis(120);
-/// Number of packets whose arrivals are kept: enough to reach back to any detected end of speech.
+/// Number of packets whose arrivals are kept, enough to cover any detected end of speech.
 const KEPT: usize = 64;
 /// A caller that sends nothing for this long counts as silent (DTX).
 const DTX_GAP: Duration = Duration::from_millis(60);
 
-/// How the agent finds the last sample of its caller's speech.
+/// How the agent locates the last sample of its caller's speech.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum EndDetection {
-    /// By level, as for speech.
+    /// By level, as for any speech.
     #[default]
     Level,
-    /// By correlation with the calibration chirp; other sounds are not answered.
+    /// By correlation with the calibration chirp; the agent does not reply to other sounds.
     Chirp,
 }
 
@@ -35,29 +35,29 @@ pub(crate) enum EndDetection {
 pub(super) enum Caller {
     /// The caller began to speak.
     Started,
-    /// The caller stopped.
+    /// The caller stopped speaking.
     Ended {
         /// Capture time of the last speech sample.
         speech_end: Instant,
-        /// Arrival of the packet that held it.
+        /// Arrival of the packet that contained this sample.
         packet: Instant,
     },
-    /// The caller had only paused.
+    /// The caller had only paused and speaks again.
     Resumed,
 }
 
-/// Follows the caller's track.
+/// Detects speech on the caller's track.
 pub(super) struct Inbound {
     decoder: FrameDecoder,
-    /// Number of samples by which decoded audio lags the caller's.
+    /// Number of samples by which decoded audio lags behind the captured audio.
     lookahead: u64,
     end: EndOfSpeech,
     chirps: Option<Chirps>,
-    /// Position after the last sample heard, and the RTP timestamp that belongs to it.
+    /// Position after the last received sample, and the RTP timestamp at that position.
     next: Option<(u64, u32)>,
     arrivals: VecDeque<(u64, Instant)>,
     last_arrival: Option<Instant>,
-    /// Sequence number of the last packet heard.
+    /// Sequence number of the last packet that was used.
     sequence: Option<u64>,
     speaking: bool,
 }
@@ -86,8 +86,8 @@ impl Inbound {
             None => 0,
             Some((next, rtp)) => {
                 let ahead = p.rtp_time.wrapping_sub(rtp).cast_signed();
-                // A packet so late that its absence has counted as silence is placed at `next`, not
-                // at its own position: only its arrival is reported, so the position is irrelevant.
+                // A packet whose absence has already counted as silence is placed at `next`, not at
+                // its own position. Only its arrival is reported, so the position is irrelevant.
                 next + u64::try_from(ahead).unwrap_or(0)
             }
         };
@@ -113,7 +113,7 @@ impl Inbound {
         self.tell(event, tell);
     }
 
-    /// When to check for silence if no packet comes.
+    /// When to check for silence if no packet arrives.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.speaking.then_some(self.last_arrival? + DTX_GAP)
     }
@@ -132,7 +132,7 @@ impl Inbound {
         }
     }
 
-    /// The agent has taken the turn: what the caller says from now on is a new utterance.
+    /// The agent has taken the turn, so any later speech of the caller is a new utterance.
     pub(super) fn turn_taken(&mut self) {
         self.end.next_utterance();
     }
@@ -159,7 +159,7 @@ impl Inbound {
         }
     }
 
-    /// Capture time of the decoded sample before `position`, and its packet's arrival.
+    /// Capture time of the decoded sample before `position`, and the arrival of its packet.
     fn capture_time(&self, position: u64) -> Option<(Instant, Instant)> {
         let mut newest_first = self.arrivals.iter().rev();
         let (start, arrival) = newest_first.find(|(start, _)| *start < position)?;

@@ -1,9 +1,9 @@
-//! The reference agent: detects the end of speech and answers after an exact delay.
+//! The reference agent: detects the end of speech and replies after an exact delay.
 //!
-//! In: settings; a LiveKit server's agent endpoint, or a pipe. Out: replies, and a truth file
-//! with every timestamp that went into them.
-//! Invariant: `delay` is the `ttfa_wire` that a caller sees over a network without delay:
-//! from the caller's last speech sample to the first audible decoded sample of the reply.
+//! In: settings; a LiveKit server's agent endpoint, or a pipe. Out: replies, and a truth file with
+//! the timestamps from which each reply was timed. Invariant: `delay` is the `ttfa_wire` that a
+//! caller measures over a network without delay: the time from the caller's last speech sample to
+//! the first audible decoded sample of the reply.
 
 mod brain;
 mod chirps;
@@ -44,7 +44,7 @@ pub(crate) struct Agent {
     calls: AgentCalls,
 }
 
-/// State shared by an agent's calls; creates the agent's end of each call.
+/// State shared by an agent's calls; creates the agent's endpoint of each call.
 pub(crate) struct AgentCalls {
     voice: Arc<Voice>,
     delay: AgentDelay,
@@ -74,20 +74,21 @@ impl Agent {
         })
     }
 
-    /// Sets how many concurrent calls the agent handles: beyond that, every delay doubles.
+    /// Sets how many concurrent calls the agent handles at full speed; beyond that, every delay
+    /// doubles.
     pub(crate) fn with_capacity(mut self, calls: u32) -> Self {
         self.calls.crowd.capacity = Some(calls);
         self
     }
 
-    /// The agent's end of a new call in `room`.
+    /// The agent's endpoint of a new call in `room`.
     fn end(&self, room: &str) -> AgentEnd {
         self.calls.end(room)
     }
 }
 
 impl AgentCalls {
-    /// Creates an agent that has not had a call yet.
+    /// Creates an agent that has had no call yet.
     pub(crate) fn new(
         voice: Voice,
         delay: AgentDelay,
@@ -106,7 +107,7 @@ impl AgentCalls {
         }
     }
 
-    /// The agent's end of a new call in `room`; each call has its own random stream of delays.
+    /// The agent's endpoint of a new call in `room`; each call has its own random stream of delays.
     pub(in crate::targets) fn end(&self, room: &str) -> AgentEnd {
         let call = self.calls.fetch_add(1, Relaxed);
         AgentEnd::new(

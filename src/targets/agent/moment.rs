@@ -1,9 +1,9 @@
-//! What happens in a call of the reference agent, for the description of its session.
+//! Events in a call of the reference agent, for the description of its session.
 
 use crate::call::AgentState;
 use std::time::{Duration, Instant};
 
-/// Something that happened, and when the agent noticed it.
+/// An event, and when the agent detected it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Moment {
     pub at: Instant,
@@ -12,9 +12,9 @@ pub(super) struct Moment {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Happening {
-    /// The caller began to speak, or went on after a pause.
+    /// The caller began to speak, or resumed after a pause.
     CallerSpeaks,
-    /// The caller stopped.
+    /// The caller stopped speaking.
     CallerStopped {
         /// Capture time of the last speech sample.
         speech_end: Instant,
@@ -26,9 +26,9 @@ pub(super) enum Happening {
         at: Instant,
         /// End of the speech that the reply answers; `None` for a greeting.
         answers: Option<Instant>,
-        /// Time from that sample to the clip's end.
+        /// Time from that sample to the end of the clip.
         length: Duration,
     },
-    /// The agent finished what it was saying, or stopped because the caller spoke.
+    /// The agent finished its utterance, or stopped because the caller spoke.
     Silent { interrupted: bool },
 }

@@ -1,6 +1,7 @@
 //! Notices from a running reference agent to the code that started it.
 //!
-//! Invariant: an agent prints nothing itself; standard output may be the pipe that it serves.
+//! Invariant: an agent prints nothing itself, because standard output may be the pipe that it
+//! serves.
 
 use crate::call::Failure;
 
@@ -17,7 +18,7 @@ pub(crate) enum AgentNotice {
         room: String,
         failure: Failure,
     },
-    /// The truth file lacks this many lines.
+    /// This many lines are missing from the truth file.
     #[error("{0} lines of the truth file were lost: the disk is too slow")]
     TruthLost(u64),
     /// The truth file could not be written completely.

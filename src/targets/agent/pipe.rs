@@ -1,4 +1,4 @@
-//! Serves the reference agent over a pipe: offers in, answers out, media over loopback.
+//! Serves the reference agent over a pipe: receives offers and sends answers; media uses loopback.
 //!
 //! In: one JSON object per line: `{"call":1,"room":"r","offer":"<sdp>"}`, `{"call":1,"bye":true}`.
 //! Out: `{"ready":true}`, `{"call":1,"answer":"<sdp>"}` or `{"call":1,"error":"…"}`.
@@ -44,7 +44,7 @@ pub(in crate::targets) struct PipeReply {
     pub error: Option<String>,
 }
 
-/// The tasks of calls in progress; each holds its peer.
+/// The tasks of calls in progress; each task owns its call's peer.
 type Calls = HashMap<u64, JoinHandle<()>>;
 
 /// Serves calls until `input` closes.

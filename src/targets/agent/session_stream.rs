@@ -1,8 +1,8 @@
-//! Describes a call of the reference agent to the room, as a stock LiveKit agent does.
+//! Describes a call of the reference agent to the room, in the way a stock LiveKit agent does.
 //!
-//! In: what happens in the call, requests, time. Out: data packets. Invariants: every figure comes
-//! from the call itself; packets have the order and the rate of a Python agent's (livekit-agents
-//! 1.8.9); the queue of unsent packets is bounded.
+//! In: events of the call, requests, time. Out: data packets. Invariants: every figure comes from
+//! the call itself. The order and the rate of the packets are those of a Python agent
+//! (livekit-agents 1.8.9). The queue of unsent packets is bounded.
 
 mod messages;
 
@@ -15,31 +15,32 @@ use messages::{Said, Usage, WallTime};
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Time between two reports of the session's usage; each is sent twice, as by the Python agent.
+/// Interval between reports of the session's usage. Each report is sent twice, as by the Python
+/// agent.
 const USAGE_EVERY: Duration = Duration::from_secs(1);
-/// Time between two words of a transcript of the agent's speech.
+/// Interval between two words of a transcript of the agent's speech.
 const WORD_EVERY: Duration = Duration::from_millis(250);
 /// Maximum number of words of a transcript.
 const WORDS: u32 = 1_000;
-/// Maximum number of packets that wait for the data channel.
+/// Maximum number of packets that may be queued for the data channel.
 const WAITING: usize = 256;
 
 /// A participant whose speech is transcribed.
 #[derive(Debug, Clone, Default)]
 struct Speaker {
     identity: String,
-    /// Id of its track; empty while it is unknown. Until it is known, speech is not transcribed:
-    /// clients in Rust and Python crash on a transcript without a track.
+    /// Id of the participant's track; empty while the id is unknown. Until it is known, speech is
+    /// not transcribed, because clients in Rust and Python crash on a transcript without a track.
     track: String,
 }
 
-/// Caller speech that has not been answered yet.
+/// Caller speech to which the agent has not replied yet.
 #[derive(Debug)]
 struct Heard {
     began: Instant,
-    /// When the speech ended, and when the agent noticed that; `None` while the caller speaks.
+    /// When the speech ended, and when the agent detected its end; `None` while the caller speaks.
     ended: Option<(Instant, Instant)>,
-    /// Ids of its transcript: in text streams, and in the packets that older clients read.
+    /// Ids of the speech's transcript: in text streams, and in the packets that older clients read.
     segments: [String; 2],
 }
 
@@ -49,7 +50,7 @@ impl Heard {
         self.ended.map(length).unwrap_or_default()
     }
 
-    /// Placeholder for the caller's words: the agent does not recognise speech.
+    /// Placeholder for the caller's words, because the agent does not recognise speech.
     fn text(&self) -> String {
         format!("[{:.1} s of speech]", self.length().as_secs_f64())
     }
@@ -62,7 +63,8 @@ struct Saying {
     /// End of the speech that the reply answers; `None` for a greeting.
     answers: Option<Instant>,
     ends: Instant,
-    /// Ids of its transcript: in the text stream, and in the packets that older clients read.
+    /// Ids of the utterance's transcript: in the text stream, and in the packets that older clients
+    /// read.
     segments: [String; 2],
     stream: Option<TextStream>,
     text: String,
@@ -70,7 +72,7 @@ struct Saying {
 }
 
 impl Saying {
-    /// When the next word is due; `None` if that would be after the end.
+    /// When the next word is due; `None` if that would be after the end of the utterance.
     fn next_word(&self) -> Option<Instant> {
         let due = self.began + WORD_EVERY * (self.words + 1);
         (due < self.ends && self.words < WORDS).then_some(due)
@@ -96,28 +98,28 @@ impl Ids {
     }
 }
 
-/// The description of one call.
+/// The description of one call in progress.
 #[derive(Debug)]
 pub(super) struct SessionStream {
-    /// The same instant on the monotonic clock and on the wall clock.
+    /// One instant, on the monotonic clock and on the wall clock.
     epoch: (Instant, WallTime),
     ids: Ids,
     own: Speaker,
     caller: Speaker,
-    /// What stands for the agent's words in transcripts.
+    /// Placeholder for the agent's words in transcripts.
     label: String,
     state: AgentState,
     heard: Option<Heard>,
     saying: Option<Saying>,
     usage: Usage,
-    /// `None` before the call has begun.
+    /// When the next usage report is due; `None` before the call has begun.
     next_usage: Option<Instant>,
     packets: VecDeque<Vec<u8>>,
 }
 
 impl SessionStream {
-    /// The description of a call that has not begun yet. `identity`: the agent's own; `label`: what
-    /// stands for its words in transcripts.
+    /// The description of a call that has not begun yet. `identity`: the agent's own identity;
+    /// `label`: placeholder for the agent's words in transcripts.
     pub(super) fn new(now: Instant, identity: String, label: String) -> Self {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH);
         let wall = WallTime(wall.unwrap_or_default().as_nanos() as i64);
@@ -142,7 +144,7 @@ impl SessionStream {
         }
     }
 
-    /// The call begins.
+    /// Begins the description at the start of the call.
     pub(super) fn begin(&mut self, now: Instant) {
         let id = self.ids.next("item");
         let at = self.wall(now);
@@ -151,17 +153,17 @@ impl SessionStream {
         self.next_usage = Some(now + USAGE_EVERY);
     }
 
-    /// The agent's own track is published, with this id.
+    /// Sets the id of the agent's own track, once the track is published.
     pub(super) fn published(&mut self, track: String) {
         self.own.track = track;
     }
 
-    /// The caller has this identity and this track.
+    /// Sets the caller's identity and the id of the caller's track.
     pub(super) fn met(&mut self, identity: String, track: String) {
         self.caller = Speaker { identity, track };
     }
 
-    /// Handles what happened.
+    /// Handles an event of the call.
     pub(super) fn happened(&mut self, moment: Moment) {
         let Moment { at, what } = moment;
         match what {
@@ -194,7 +196,7 @@ impl SessionStream {
         self.tell(messages::usage_response(at, self.usage, request));
     }
 
-    /// When [`SessionStream::timeout`] is to be called.
+    /// When [`SessionStream::timeout`] must next be called.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let word = self.saying.as_ref().and_then(Saying::next_word);
         word.into_iter().chain(self.next_usage).min()
@@ -205,7 +207,7 @@ impl SessionStream {
         if let Some(due) = self.next_usage.filter(|due| *due <= now) {
             self.tell_usage(now);
             self.tell_usage(now);
-            // Missed reports are not sent later.
+            // Reports that were missed are not sent later.
             self.next_usage = Some(now.max(due + USAGE_EVERY));
         }
         while let Some(mut saying) = self
@@ -217,12 +219,12 @@ impl SessionStream {
         }
     }
 
-    /// Takes the packets that are to be sent.
+    /// Takes the packets that are due to be sent.
     pub(super) fn take_packets(&mut self) -> VecDeque<Vec<u8>> {
         std::mem::take(&mut self.packets)
     }
 
-    /// Keeps packets that could not be sent yet.
+    /// Puts back packets that could not be sent yet.
     pub(super) fn keep(&mut self, unsent: VecDeque<Vec<u8>>) {
         let newer = std::mem::replace(&mut self.packets, unsent);
         self.packets.extend(newer);
@@ -257,7 +259,8 @@ impl SessionStream {
     }
 
     fn state(&mut self, at: Instant, new: AgentState) {
-        // The caller's turn is over once the agent speaks; until then, the caller may resume.
+        // The caller's turn is over when the agent begins to speak; until then, the caller may
+        // resume.
         if new == AgentState::Speaking
             && let Some(heard) = self.heard.take()
         {
@@ -271,7 +274,7 @@ impl SessionStream {
         }
     }
 
-    /// Reports the caller's turn.
+    /// Reports the caller's turn, which is over.
     fn turn_over(&mut self, at: Instant, heard: &Heard) {
         let Some((ended, noticed)) = heard.ended else {
             return;
@@ -311,8 +314,8 @@ impl SessionStream {
             .extend([header, chunk, stream.close(attributes)]);
     }
 
-    /// Transcribes the next word of the agent's speech: the label, and after it the length of the
-    /// speech so far.
+    /// Transcribes the next word of the agent's speech. The first word is the label; each later
+    /// word is the length of the speech so far.
     fn word(&mut self, now: Instant, saying: &mut Saying) {
         saying.words += 1;
         let said = WORD_EVERY * saying.words;
@@ -340,7 +343,7 @@ impl SessionStream {
         self.packets.push_back(chunk);
     }
 
-    /// Closes the transcript of the agent's speech, and reports the speech.
+    /// Closes the transcript of the agent's speech and reports the agent's turn.
     fn silent(&mut self, at: Instant, interrupted: bool) {
         let Some(saying) = self.saying.take() else {
             return;
@@ -384,8 +387,8 @@ impl SessionStream {
         self.packets.extend(byte_stream(&id, SESSION, message, &[]));
     }
 
-    /// The instant as wall-clock time; adjustments of the system's clock during the call are
-    /// ignored.
+    /// The instant as wall-clock time, unaffected by adjustments of the system's clock during the
+    /// call.
     fn wall(&self, at: Instant) -> WallTime {
         let (epoch, WallTime(wall)) = self.epoch;
         let ns = |d: Duration| d.as_nanos() as i64;

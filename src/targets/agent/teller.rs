@@ -1,7 +1,7 @@
 //! Sends the description of the reference agent's call to the room.
 //!
-//! In: what happens in the call. Out: messages on the data channel. Invariant: messages that the
-//! channel does not accept are queued, within the bounds of [`SessionStream`].
+//! In: events of the call. Out: messages on the data channel. Invariant: messages that the channel
+//! does not accept are queued, within the bounds of [`SessionStream`].
 
 use super::brain::AgentEnd;
 use super::moment::Moment;
@@ -10,10 +10,10 @@ use crate::net::PeerHandle;
 use std::time::Instant;
 use tokio::sync::mpsc;
 
-/// Maximum number of moments that wait to be described.
+/// Maximum number of events that may be queued for their description.
 const QUEUE: usize = 64;
 
-/// Describes one call.
+/// Describes one call to the room.
 pub(super) struct Teller {
     stream: SessionStream,
     sender: mpsc::Sender<Moment>,
@@ -21,8 +21,8 @@ pub(super) struct Teller {
 }
 
 impl Teller {
-    /// Describes a call that has not begun yet. `identity`: the agent's own; `label`: what stands
-    /// for its words in transcripts.
+    /// Describes a call that has not begun yet. `identity`: the agent's own identity; `label`:
+    /// placeholder for the agent's words in transcripts.
     pub(super) fn new(identity: String, label: String) -> Self {
         let (sender, moments) = mpsc::channel(QUEUE);
         Self {
@@ -32,7 +32,7 @@ impl Teller {
         }
     }
 
-    /// The call begins; returns where to send what happens in it.
+    /// Begins the description at the start of the call; returns the sender for the call's events.
     pub(super) fn begin(&mut self) -> mpsc::Sender<Moment> {
         self.stream.begin(Instant::now());
         self.sender.clone()
@@ -43,7 +43,7 @@ impl Teller {
         &mut self.stream
     }
 
-    /// Waits for the next event or deadline, and describes it. Cancel safe.
+    /// Waits for the next event or deadline and processes it. Cancel safe.
     pub(super) async fn next(&mut self) {
         let due = self.stream.poll_timeout();
         let timer = async {
@@ -70,7 +70,7 @@ impl Teller {
             }
             packets
         });
-        // If the engine is gone, the session ends too.
+        // If the engine no longer runs, the session ends too.
         if let Ok(unsent) = sent.await {
             self.stream.keep(unsent);
         }

@@ -1,7 +1,7 @@
 //! Writes the reference agent's truth file: every timestamp of every reply, as JSON lines.
 //!
 //! In: lines from the media threads. Out: a file, one object per line.
-//! Invariant: a media thread never waits for the disk; lines that do not fit in the queue are
+//! Invariant: a media thread is never blocked by the disk; lines that do not fit in the queue are
 //! counted, and the count is reported at the end.
 
 use super::{AgentNotice, Tell};
@@ -16,18 +16,18 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Maximum lines waiting to be written.
+/// Maximum number of lines that may be queued.
 const QUEUE: usize = 4_096;
-/// Once no line has come for this long, buffered lines are flushed to the file.
+/// Time without a new line after which buffered lines are flushed to the file.
 const FLUSH: Duration = Duration::from_millis(100);
 
 /// One reply. Instants are nanoseconds on CLOCK_MONOTONIC.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct TruthLine {
     pub room: String,
-    /// The caller's turn, from 0.
+    /// Index of the caller's turn, from 0.
     pub turn: u32,
-    /// Arrival of the packet that held the caller's last speech sample.
+    /// Arrival of the packet that contained the caller's last speech sample.
     pub last_speech_packet_ns: u64,
     /// Capture time of the caller's last speech sample.
     pub speech_end_ns: u64,
@@ -35,7 +35,7 @@ pub(crate) struct TruthLine {
     pub reply_packet_ns: u64,
     /// Offset of that sample in the packet's decoded audio.
     pub onset_offset_ms: f64,
-    /// The delay that the reply was meant to have.
+    /// The delay that was scheduled for the reply.
     pub delay_ms: f64,
 }
 
@@ -47,7 +47,7 @@ pub(super) struct TruthSender {
 }
 
 impl TruthSender {
-    /// Queues a line without waiting; a line that does not fit is counted as lost.
+    /// Queues a line without blocking; a line that does not fit is counted as lost.
     pub(super) fn send(&self, line: TruthLine) {
         if self.queue.try_send(line).is_err() {
             self.lost.fetch_add(1, Relaxed);
@@ -88,7 +88,7 @@ impl TruthWriter {
     }
 
     pub(super) fn sender(&self) -> TruthSender {
-        // Only `drop` takes the sender, and it has exclusive access.
+        // Only `drop` takes the sender, and `drop` has exclusive access.
         self.sender
             .clone()
             .expect("the sender lives as long as the writer")

@@ -1,7 +1,8 @@
-//! One visit of the reference agent to a room, from its job to its caller's departure.
+//! One visit of the reference agent to a room, from the job's assignment to the caller's departure.
 //!
-//! In: the room and a token for it. Out: audio, states and the description of the call. Invariant:
-//! the first participant that is not an agent and whose track reaches us is the caller.
+//! In: the room and a token for the room. Out: audio, states and the description of the call.
+//! Invariant: the caller is the first participant that is not an agent and whose track is
+//! subscribed.
 
 use super::Agent;
 use super::brain::AgentEnd;
@@ -21,12 +22,12 @@ use tokio_util::sync::CancellationToken;
 
 /// Time limit for the join.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Maximum number of state changes that wait to be published.
+/// Maximum number of state changes queued for publication.
 const STATES: usize = 16;
 /// Number of the only track that the agent listens to.
 const CALLER: u32 = 0;
 
-/// The room that the agent joins, and how.
+/// The room to join, and the agent's settings for it.
 pub(super) struct Invitation {
     /// The server's address.
     pub address: Address,
@@ -34,7 +35,7 @@ pub(super) struct Invitation {
     pub token: String,
     /// The agent's identity in the room.
     pub identity: String,
-    /// What stands for the agent's words in transcripts; `None` if it sends no description.
+    /// Placeholder for the agent's words in transcripts; `None` if the agent sends no description.
     pub label: Option<String>,
 }
 
@@ -43,9 +44,9 @@ struct Visit {
     peer: Arc<PeerHandle<AgentEnd>>,
     states: mpsc::Sender<AgentState>,
     room: Roster,
-    /// Id of the caller's participant.
+    /// Server-assigned id of the caller's participant.
     caller: Option<String>,
-    /// Describes the call; `None` if no description is sent.
+    /// Describes the call; `None` if the agent sends no description.
     teller: Option<Teller>,
 }
 
@@ -154,11 +155,11 @@ impl Visit {
             let slot = p.slot_from(now);
             p.endpoint.connected(slot);
         });
-        // If the engine is gone, the session ends too.
+        // If the engine no longer runs, the session ends too.
         let _ = started.await;
     }
 
-    /// Listens to the caller, once its track reaches us.
+    /// Starts to receive the caller's audio, once the caller's track is subscribed.
     async fn meet(&mut self) {
         if self.caller.is_some() {
             return;
@@ -178,11 +179,11 @@ impl Visit {
             p.listen_to(section.transport, &section.mid, CALLER);
             p.endpoint.caller_here(now);
         });
-        // If the engine is gone, the session ends too.
+        // If the engine no longer runs, the session ends too.
         let _ = listening.await;
     }
 
-    /// Waits for the next event or deadline, and describes it. Cancel safe.
+    /// Waits for the next event or deadline of the description and processes it. Cancel safe.
     async fn describe(&mut self) {
         match &mut self.teller {
             Some(teller) => teller.next().await,

@@ -1,7 +1,7 @@
 //! The reference agent as a LiveKit worker: registers, accepts jobs, joins rooms as an agent.
 //!
-//! In: a server's address and credentials. Out: one job per room, until told to stop.
-//! Invariants: a job that fails affects no other; a lost registration is renewed.
+//! In: a server's address and credentials. Out: one job per room, until `stop` is cancelled.
+//! Invariants: a job that fails affects no other job; a lost registration is renewed.
 
 use super::visit::{Invitation, attend};
 use super::{Agent, AgentNotice, Tell};
@@ -19,11 +19,11 @@ use tokio_util::sync::CancellationToken;
 
 /// Time limit for the worker's registration.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often the worker tells the server that it is alive and available.
+/// How often the worker reports its status to the server.
 const STATUS_INTERVAL: Duration = Duration::from_millis(2_500);
 /// Pause before a lost registration is renewed.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
-/// Maximum messages queued for the server.
+/// Maximum number of messages queued for the server.
 const QUEUE: usize = 1_024;
 
 #[derive(Debug, Clone)]
@@ -34,8 +34,8 @@ pub(crate) struct WorkerOptions {
     pub credentials: Credentials,
     /// Name for explicit dispatch; empty for automatic dispatch.
     pub agent_name: String,
-    /// What stands for the agent's words in the transcripts that it sends with the description of
-    /// its session; `None` if it sends neither.
+    /// Placeholder for the agent's words in the transcripts that it sends along with the
+    /// description of its session; `None` if it sends neither transcripts nor a description.
     pub session: Option<String>,
     /// Receives notices of problems with connections and jobs.
     pub tell: Tell,
@@ -123,7 +123,7 @@ async fn register(options: &WorkerOptions) -> Result<(Socket, String), Failure> 
         .map_err(|_| Failure::from(Cause::JoinTimeout { waited: PATIENCE }))??;
     match answer.message {
         Some(server_message::Message::Register(r)) => Ok((socket, r.worker_id)),
-        // Do not quote the message: it may contain a token.
+        // The message is not quoted, because it may contain a token.
         _ => Err(Failure::from(Cause::NotLiveKit {
             detail: "the server answered the registration with an unexpected message".into(),
         })),
@@ -157,7 +157,7 @@ async fn serve(
                         handle(m, agent, options, &outbox, &mut jobs, &mut running)
                     });
                     match answer {
-                        // Not through the outbox: only this loop drains it.
+                        // Sent directly, because only this loop drains the outbox.
                         Some(answer) => send(&mut socket, answer).await,
                         None => Ok(()),
                     }
@@ -201,12 +201,12 @@ fn available(jobs: usize) -> worker_message::Message {
     })
 }
 
-/// The agent's identity in the room of this job.
+/// The agent's identity in the room of job `job`.
 fn identity(job: &str) -> String {
     format!("agent-{job}")
 }
 
-/// Handles a message from the server; returns the reply, if there is one.
+/// Handles a message from the server; returns the response, if there is one.
 fn handle(
     message: server_message::Message,
     agent: &Arc<Agent>,
@@ -249,7 +249,7 @@ fn handle(
     }
 }
 
-/// Runs one job from assignment to the caller's departure; returns its id.
+/// Runs one job, from its assignment to the caller's departure; returns the job's id.
 async fn job(
     agent: Arc<Agent>,
     options: WorkerOptions,

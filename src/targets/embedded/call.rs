@@ -1,8 +1,8 @@
 //! A call to the embedded agent.
 //!
 //! In: a peer of the media engine, the agent's process. Out: the call's events.
-//! Invariant: the agent is the remote peer, so it is present with its track once media flows, and
-//! the connection ends when the agent does.
+//! Invariant: the agent is the remote peer. It is therefore present with its track as soon as media
+//! flows, and the connection ends when the agent ends.
 
 use super::child::AgentProcess;
 use crate::call::{Failure, TargetFailure};
@@ -30,7 +30,7 @@ pub(super) struct EmbeddedCall<E: Endpoint> {
     /// Deadline for media to flow; set once the answer has arrived.
     deadline: Option<Instant>,
     connected: bool,
-    /// Events that have not been reported yet.
+    /// Events that have not yet been returned.
     to_tell: VecDeque<Event>,
     /// The end of the connection has been reported.
     over: bool,
@@ -59,7 +59,7 @@ impl<E: Endpoint> EmbeddedCall<E> {
         }
     }
 
-    /// Waits for the answer; returns the failure if there is none.
+    /// Waits for the answer; returns the failure if no answer arrives.
     async fn joined(&mut self) -> Option<Failure> {
         let joining = self.joining.as_mut()?;
         let joined = joining.await;
@@ -94,7 +94,7 @@ impl<E: Endpoint> EmbeddedCall<E> {
             let deadline = self.deadline.filter(|_| !self.connected);
             let event = tokio::select! {
                 event = self.media.recv() => event?,
-                // With no server in between, nothing else would report this as soon.
+                // No server is involved, so nothing else would report the agent's exit as soon.
                 () = self.agent.gone() => {
                     return self.closed(dropped("the embedded agent exited"));
                 }
@@ -143,7 +143,7 @@ impl<E: Endpoint> Connection for EmbeddedCall<E> {
 
     fn hang_up(self: Box<Self>) -> BoxFuture<'static, ()> {
         let mut call = self;
-        // A join in progress may hold the agent's pipe, which `bye` needs.
+        // A join in progress may hold the lock on the agent's pipe, which `bye` needs.
         drop(call.joining.take());
         Box::pin(async move { call.agent.bye(call.number).await })
     }

@@ -1,7 +1,7 @@
 //! The reference agent as a child process of the same binary.
 //!
 //! In: offers. Out: answers, over the child's pipe; media flows over loopback UDP.
-//! Invariant: the child ends when its standard input closes, even if we are killed.
+//! Invariant: the child ends when its standard input closes, even if this process is killed.
 
 use crate::call::{Failure, TargetFailure};
 use crate::targets::agent::{PipeReply, PipeRequest};
@@ -26,7 +26,7 @@ pub(super) struct AgentProcess {
     child: AsyncMutex<Child>,
     input: AsyncMutex<Option<ChildStdin>>,
     waiting: Waiting,
-    /// Cancelled when the child's output ends, which means that the child is gone.
+    /// Cancelled when the child's output ends, which means that the child has exited.
     gone: CancellationToken,
 }
 
@@ -78,10 +78,10 @@ impl AgentProcess {
         })
     }
 
-    /// Offers a call, named `room` in the agent's truth file; returns the agent's answer.
+    /// Offers a call, which the agent's truth file records as `room`; returns the agent's answer.
     ///
     /// # Errors
-    /// The child is gone, refuses, or does not answer in time.
+    /// The child has exited, refuses the call, or does not answer in time.
     pub(super) async fn offer(
         &self,
         call: u64,
@@ -128,7 +128,7 @@ impl AgentProcess {
             offer: None,
             bye: true,
         };
-        // A child that is gone has no call left to end.
+        // A child that has exited has no call left to end.
         let _ = self.write(&request).await;
     }
 
@@ -164,7 +164,8 @@ fn parse(line: &str) -> Option<PipeReply> {
     serde_json::from_str(line).ok()
 }
 
-/// Passes answers to the requests that wait for them. When the pipe ends, so does every wait.
+/// Passes answers to the requests that wait for them. When the pipe ends, no request waits any
+/// longer.
 async fn read(mut lines: PipeLines<ChildStdout>, waiting: Waiting, gone: CancellationToken) {
     while let Some(line) = lines.next().await {
         let Some(reply) = parse(&line) else { continue };

@@ -37,12 +37,12 @@ impl<E: Endpoint> Target<E> for Embedded {
     }
 
     fn descriptors(&self) -> u64 {
-        // A socket for media; the agent has its own in its process.
+        // One socket for media; the agent's socket belongs to the agent's process.
         1
     }
 
     fn ports(&self) -> u64 {
-        // Both ends are on this machine.
+        // One port for each end, because both are on this machine.
         2
     }
 
@@ -71,7 +71,7 @@ impl<E: Endpoint> OpenTarget<E> for OpenEmbedded<E> {
     fn connect(&self, dial: Dial<'_>, caller: E) -> CallLine<E> {
         let (peer, media) = self.engine.add(caller, IpAddr::V4(Ipv4Addr::LOCALHOST));
         let peer = Arc::new(peer);
-        // Call numbers only have to be distinct on the pipe.
+        // The number only has to distinguish the calls on the pipe.
         let number = dial.number.unwrap_or(u64::MAX);
         if let Some(impairment) = dial.impairment() {
             peer.tell(move |p, _| p.impair(impairment));

@@ -1,7 +1,7 @@
 //! An agent in this process as a target.
 //!
 //! In: the agent's delays and clips, the faults to inject. Out: calls to the agent. Invariant: two
-//! runs of the same plan with the same settings have the same calls, if the runtime has one thread
+//! runs of the same plan with the same settings have identical calls, if the runtime has one thread
 //! and a paused clock.
 
 use super::wire::{Befallen, Command, Mishap, Wire};
@@ -19,25 +19,26 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// How audio is encoded on the path.
+/// The codec of the path.
 const CODEC: Codec = Codec::Pcm;
 
 /// The reference agent, in this process.
 #[derive(Debug, Clone)]
 pub struct InProcess {
-    /// Time from the caller's end of speech to the first audible sample received, excluding `path`.
+    /// Time from the caller's end of speech to the first audible sample received, not counting
+    /// `path`.
     pub delay: AgentDelay,
-    /// Seed of the delays.
+    /// Seed of the random delays.
     pub seed: u64,
-    /// Length of each reply, a tone.
+    /// Length of each reply; every reply is a tone.
     pub reply: Duration,
-    /// Length of the greeting, if the agent greets.
+    /// Length of the greeting; `None` if the agent does not greet.
     pub greeting: Option<Duration>,
     /// Delay of the path, in each direction.
     pub path: Duration,
     /// Faults to inject into each call, at times counted from its start.
     pub mishaps: Vec<(Duration, Mishap)>,
-    /// Number of calls at the start of the run that get no faults.
+    /// Number of calls at the start of the run without injected faults.
     pub spared: u64,
     /// Counts the injected faults.
     pub befallen: Befallen,
@@ -155,7 +156,7 @@ struct TaskHandle<E>(mpsc::UnboundedSender<Command<E>>);
 
 impl<E: Endpoint> CallerHandle<E> for TaskHandle<E> {
     fn post(&self, job: CallerJob<E>) {
-        // A task that has ended drops the job, as it should.
+        // A task that has ended drops the job, as [`CallerHandle::post`] requires.
         let _ = self.0.send(Command::Job(job));
     }
 }
@@ -178,7 +179,7 @@ impl<E: Endpoint> Connection for Call<E> {
         Box::pin(self.events.recv())
     }
 
-    // There is one track only.
+    // There is only one track.
     fn listen(&mut self, _track: u32) {
         self.command(Command::Listen(true));
     }

@@ -1,9 +1,9 @@
 //! One call inside the process: a caller, an agent, and the audio between them.
 //!
-//! In: commands for the caller, the runtime's clock. Out: the call's events. Invariants: both ends
-//! are driven at exactly the instants that they ask for, in chronological order, however coarse the
-//! runtime's timers are; audio arrives in order, one path delay after it was sent unless a
-//! [`Mishap`] delays it further.
+//! In: commands for the caller, the runtime's clock. Out: the call's events. Invariants: both
+//! endpoints are driven at exactly the instants that they request, in chronological order, even if
+//! the runtime's timers are coarse. Audio arrives in order, one path delay after it was sent unless
+//! a [`Mishap`] delays it further.
 
 use crate::call::{Failure, TargetFailure};
 use crate::net::{Endpoint, Impairment, Outgoing, RtpStream};
@@ -23,7 +23,8 @@ const STREAM: RtpStream = RtpStream {
     ssrc: 1,
     restarts: 0,
 };
-/// Capacity of the queue of agent states: an agent makes fewer changes at any one instant.
+/// Capacity of the queue of agent states; an agent makes fewer changes than this at any one
+/// instant.
 const STATES: usize = 64;
 
 /// A fault injected into a call.
@@ -31,22 +32,22 @@ const STATES: usize = 64;
 pub enum Mishap {
     /// The agent leaves the call.
     AgentLeaves,
-    /// The target goes away, and the connection is lost.
+    /// The target disappears, and the connection is lost.
     TargetGone,
-    /// The target refuses the call. At the start of a call, this means that it is never joined.
+    /// The target refuses the call. At the start of a call, this means that the caller never joins.
     Refuses,
-    /// For this long neither audio nor events get through; then everything arrives at once.
+    /// No audio or event is delivered for this long; then everything is delivered at once.
     Stalls(Duration),
     /// Audio sent within this time is lost, in both directions.
     Drops(Duration),
-    /// From now on, every frame to the caller and every event but the last is delivered twice.
+    /// Every later frame to the caller, and every later event but the last, is delivered twice.
     Repeats,
-    /// From now on, audio takes this much longer, in both directions.
+    /// The path delays later audio by this much more, in both directions.
     Delays(Duration),
 }
 
 impl Mishap {
-    /// Its key in [`Befallen::counts`].
+    /// Name of the fault, as in [`Befallen::counts`].
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::AgentLeaves => "agent leaves",
@@ -81,7 +82,7 @@ impl Befallen {
 
 /// A command from the run to a call.
 pub(super) enum Command<E> {
-    /// Runs a job on the caller's end.
+    /// Runs a job on the caller's endpoint.
     Job(CallerJob<E>),
     /// Starts or stops passing on the agent's audio.
     Listen(bool),
@@ -92,7 +93,7 @@ pub(super) enum Command<E> {
 /// One direction of the audio.
 #[derive(Debug, Default)]
 struct Way {
-    /// The frames in transit, each with its arrival and sequence number.
+    /// The frames in transit, each with its arrival time and sequence number.
     frames: VecDeque<(Instant, u64, Outgoing)>,
     sent: u64,
 }
@@ -124,7 +125,7 @@ impl Way {
         };
         let packet = Packet {
             arrival,
-            // As good as a kernel timestamp: the arrival is exact.
+            // Counts as a kernel timestamp, because the arrival time is exact.
             kernel_stamp: true,
             rtp_time: frame.rtp_time,
             sequence,
@@ -135,7 +136,7 @@ impl Way {
     }
 }
 
-/// The next thing to do.
+/// The next step of the simulation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
     // The media engine's order: sends, then arrivals, then timers.
@@ -148,7 +149,7 @@ enum Step {
     CallerTimer,
 }
 
-/// A call: both ends and the path between them.
+/// A call: both endpoints and the path between them.
 pub(super) struct Wire<E> {
     caller: E,
     agent: Option<AgentEnd>,
@@ -165,7 +166,7 @@ pub(super) struct Wire<E> {
     loss: Option<Impairment>,
     /// The agent's audio is passed on to the caller.
     listened: bool,
-    /// Everything due up to this instant has been done.
+    /// Every step that was due up to this instant has been executed.
     done: Instant,
     states: mpsc::Receiver<crate::call::AgentState>,
     /// The connection has ended, so there are no more events.
@@ -174,7 +175,7 @@ pub(super) struct Wire<E> {
 }
 
 impl<E: Endpoint> Wire<E> {
-    /// Connects both ends to each other.
+    /// Connects the two endpoints.
     pub(super) fn new(
         caller: E,
         mut agent: AgentEnd,
@@ -217,7 +218,7 @@ impl<E: Endpoint> Wire<E> {
             .map(|(after, mishap)| (self.done + after, mishap))
             .collect();
         mishaps.make_contiguous().sort_by_key(|(at, _)| *at);
-        // Faults due at the start take effect before the call is joined.
+        // Faults due at the start take effect before the caller joins the call.
         while mishaps.front().is_some_and(|(at, _)| *at <= self.done)
             && let Some((_, mishap)) = mishaps.pop_front()
         {
@@ -265,14 +266,14 @@ impl<E: Endpoint> Wire<E> {
         let again = Some(event.clone()).filter(|_| self.repeats && !ends);
         let all = std::iter::once(event).chain(again);
         if ends {
-            // The caller notices by itself that the connection is lost, even during a stall; the
-            // events held back are lost with it.
+            // The caller detects the loss of the connection by itself, even during a stall. Events
+            // held back are lost with the connection.
             self.stalled = None;
         }
         match &mut self.stalled {
             Some((_, waiting)) => waiting.extend(all),
             _ => all.for_each(|event| {
-                // If the run no longer receives events, it is about to hang up.
+                // If the run no longer receives events, it is about to hang up the call.
                 let _ = self.tell.send(event);
             }),
         }
@@ -289,7 +290,7 @@ impl<E: Endpoint> Wire<E> {
 
     fn work(&mut self, job: CallerJob<E>) {
         let now = now();
-        // Timers fire up to a millisecond late, so do everything that was due before this job.
+        // Timers fire up to a millisecond late, so execute every step that was due before this job.
         self.serve(now);
         job(&mut self.caller, Moment { now, slot: now });
     }
@@ -358,7 +359,7 @@ impl<E: Endpoint> Wire<E> {
         due.min()
     }
 
-    /// Does everything that is due by `now`.
+    /// Executes every step that is due by `now`.
     fn serve(&mut self, now: Instant) {
         while let Some((at, step)) = self.next().filter(|(at, _)| *at <= now) {
             self.done = self.done.max(at);

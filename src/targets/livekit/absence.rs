@@ -1,7 +1,7 @@
 //! Explains why a call has no audible agent.
 //!
 //! In: what the server and the room report, already bounded in length and printable. Out: a cause
-//! with its machine name, its message and a hint.
+//! with its machine-readable name, its message and a hint.
 
 use crate::call::{Failure, TargetFailure};
 use std::time::Duration;
@@ -11,7 +11,7 @@ const UNPUBLISHED: &str = "look at the agent's log: it joined, but its voice was
 /// Hint for an agent that left.
 const LEFT: &str = "look at the agent's log: it closed its session or crashed";
 
-/// Why the caller could not hear an agent.
+/// Why the caller received no agent audio.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Absence {
     /// No worker has taken the dispatched job.
@@ -55,8 +55,8 @@ pub(crate) enum Absence {
         /// The agents' identities.
         agents: String,
     },
-    /// The agent joined and left again without having been heard.
-    #[error("{agent} joined the room and left again after {:.1} s, unheard ({reason})", stayed.as_secs_f64())]
+    /// The agent joined and left again before any of its audio was received.
+    #[error("{agent} joined the room and left again after {:.1} s, before its audio arrived ({reason})", stayed.as_secs_f64())]
     LeftEarly {
         /// The agent's identity.
         agent: String,
@@ -71,12 +71,12 @@ pub(crate) enum Absence {
         /// Each participant with its kind.
         participants: String,
     },
-    /// No participant has the identity that the scenario names.
+    /// No participant has the identity that the scenario specifies.
     #[error(
         "no participant with `call.agent_identity` `{wanted}` is in the room, only {participants}"
     )]
     OtherIdentity {
-        /// The identity that the scenario names.
+        /// The identity that the scenario specifies.
         wanted: String,
         /// Each participant with its kind.
         participants: String,
@@ -87,12 +87,12 @@ pub(crate) enum Absence {
         /// Each track with its publisher, kind and source.
         tracks: String,
     },
-    /// No published audio track has the name that the scenario gives.
+    /// No published audio track has the name that the scenario specifies.
     #[error(
-        "no audio track in the room is named `{wanted}` as in `call.agent_track`, only {tracks}"
+        "no audio track in the room has the name `{wanted}` of `call.agent_track`, only {tracks}"
     )]
     OtherName {
-        /// The track name that the scenario gives.
+        /// The track name that the scenario specifies.
         wanted: String,
         /// Each track with its publisher, kind and source.
         tracks: String,
@@ -113,7 +113,7 @@ fn of_agent(name: &str) -> String {
 }
 
 impl Absence {
-    /// Stable machine name of the cause, as in `failures[].cause`.
+    /// Stable machine-readable name of the cause, as in `failures[].cause`.
     pub(crate) fn cause(&self) -> &'static str {
         match self {
             Self::NoWorker { .. } => "agent_no_worker",

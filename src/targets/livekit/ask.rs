@@ -6,7 +6,7 @@ use super::voices::AgentChoice;
 use crate::vocab::AccountUse;
 use std::collections::BTreeMap;
 
-/// The requirements of a variant's calls.
+/// The requirements that a variant has for its calls.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Ask {
     /// The agent to dispatch; `None` for the server's automatic dispatch.

@@ -1,12 +1,13 @@
 //! Why a LiveKit server could not be joined.
 //!
-//! In: what the server, the system or the network reported, bounded in length and printable. Out: a
-//! cause with its machine name, its message and a hint. Invariant: no message contains a secret.
+//! In: the report of the server, the system or the network, bounded in length and printable. Out: a
+//! cause with its machine-readable name, its message and a hint. Invariant: no message contains a
+//! secret.
 
 use crate::call::{Failure, TargetFailure};
 use std::time::Duration;
 
-/// Name of [`Cause::TokenRefused`].
+/// Machine-readable name of [`Cause::TokenRefused`].
 pub(super) const REFUSED: &str = "token_refused";
 
 /// Why a call could not join.
@@ -18,19 +19,19 @@ pub(crate) enum Cause {
         /// The server's answer, or why the token could not be signed.
         detail: String,
     },
-    /// Too many requests, or a quota is used up.
+    /// The server limits the request rate, or a quota is used up.
     #[error("the server refuses more calls: quota or rate limit ({detail})")]
     Quota {
         /// The server's answer.
         detail: String,
     },
-    /// Something answers at the address, but it is not a LiveKit server.
+    /// The address accepts connections, but does not respond as a LiveKit server.
     #[error("the address does not answer as a LiveKit server ({detail})")]
     NotLiveKit {
-        /// What answered instead.
+        /// The response that was received instead.
         detail: String,
     },
-    /// Nothing answers at the address.
+    /// Nothing accepts connections at the address.
     #[error("cannot reach the server ({detail})")]
     Unreachable {
         /// The operating system's error.
@@ -42,10 +43,10 @@ pub(crate) enum Cause {
         /// The TLS error.
         detail: String,
     },
-    /// The server sent more than a call can need, in number or in size.
+    /// The server sent more than a call can need, in number or size of items.
     #[error("the server sent more than is accepted ({detail})")]
     TooMuch {
-        /// The bound that it exceeded.
+        /// The bound that was exceeded.
         detail: String,
     },
     /// Signalling did not finish in time.
@@ -63,7 +64,7 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
-    /// Stable machine name, as in `failures[].cause`.
+    /// Stable machine-readable name, as in `failures[].cause`.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::TokenRefused { .. } => REFUSED,
@@ -96,18 +97,19 @@ impl Cause {
                 "does the server speak TLS (wss://), and is its certificate valid for this host? For a private CA, set SSL_CERT_FILE to its root certificate"
             }
             Self::TooMuch { .. } => {
-                "a call's room holds its caller and its agent: is this the URL of your LiveKit server, and does nobody else join its rooms?"
+                "a call's room should have only its caller and its agent: is this the URL of your LiveKit server, and do other participants join its rooms?"
             }
             Self::JoinTimeout { .. } => {
                 "the port answers too slowly or not at all: check the server's load and the URL"
             }
             Self::MediaNotConnected { .. } => {
-                "signalling works but no media: check the server's UDP ports, `rtc.node_ip` and firewalls"
+                "signalling works, but media does not connect: check the server's UDP ports, `rtc.node_ip` and firewalls"
             }
         }
     }
 
-    /// Whether the server was never reached or refused us outright, so it has no rooms of ours.
+    /// Whether the server was never reached or refused every request, so that it has none of our
+    /// rooms.
     fn is_unreached(&self) -> bool {
         matches!(
             self,

@@ -1,7 +1,7 @@
 //! Reads an agent's claims about its session from the room's data streams.
 //!
-//! In: complete data streams. Out: claims. Invariant: implausible text and numbers yield no claim,
-//! or one without them.
+//! In: complete data streams. Out: claims. Invariant: implausible text and numbers are left out of
+//! a claim; if nothing else remains, there is no claim.
 
 use super::streams::{DataStream, FINAL};
 use super::wire::{Bounded as _, TOOLS};
@@ -37,9 +37,10 @@ const MOST_AUDIO: f64 = 2_678_400.0;
 const TEXT: usize = 8 * 1024;
 const NAME: usize = 128;
 
-/// Whether a stream that was opened in the name of `sender` may hold a claim. An agent sends every
-/// version of a transcript of the caller's words as a stream of its own, so only the final one is
-/// wanted. Its own words are in a single stream, which some agents never mark as final.
+/// Whether a stream that was opened in the name of `sender` may contain a claim. An agent sends
+/// each version of a transcript of the caller's words as a separate stream, so only the final
+/// version is wanted. The agent sends its own words in a single stream, which some agents never
+/// mark as final.
 pub(super) fn is_wanted(
     topic: &str,
     attributes: &HashMap<String, String>,
@@ -50,10 +51,10 @@ pub(super) fn is_wanted(
     topic == SESSION || (topic == TRANSCRIPTION && (sender != caller || is_final()))
 }
 
-/// A claim, and the id of the request that it answers.
+/// A claim, and the id of the request to which it responds.
 pub(super) type Answer = (Claim, Option<String>);
 
-/// The claim in a stream of an agent that arrived at `arrival`.
+/// The claim in an agent's stream that arrived at `arrival`.
 pub(super) fn session(stream: &DataStream, arrival: Instant) -> Option<Answer> {
     let message = AgentSessionMessage::bounded(&stream.content).ok()?;
     let claim = |sent, kind| Claim {
@@ -85,8 +86,8 @@ pub(super) fn session(stream: &DataStream, arrival: Instant) -> Option<Answer> {
     }
 }
 
-/// The claim in a stream of text: a final transcript of the caller's words, or of a reply. A reply
-/// is spoken while its stream is open, so its claim has the time at which the stream was opened.
+/// The claim in a text stream: a final transcript of the caller's words, or of a reply. A reply is
+/// spoken while its stream is open, so its claim has the time at which the stream was opened.
 pub(super) fn transcript(stream: &DataStream, caller: &str, arrival: Instant) -> Option<Claim> {
     let text = text(&String::from_utf8_lossy(&stream.content), TEXT)?;
     // Transcripts of the caller's words are sent in the caller's name.
@@ -137,8 +138,8 @@ fn said(message: &ChatMessage) -> ClaimKind {
     match ChatRole::try_from(message.role) {
         Ok(ChatRole::User) => ClaimKind::UserTurn(user_turn(&metrics, text)),
         Ok(ChatRole::Assistant) => ClaimKind::Reply(Reply {
-            // An item is created when the model is asked for the reply, or when a reply that was
-            // prepared in advance is used.
+            // An item is created when the reply is requested from the model, or when a reply that
+            // was prepared in advance is used.
             asked: message
                 .created_at
                 .as_ref()
@@ -159,8 +160,8 @@ fn state(state: AgentState) -> ClaimKind {
     })
 }
 
-/// The tool calls that began or ended with this event, if it reports any. `sent`: when the event
-/// was sent.
+/// The tool calls that began or ended with this event, if there are any. `sent`: when the event was
+/// sent.
 fn tool_event(event: &Event, sent: Option<AgentTime>) -> Option<ClaimKind> {
     let began = |call: &FunctionCall| {
         let call = ToolEvent {
@@ -193,7 +194,7 @@ fn tool_event(event: &Event, sent: Option<AgentTime>) -> Option<ClaimKind> {
     Some(ClaimKind::Tools(events))
 }
 
-/// The tool calls in the summary that follows them.
+/// The tool calls in the summary that is sent after they have been executed.
 fn tools(calls: &[FunctionCall], outputs: &[FunctionCallOutput]) -> ClaimKind {
     let events = calls.iter().take(TOOLS).filter_map(|call| {
         let output = outputs.iter().find(|output| output.call_id == call.call_id);
@@ -220,13 +221,13 @@ fn usage(usage: AgentSessionUsage) -> ClaimKind {
     )
 }
 
-/// The usage of a model; `None` for the kinds of model that prices do not cover.
+/// The usage of a model; `None` for kinds of model for which there are no prices.
 fn model_usage(usage: Usage) -> Option<ModelUsage> {
     let count = |n: i32| u64::try_from(n).unwrap_or_default();
     let ms = |seconds: f64| (seconds.clamp(0.0, MOST_AUDIO) * 1e3).round() as u64;
     let (kind, provider, model, used) = match usage {
         Usage::Llm(llm) => {
-            // Totals contain their parts: cached tokens, and tokens of audio.
+            // Totals include cached tokens and tokens of audio.
             let cached_audio = count(llm.input_cached_audio_tokens);
             let cached = count(llm.input_cached_tokens).saturating_sub(cached_audio);
             let audio = count(llm.input_audio_tokens);
@@ -331,7 +332,7 @@ mod tests {
     use super::*;
     use prost::Message as _;
 
-    /// The claim read from an agent's stream that holds `message`.
+    /// The claim that is read from an agent's stream with content `message`.
     fn claim(message: AgentSessionMessage) -> Option<Answer> {
         let stream = DataStream {
             sender: "agent".into(),
@@ -404,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_names_its_request() {
+    fn a_response_has_the_id_of_its_request() {
         let usage = agent::session_response::GetSessionUsageResponse::default();
         let response = agent::SessionResponse {
             request_id: "loadgen-7".into(),
@@ -466,7 +467,8 @@ mod tests {
         end.set_status(ToolCallStatus::TcError);
         let (ended, _) = claim(updated(Update::Ended(end))).expect("a claim");
         assert_eq!(ended.kind, tool(None, at, None, true));
-        // The summary is sent once the preamble has been spoken, so its time is not the tool's.
+        // The summary is sent once the preamble has been spoken, so the time of sending is not the
+        // tool's.
         let executed = agent::agent_session_event::FunctionToolsExecuted {
             function_calls: vec![call],
             function_call_outputs: vec![FunctionCallOutput {
@@ -523,7 +525,7 @@ mod tests {
         let wanted =
             |is_final, sender| is_wanted(TRANSCRIPTION, &attributes(is_final), sender, "me");
         assert!(wanted("true", "me") && !wanted("false", "me"));
-        // Some agents never mark their own words as final.
+        // Some agents never mark transcripts of their own words as final.
         assert!(wanted("false", "agent"));
     }
 }

@@ -1,8 +1,9 @@
-//! Deletes the rooms that a run made.
+//! Deletes the rooms that a run created.
 //!
 //! In: the end of each call and of the run; runs that crashed. Out: deleted rooms; notices of rooms
-//! that may be left. Invariants: every room that a run creates is deleted in the end, those of a
-//! crashed run by the next run; a room is deleted only if its name has the prefix of such a run.
+//! that may remain. Invariants: every room that a run creates is deleted eventually; the next run
+//! deletes the rooms of a crashed run. A room is deleted only if its name has the prefix of such a
+//! run.
 
 use super::ledger::{Ledger, Noted};
 use super::rooms::Rooms;
@@ -14,9 +15,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio_util::task::TaskTracker;
 
-/// Time limit for deleting rooms; after that, a notice reports that some may be left.
+/// Time limit for deleting rooms. After that, a notice reports that some rooms may remain.
 const CLEANUP: Duration = Duration::from_secs(3);
-/// Once the list of rooms has been empty for this long, no deleted room is expected to reappear.
+/// If the list of rooms stays empty for this long, no deleted room is expected to reappear.
 const SETTLED: Duration = Duration::from_millis(400);
 
 /// The rooms of a run on its server.
@@ -28,7 +29,8 @@ pub(super) struct Cleanup {
     ledger: Option<Ledger>,
     /// This run's entry in the ledger.
     noted: Mutex<Option<Noted>>,
-    /// Deletions in progress. A server that gets two at once for the same room recreates the room.
+    /// Deletions in progress. A server that receives two at once for the same room recreates the
+    /// room.
     deleting: TaskTracker,
 }
 
@@ -57,7 +59,7 @@ impl Cleanup {
 }
 
 impl Cleanup {
-    /// Records in the ledger that this run may have rooms from now on.
+    /// Records in the ledger that this run may have rooms on the server from now on.
     pub(super) fn note_run(&self, notice: Notice<'_>) {
         let noted = match &self.ledger {
             Some(ledger) => ledger.open(&self.server, &self.prefix),
@@ -71,7 +73,7 @@ impl Cleanup {
         }
     }
 
-    /// Deletes the rooms of runs that crashed. Called once the server has proved reachable.
+    /// Deletes the rooms of crashed runs. Called once the server is known to be reachable.
     pub(super) async fn clear_crashed(&self, notice: Notice<'_>) {
         let Some(ledger) = &self.ledger else { return };
         for crashed in ledger.crashed(&self.server) {
@@ -95,17 +97,17 @@ impl Cleanup {
         }
     }
 
-    /// Starts deleting a call's room in the background; [`Cleanup::close`] finds the rooms whose
-    /// deletion fails here.
+    /// Starts to delete a call's room in the background. If that fails, [`Cleanup::close`] deletes
+    /// the room.
     pub(super) fn forget(&self, room: String) {
         let rooms = self.rooms.clone();
         self.deleting
             .spawn(async move { rooms.delete_one(&room).await });
     }
 
-    /// Deletes all rooms with `prefix`; returns how many there were. A server may recreate a
-    /// room that it has just deleted (an agent that leaves updates it), so the list must stay empty
-    /// for [`SETTLED`].
+    /// Deletes all rooms with `prefix`; returns how many there were. A server may recreate a room
+    /// that it has just deleted, because a departing agent updates the room. The list must
+    /// therefore stay empty for [`SETTLED`].
     async fn delete_all(&self, prefix: &str, limit: Duration) -> Result<usize, String> {
         let mut deleted = HashSet::new();
         let work = async {
@@ -131,7 +133,7 @@ impl Cleanup {
         done.unwrap_or_else(|_| Err("the server is too slow".into()))
     }
 
-    /// Removes this run from the ledger: it has no rooms left.
+    /// Removes this run from the ledger, because it has no rooms left.
     pub(super) fn forget_run(&self) {
         if let Some(ledger) = &self.ledger {
             ledger.close(&self.server, &self.prefix);
@@ -142,7 +144,7 @@ impl Cleanup {
     pub(super) async fn close(&self, notice: Notice<'_>) {
         let begin = Instant::now();
         self.deleting.close();
-        // `delete_all` finds the rooms whose deletion takes longer.
+        // `delete_all` deletes the rooms whose deletion takes longer.
         let _ = tokio::time::timeout(CLEANUP / 2, self.deleting.wait()).await;
         let left = CLEANUP.saturating_sub(begin.elapsed());
         match self.delete_all(&self.prefix, left).await {

@@ -1,8 +1,8 @@
 //! A call through a LiveKit room.
 //!
-//! In: the parameters of the join, a peer of the media engine. Out: the call's events; why there is
-//! no agent. Invariants: a connection ends with at most one `Closed`; sections whose track is not
-//! the agent's voice are ignored automatically.
+//! In: the parameters of the join, a peer of the media engine. Out: the call's events; the reason
+//! if there is no agent. Invariants: a connection ends with at most one `Closed`; sections with a
+//! track that is not the agent's voice are ignored automatically.
 
 use super::ask::Ask;
 use super::cause::REFUSED;
@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 /// Maximum length of a track name in the record, in characters.
 const NAME: usize = 200;
 
-/// The call's room and requirements, and the means to explain why there is no agent.
+/// The call's room and requirements, and the means to determine why there is no agent.
 pub(super) struct Wish {
     pub room: String,
     pub ask: Ask,
@@ -46,12 +46,12 @@ pub(super) struct RoomCall<E: Endpoint> {
     wish: Wish,
     voices: Voices,
     peer: Arc<PeerHandle<E>>,
-    /// Events not yet reported.
+    /// Events that have not yet been returned.
     events: VecDeque<Event>,
-    /// The tracks that may be the agent's voice now.
+    /// The tracks that may currently be the agent's voice.
     heard: Vec<Heard>,
     tracks_so_far: u32,
-    /// The agent that is asked for answers.
+    /// Identity of the agent to which usage requests are sent.
     asked: Option<String>,
 }
 
@@ -79,7 +79,8 @@ impl<E: Endpoint> RoomCall<E> {
         }
     }
 
-    /// Cancel safe: the events that follow from one session event are kept until they are reported.
+    /// Cancel safe: if one session event yields several events, they are kept until they are
+    /// returned.
     async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.events.pop_front() {
@@ -122,8 +123,8 @@ impl<E: Endpoint> RoomCall<E> {
         }
     }
 
-    /// Whether a claim comes from an agent. The first agent that makes a claim is also the one that
-    /// is asked for answers, as long as it is in the room.
+    /// Whether a claim comes from an agent. Requests are sent to the first agent that makes a
+    /// claim, as long as that agent is in the room.
     fn believes(&mut self, claim: &Claim) -> bool {
         if matches!(claim.kind, ClaimKind::Transcript(_)) {
             return true;
@@ -263,8 +264,8 @@ fn name(stream: &AgentStream) -> Arc<str> {
     name.chars().take(NAME).collect::<String>().into()
 }
 
-/// How long the call waited for an agent, if `failure` means that it had none: either the agent
-/// never came, or it left or published nothing before the call `heard` it.
+/// How long the call waited for an agent, if `failure` means that it had none: the agent never
+/// joined, or it left or published nothing before the call `heard` it.
 fn waited(failure: &Failure, agent_timeout: Duration, heard: bool) -> Option<Duration> {
     match failure {
         Failure::AgentAbsent { waited } => Some(*waited),
@@ -280,7 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refused_token_says_that_key_and_secret_look_swapped() {
+    fn a_refused_token_hints_at_a_swapped_key_and_secret() {
         let (key, secret) = (
             "APIofanothertest",
             "a-secret-that-is-as-long-as-secrets-are",
@@ -300,7 +301,7 @@ mod tests {
         assert!(wrong.hint().contains("look swapped"), "{}", wrong.hint());
         let shown = format!("{wrong} {}", wrong.hint());
         assert!(!shown.contains(secret), "{shown}");
-        // Other failures are not caused by the keys.
+        // Other failures are unrelated to the keys.
         let dropped = Failure::Dropped {
             detail: String::new(),
         };
@@ -309,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn only_failures_for_lack_of_an_agent_are_diagnosed() {
+    fn only_failures_due_to_a_missing_agent_are_diagnosed() {
         let bound = Duration::from_secs(30);
         let own = Duration::from_secs(7);
         let absent = Failure::AgentAbsent { waited: own };

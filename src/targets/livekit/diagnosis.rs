@@ -1,7 +1,7 @@
-//! Finds out why no agent can be heard.
+//! Determines why no agent audio is received.
 //!
 //! In: the call's requirements, the state of the room, the server's report on the jobs. Out: the
-//! cause, or nothing if they do not reveal it. Invariant: quoted text is bounded and printable.
+//! cause, or nothing if the cause is not evident. Invariant: quoted text is bounded and printable.
 
 use super::absence::Absence;
 use super::dispatches::{Dispatched, Job};
@@ -9,13 +9,13 @@ use super::signal::printable;
 use super::voices::{AgentChoice, AgentStream, Seen};
 use std::time::Duration;
 
-/// Maximum participants or tracks that a message names.
+/// Maximum number of participants or tracks that a message lists.
 const NAMED: usize = 8;
 
 /// The agent that a call required, and how long the call waited.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted<'a> {
-    /// Name of the agent that was dispatched; `None`: automatic dispatch.
+    /// Name of the agent that was dispatched; `None` for automatic dispatch.
     pub agent_name: Option<&'a str>,
     /// The scenario's choice of the agent.
     pub choice: &'a AgentChoice,
@@ -23,7 +23,7 @@ pub(super) struct Wanted<'a> {
     pub waited: Duration,
 }
 
-/// Finds the cause. `dispatches`: the server's report on the room's dispatches, if it gave one.
+/// Determines the cause. `dispatches`: the server's report on the room's dispatches, if available.
 pub(super) fn diagnose(
     wanted: Wanted<'_>,
     seen: &Seen,
@@ -73,8 +73,8 @@ fn somebody_else_by_name(wanted: Wanted<'_>, seen: &Seen) -> Option<Absence> {
     })
 }
 
-/// The cause according to the jobs. A job that no worker took counts only if an agent was
-/// requested by name, or if no other participant is in the room to explain the failure.
+/// The cause according to the jobs. A job that no worker took counts only if an agent was requested
+/// by name, or if no other participant in the room could explain the failure.
 fn of_the_job(
     wanted: Wanted<'_>,
     seen: &Seen,
@@ -120,7 +120,7 @@ fn others(seen: &Seen) -> Option<String> {
     (!seen.others.is_empty()).then(|| listed(named))
 }
 
-/// Lists the first few, and the number of the others.
+/// Lists the first few items, and the number of the remaining ones.
 fn listed(all: impl ExactSizeIterator<Item = String>) -> String {
     let more = all.len().saturating_sub(NAMED);
     let first: Vec<String> = all.take(NAMED).map(|one| printable(&one)).collect();

@@ -1,7 +1,7 @@
-//! Asks the server about a room's dispatches: the requested agents and their jobs.
+//! Queries the server for a room's dispatches: the requested agents and their jobs.
 //!
 //! In: a room's name. Out: its dispatches with their jobs, or nothing if the server does not report
-//! them. Invariants: at most [`AT_ONCE`] queries are under way, and none takes longer than
+//! them. Invariants: at most [`AT_ONCE`] queries are in progress, and no query takes longer than
 //! [`PATIENCE`], including its wait in the queue.
 
 use super::signal::printable;
@@ -14,33 +14,33 @@ use livekit_protocol as proto;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// Time limit for an answer.
+/// Time limit of a query.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Maximum concurrent queries.
+/// Maximum number of concurrent queries.
 const AT_ONCE: usize = 4;
-/// Longest answer that is read, in bytes.
+/// Longest response that is read, in bytes.
 const ANSWER: usize = 1 << 20;
 
 /// An agent that was requested for a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Dispatched {
-    /// The agent's name; empty: the server's automatic dispatch.
+    /// The agent's name; empty for the server's automatic dispatch.
     pub agent_name: String,
     /// The jobs of this dispatch.
     pub jobs: Vec<Job>,
 }
 
-/// State of a job. A server other than LiveKit Cloud reports only the worker's answer, not what
-/// happened later.
+/// State of a job. A server other than LiveKit Cloud reports only the worker's response to the job,
+/// not later changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Job {
-    /// A worker has it.
+    /// A worker has taken the job.
     Running,
-    /// A worker refused it.
+    /// A worker refused the job.
     Rejected,
-    /// It ended without an error.
+    /// The job ended without an error.
     Ended,
-    /// It ended with an error.
+    /// The job ended with an error.
     Failed(String),
 }
 
@@ -52,7 +52,7 @@ impl From<proto::JobState> for Job {
                 none if none.is_empty() => "the worker gave no reason".into(),
                 error => error,
             }),
-            // A worker that accepts a job names the participant that will join.
+            // A worker that accepts a job specifies the identity of the participant that will join.
             proto::JobStatus::JsSuccess if state.participant_identity.is_empty() => Self::Rejected,
             proto::JobStatus::JsSuccess => Self::Ended,
         }
@@ -74,8 +74,8 @@ impl Dispatches {
         }
     }
 
-    /// The dispatches of a room; `None` if the server does not report them: it is too old or too
-    /// slow, or the key lacks the permission.
+    /// The dispatches of a room. `None` if the server does not report them, because it is too old
+    /// or too slow or because the key lacks the permission.
     pub(super) async fn of(&self, room: &str) -> Option<Vec<Dispatched>> {
         let ask = async {
             let _place = self.places.acquire().await.ok()?;

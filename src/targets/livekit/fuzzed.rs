@@ -1,7 +1,7 @@
-//! The parts of signalling that the fuzz targets reach.
+//! The parts of signalling that the fuzz targets exercise.
 //!
-//! In: messages as a server would send them. Out: a session's reactions. Invariant: a
-//! message is handled as in `session.rs`, except for IO.
+//! In: messages as a server would send them. Out: a session's reactions. Invariant: a message is
+//! handled as in `session.rs`, except for IO.
 
 use super::claims;
 use super::negotiation::{candidate_of, tracks_of};
@@ -28,8 +28,8 @@ const CALLER: &str = "caller";
 pub(crate) struct Data(Streams);
 
 impl Data {
-    /// Handles a message that arrives at `at`; returns the claim that it completes, whoever sent
-    /// it. Requests are parsed too, as an agent would parse them.
+    /// Handles a message that arrives at `at`; returns the claim that the message completes, from
+    /// any sender. Requests are parsed too, as an agent would parse them.
     pub(crate) fn packet(&mut self, bytes: &[u8], at: Instant) -> Option<Claim> {
         let packet = proto::DataPacket::bounded(bytes).ok()?;
         let wanted = |topic: &str, attributes: &_, sender: &str| {
@@ -42,7 +42,7 @@ impl Data {
                     usage_request(&stream);
                     return None;
                 };
-                // Every answer counts as the answer to a request sent 50 ms earlier.
+                // Every response is treated as the response to a request sent 50 ms earlier.
                 let requested = id.and_then(|_| at.checked_sub(Duration::from_millis(50)));
                 Some(Claim { requested, ..claim })
             }
@@ -72,11 +72,11 @@ pub(crate) enum Reaction {
 /// An event of the room, with text as the server sent it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Told {
-    /// An agent arrived.
+    /// An agent joined.
     Present(String),
     /// A track, with its id and its section.
     Track(String, usize, String),
-    /// The track with this id is gone.
+    /// The track with this id has ended.
     Gone(String),
     /// The track with this id is muted.
     Muted(String),
@@ -94,8 +94,7 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// A room joined over one peer connection or two, in which `track` and `identity` choose the
-    /// agent.
+    /// A room joined over one peer connection or two. `track` and `identity` choose the agent.
     pub(crate) fn new(single: bool, track: Option<String>, identity: Option<String>) -> Self {
         Self {
             voices: Voices::new(AgentChoice { track, identity }),
@@ -151,7 +150,7 @@ impl Room {
         self.voices.present().iter().map(of).collect()
     }
 
-    /// Every text from the room that may explain why no agent can be heard.
+    /// All texts from the room that may explain why no agent audio is received.
     pub(crate) fn seen(&self) -> Vec<String> {
         let seen = self.voices.seen();
         let tracks = seen.tracks.iter().chain(&seen.unplaced);

@@ -1,10 +1,10 @@
-//! Which runs have rooms open, so that those of a crashed run can be deleted later.
+//! Records which runs have open rooms, so that the rooms of a crashed run can be deleted later.
 //!
 //! In: a run's server and room prefix. Out: a small file, locked until the run has cleaned up.
-//! Invariants: no secret is written; a run counts as crashed only if the kernel has released its
-//! lock, or the machine that it ran on has been restarted. Process ids alone would not suffice: two
-//! containers that share a home do not see each other's processes. On a file system without locks the
-//! process id decides, but only for entries of the same machine and of this container.
+//! Invariants: no secret is written. A run counts as crashed only if the kernel has released its
+//! lock, or if the run's machine has been restarted. Process ids alone would not suffice, because
+//! two containers that share a home directory cannot see each other's processes. On a file system
+//! without locks, the process id decides, but only for entries of the same machine and container.
 
 use crate::os;
 use crate::targets::state_folder;
@@ -17,17 +17,17 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Entry {
     pub server: String,
-    /// Prefix of all of the run's room names.
+    /// Prefix of all room names of the run.
     pub prefix: String,
     /// Process id of the run.
     pub pid: u32,
     /// When that process started, in the system's own unit, because process ids are reused.
     pub started: u64,
-    /// The machine it runs on; `None` in an entry of an earlier release, and where the system has no
-    /// name for itself.
+    /// The machine that the run uses; `None` in an entry of an earlier release, or if the system
+    /// does not identify the machine.
     #[serde(default)]
     pub machine: Option<Machine>,
-    /// Whether it was written on a file system without locks.
+    /// Whether the entry was written on a file system without locks.
     #[serde(default)]
     pub lockless: bool,
 }
@@ -35,9 +35,9 @@ pub(super) struct Entry {
 /// A machine, identified together with its current boot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Machine {
-    /// Its host name; containers have their own.
+    /// Host name of the machine; a container has a host name of its own.
     pub host: String,
-    /// Identifies this boot; containers share it with their host.
+    /// Identifies the current boot; containers share it with their host.
     pub boot: String,
 }
 
@@ -69,14 +69,14 @@ impl Ledger {
         Self(path.to_owned())
     }
 
-    /// The file of a run's entry: a run with several servers has one for each.
+    /// The file of a run's entry. A run with several servers has one entry per server.
     fn file(&self, server: &str, prefix: &str) -> PathBuf {
         let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
         let server: String = server.chars().map(plain).take(LONGEST_NAME).collect();
         self.0.join(format!("{prefix}{server}.json"))
     }
 
-    /// Adds this process's run.
+    /// Adds an entry for this process's run.
     ///
     /// # Errors
     /// The entry cannot be written.
@@ -89,7 +89,7 @@ impl Ledger {
             .create(true)
             .truncate(false)
             .open(path)?;
-        // Locked before anything is written: an empty entry belongs to no run.
+        // The entry is locked before anything is written, because an empty entry belongs to no run.
         let lockless = match file.try_lock() {
             Ok(()) => false,
             Err(TryLockError::WouldBlock) => return Err(TryLockError::WouldBlock.into()),
@@ -109,19 +109,19 @@ impl Ledger {
         Ok(Noted { _locked: file })
     }
 
-    /// Removes a run that has cleaned up on this server.
+    /// Removes the entry of a run that has cleaned up on this server.
     pub(super) fn close(&self, server: &str, prefix: &str) {
         // If the entry cannot be removed, the next run checks it again.
         let _ = std::fs::remove_file(self.file(server, prefix));
     }
 
-    /// Removes the entry of a run that crashed, even if an earlier release named its file
-    /// differently.
+    /// Removes the entry of a run that crashed, even if the file has the name that an earlier
+    /// release gave it.
     pub(super) fn forget(&self, crashed: &Crashed) {
         let _ = std::fs::remove_file(&crashed.path);
     }
 
-    /// The runs on `server` whose process is gone.
+    /// The runs on `server` that have crashed.
     pub(super) fn crashed(&self, server: &str) -> Vec<Crashed> {
         let Ok(files) = std::fs::read_dir(&self.0) else {
             return Vec::new();
@@ -144,7 +144,7 @@ impl Ledger {
 /// A run that crashed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Crashed {
-    /// Prefix of all of its room names.
+    /// Prefix of all room names of the run.
     pub prefix: String,
     path: PathBuf,
 }
@@ -152,23 +152,23 @@ pub(super) struct Crashed {
 /// Whether an entry's run has ended without removing the entry.
 fn has_crashed(entry: &Entry, path: &Path, here: Option<&Machine>) -> bool {
     match (&entry.machine, here) {
-        // An earlier release wrote it, and only the process id can tell.
+        // An earlier release wrote this entry, so only the process id is available.
         (None, _) => os::process_start(entry.pid) != Some(entry.started),
-        // The processes of another container cannot be seen, so its run may still be alive.
+        // Processes of another container are not visible, so its run may still be in progress.
         (Some(there), here) if entry.lockless => {
             here == Some(there) && os::process_start(entry.pid) != Some(entry.started)
         }
         (Some(there), Some(here)) if there.boot == here.boot => is_unlocked(path),
-        // This machine, before it was restarted.
+        // The entry is from this machine, before its last restart.
         (Some(there), Some(here)) => there.host == here.host && is_unlocked(path),
-        // Nothing is known about another machine's run.
+        // The state of a run on another machine cannot be determined.
         (Some(_), None) => false,
     }
 }
 
 /// Whether no process holds the lock of an entry.
 fn is_unlocked(path: &Path) -> bool {
-    // Released again when the file is closed.
+    // The lock is released again when the file is closed.
     File::open(path).is_ok_and(|file| file.try_lock_shared().is_ok())
 }
 
@@ -184,8 +184,8 @@ fn read(path: &Path) -> Option<Entry> {
     serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }
 
-/// Whether `prefix` has the form that `run` creates: some text, a dash, the run's id, a dash. A
-/// tampered entry must not delete every room on the server.
+/// Whether `prefix` has the form that `run` creates: some text, a dash, the run's id, a dash. This
+/// prevents a tampered entry from deleting every room on the server.
 fn is_prefix(prefix: &str) -> bool {
     let mut parts = prefix.rsplit('-');
     parts.next() == Some("")
@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_runs_of_processes_that_are_gone_have_crashed() {
+    fn only_runs_whose_process_has_ended_count_as_crashed() {
         let dir = tempfile::tempdir().expect("dir");
         let ledger = Ledger::at(&dir.path().join("runs"));
         let crashed = |server| {
@@ -209,7 +209,10 @@ mod tests {
         };
         assert!(crashed("ws://a").is_empty(), "no folder yet");
         let noted = ledger.open("ws://a", "loadgen-0123abcd-").expect("open");
-        assert!(crashed("ws://a").is_empty(), "we are alive");
+        assert!(
+            crashed("ws://a").is_empty(),
+            "this process is still running"
+        );
         drop(noted);
         assert_eq!(
             crashed("ws://a"),
@@ -233,7 +236,10 @@ mod tests {
         .expect("write");
         std::fs::write(ledger.file("y", ""), b"not json").expect("write");
         assert_eq!(crashed("ws://a"), ["loadgen-deadbeef-"]);
-        assert!(crashed("ws://b").is_empty(), "another server's");
+        assert!(
+            crashed("ws://b").is_empty(),
+            "the run belongs to another server"
+        );
 
         ledger.close("ws://a", "loadgen-0123abcd-");
         assert!(!ledger.file("ws://a", "loadgen-0123abcd-").exists());
@@ -256,14 +262,14 @@ mod tests {
     }
 
     #[test]
-    fn runs_in_other_containers_and_on_other_machines_are_alive() {
+    fn runs_in_other_containers_and_on_other_machines_count_as_alive() {
         let dir = tempfile::tempdir().expect("dir");
         let ledger = Ledger::at(&dir.path().join("runs"));
         let here = Machine::this().expect("known");
         let noted = ledger.open("ws://a", "loadgen-0123abcd-").expect("open");
         let path = ledger.file("ws://a", "loadgen-0123abcd-");
         let mut entry = read(&path).expect("an entry");
-        // In another container: another host name, and no process with this id is visible.
+        // Simulates another container: another host name, and no visible process with this id.
         (entry.pid, entry.started) = (4_000_000, 7);
         entry.machine = Some(Machine {
             host: "container".into(),
@@ -298,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn without_locks_only_runs_of_this_container_can_have_crashed() {
+    fn only_runs_of_this_container_count_as_crashed_without_locks() {
         let here = Machine::this().expect("known");
         let gone = |machine: &Machine| Entry {
             server: "ws://a".into(),

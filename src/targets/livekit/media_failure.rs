@@ -5,7 +5,7 @@ use super::signal;
 use crate::call::Failure;
 use crate::net::NetError;
 
-/// The call's failure that follows from a media error.
+/// The failure of the call that a media error causes.
 pub(super) fn media_failure(e: NetError) -> Failure {
     match e {
         NetError::Description(_) | NetError::UnexpectedAnswer => Failure::from(Cause::NotLiveKit {

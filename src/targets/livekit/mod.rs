@@ -1,7 +1,7 @@
 //! A LiveKit participant in pure Rust: tokens, signalling, rooms, cleanup.
 //!
 //! In: credentials, a room, a peer of the media engine. Out: a target; session events.
-//! Invariants: one participant's failure affects no other; secrets appear in no message.
+//! Invariants: a participant that fails affects no other participant; no message contains a secret.
 
 mod absence;
 mod ask;
@@ -46,8 +46,8 @@ pub(crate) use tls::config as tls_config;
 pub(crate) use token::{Credentials, Dispatch};
 pub(crate) use voices::AgentChoice;
 
-/// Chooses the TLS implementation for the process; call it before the first connection.
+/// Chooses the TLS implementation for the process. Must be called before the first connection.
 pub(crate) fn install_crypto() {
-    // A provider installed earlier in this process is just as good.
+    // A provider that was installed earlier in this process is equally suitable.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }

@@ -1,7 +1,8 @@
-//! Negotiates a session's media: offers, answers, candidates, the track of each section.
+//! Negotiates a session's media: offers, answers, candidates, and the track of each section.
 //!
-//! In: the server's offers, answers and candidates. Out: ours. Invariants: at most one of our
-//! offers is outstanding; the number of sections that a server can request is bounded.
+//! In: the server's offers, answers and candidates. Out: our offers, answers and candidates.
+//! Invariants: at most one of our offers is outstanding; the number of sections that a server can
+//! request is bounded.
 
 use super::media_failure::media_failure;
 use super::session::{LiveSession, PUBLISHER, SUBSCRIBER};
@@ -11,11 +12,11 @@ use crate::net::{Endpoint, Topology, tracks_by_mid};
 use livekit_protocol as proto;
 use std::collections::HashMap;
 
-/// Maximum sections offered at a server's request; one for each track in a room.
+/// Maximum number of sections offered at a server's request; one for each track in a room.
 const MAX_SECTIONS: u32 = 64;
 
-/// The tracks that a description's sections carry. Servers list them next to the description;
-/// older ones only inside it.
+/// The tracks that a description's sections carry. Current servers list them next to the
+/// description, older servers only inside it.
 pub(super) fn tracks_of(description: &mut proto::SessionDescription) -> HashMap<String, String> {
     match std::mem::take(&mut description.mid_to_track_id) {
         none if none.is_empty() => tracks_by_mid(&description.sdp),
@@ -23,7 +24,7 @@ pub(super) fn tracks_of(description: &mut proto::SessionDescription) -> HashMap<
     }
 }
 
-/// The candidate of a trickle message, in the form that a description uses; empty if there is none.
+/// The candidate of a trickle message, in the form used in descriptions; empty if there is none.
 pub(super) fn candidate_of(t: &proto::TrickleRequest) -> String {
     let init: serde_json::Value = serde_json::from_str(&t.candidate_init).unwrap_or_default();
     init["candidate"].as_str().unwrap_or_default().to_owned()

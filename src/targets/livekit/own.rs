@@ -1,8 +1,8 @@
 //! Runs our own reference agent as a worker of a LiveKit server, in a child process.
 //!
 //! In: a server, an agent name. Out: a registered worker.
-//! Invariants: the child ends when our end of its pipe closes, even if we are killed;
-//! secrets go through its environment, never its arguments.
+//! Invariants: the child ends when this process's end of the pipe closes, even if this process is
+//! killed; secrets are passed through the child's environment, never as arguments.
 
 use super::token::Credentials;
 use crate::call::Failure;
@@ -57,19 +57,19 @@ impl OwnWorker {
         let registered = tokio::time::timeout(PATIENCE, registration(&mut lines)).await;
         registered.unwrap_or_else(|_| Err(no_agent("the server did not register it")))?;
         tokio::spawn(async move {
-            // Keep reading, so that the child does not block; problems with its calls show in the
-            // calls themselves.
+            // Keep reading, so that the child does not block. The lines are not needed: problems
+            // with the agent's calls show in the calls themselves.
             while lines.next().await.is_some() {}
         });
         Ok(Self(Mutex::new(child)))
     }
 
-    /// The agent's process id, while it runs.
+    /// The agent's process id, while the agent runs.
     pub(crate) async fn pid(&self) -> Option<u32> {
         self.0.lock().await.id()
     }
 
-    /// Tells the agent to end and waits until it has; kills it if it takes too long.
+    /// Requests the agent to end and waits for its exit; kills it if it takes too long.
     pub(crate) async fn stop(&self) {
         let mut child = self.0.lock().await;
         drop(child.stdin.take());
@@ -79,7 +79,7 @@ impl OwnWorker {
     }
 }
 
-/// Waits until the child reports that it is registered.
+/// Waits until the child reports its registration.
 async fn registration(lines: &mut PipeLines<ChildStderr>) -> Result<(), Failure> {
     let mut said = None;
     while let Some(line) = lines.next().await {

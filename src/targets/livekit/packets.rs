@@ -1,7 +1,7 @@
 //! Builds the data packets of streams: header, chunks, trailer.
 //!
-//! In: a stream's content. Out: encoded data packets, to be sent in this order. Invariant:
-//! [`Streams`](super::streams::Streams) can reassemble a stream, as can LiveKit's own clients.
+//! In: a stream's content. Out: encoded data packets, to be sent in this order. Invariant: both
+//! [`Streams`](super::streams::Streams) and LiveKit's own clients can reassemble the stream.
 
 use super::{claims, streams};
 use livekit_protocol as proto;
@@ -18,8 +18,8 @@ pub(in crate::targets) const TRANSCRIPTION: &str = claims::TRANSCRIPTION;
 /// Attribute that distinguishes final transcripts from interim ones.
 pub(in crate::targets) const FINAL: &str = streams::FINAL;
 
-/// Encodes a packet to the participants `to`, or to everybody if there are none. `sender`: the
-/// identity in whose name an agent sends the packet; empty for the agent's own.
+/// Encodes a packet to the participants `to`, or to all participants if `to` is empty. `sender`:
+/// the identity in whose name an agent sends the packet; empty for the agent's own identity.
 pub(in crate::targets) fn packet(sender: &str, to: &[String], value: Value) -> Vec<u8> {
     let packet = proto::DataPacket {
         participant_identity: sender.to_owned(),
@@ -122,8 +122,8 @@ mod tests {
     use super::*;
     use std::time::Instant;
 
-    /// The streams that a receiver reassembles from these packets, which the server marks with the
-    /// sender's id.
+    /// The streams that a receiver reassembles from these packets. The server marks the packets
+    /// with the sender's id.
     fn received(packets: impl IntoIterator<Item = Vec<u8>>) -> Vec<DataStream> {
         let mut streams = Streams::default();
         let take = |bytes: Vec<u8>| {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_are_received_as_they_were_sent() {
+    fn received_streams_equal_the_sent_streams() {
         let found = received(byte_stream("x", "topic", b"content".to_vec(), &[]));
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].topic, "topic");

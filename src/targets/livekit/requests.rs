@@ -1,9 +1,9 @@
-//! Asks an agent for its session's usage periodically: each answer states when it was made, which
-//! relates the agent's clock to ours. The request is read-only.
+//! Requests a session's usage from an agent periodically. Each response states when it was made,
+//! which relates the agent's clock to ours. The requests are read-only.
 //!
-//! In: the agent's identity, time, answers. Out: requests as data packets; when each was sent.
-//! Invariants: requests are bounded in rate and number; an agent that answers none is not asked
-//! again.
+//! In: the agent's identity, time, responses. Out: requests as data packets; when each was sent.
+//! Invariants: requests are bounded in rate and number; an agent that never responds receives no
+//! further requests.
 
 use super::claims::SESSION;
 use super::packets::byte_stream;
@@ -18,24 +18,26 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-/// Time between the first requests to an agent, so that short calls have a few answers.
+/// Interval between the first requests to an agent, short enough that short calls have a few
+/// responses.
 const PERIOD: Duration = Duration::from_secs(2);
-/// Number of requests to an agent that are sent at that rate.
+/// Number of requests to an agent that are sent at the initial rate.
 const FIRST: u64 = 4;
-/// Time between later requests. In this time, two clocks drift apart by a few milliseconds at most.
+/// Interval between later requests. In this time, two clocks drift apart by a few milliseconds at
+/// most.
 const LATER: Duration = Duration::from_secs(5);
-/// An agent that leaves this many requests in a row unanswered is not asked again.
+/// Number of consecutive unanswered requests after which an agent receives no further requests.
 const PATIENCE: usize = 5;
 
 /// The requests to one agent.
 pub(super) struct Requests {
-    /// Identity of the agent to ask, if there is one.
+    /// Identity of the agent to which requests are sent, if there is one.
     agent: Option<String>,
     timer: Interval,
     made: u64,
-    /// How many of them went to this agent.
+    /// Number of requests sent to this agent.
     asked: u64,
-    /// Ids of the requests without an answer, and when each was sent.
+    /// Ids of the requests without a response, and when each was sent.
     open: VecDeque<(String, Instant)>,
 }
 
@@ -52,7 +54,7 @@ impl Requests {
         }
     }
 
-    /// Asks this agent from now on.
+    /// Sends further requests to this agent.
     pub(super) fn ask(&mut self, agent: String) {
         if self.agent.as_ref() != Some(&agent) {
             self.agent = Some(agent);
@@ -77,7 +79,7 @@ impl Requests {
         Some((id.clone(), packets(&agent, id)))
     }
 
-    /// The request was sent at this instant.
+    /// Records when the request was sent.
     pub(super) fn sent(&mut self, id: String, at: Instant) {
         self.open.push_back((id, at));
         self.asked += 1;
@@ -86,14 +88,15 @@ impl Requests {
         }
     }
 
-    /// When the request `id` that `sender` answers was sent; `None` if no such request is open.
+    /// Closes the request `id`, to which `sender` has responded; returns when the request was sent.
+    /// `None` if no such request is open.
     pub(super) fn answered(&mut self, sender: &str, id: &str) -> Option<Instant> {
         if self.agent.as_deref() != Some(sender) {
             return None;
         }
         let at = self.open.iter().position(|(open, _)| open == id)?;
         let (_, sent) = self.open.remove(at)?;
-        // Older requests will not be answered any more: an agent answers in order.
+        // An agent responds in order, so older requests will not be answered any more.
         self.open.drain(..at);
         Some(sent)
     }
@@ -111,7 +114,7 @@ fn packets(agent: &str, id: String) -> [Vec<u8>; 3] {
     byte_stream(&id, SESSION, message.encode_to_vec(), &[agent.to_owned()])
 }
 
-/// The id of the request for the session's usage that a stream holds.
+/// The id of the usage request that a stream contains.
 pub(super) fn usage_request(stream: &DataStream) -> Option<String> {
     let message = AgentSessionMessage::bounded(&stream.content).ok()?;
     let Some(Message::Request(request)) = message.message else {
@@ -126,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_is_read_as_it_was_written() {
+    fn a_usage_request_round_trips() {
         let stream = |content: Vec<u8>| DataStream {
             sender: "caller".into(),
             topic: SESSION.into(),
@@ -145,9 +148,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_silent_agent_is_not_asked_forever() {
+    async fn requests_to_an_agent_that_never_responds_stop() {
         let mut requests = Requests::new();
-        assert!(requests.next().is_none(), "nobody to ask");
+        assert!(requests.next().is_none(), "no agent is set");
         requests.ask("agent".into());
         let begun = tokio::time::Instant::now();
         for _ in 0..PATIENCE {
@@ -160,7 +163,7 @@ mod tests {
         assert_eq!(begun.elapsed(), quick + later);
         let more = tokio::time::timeout(Duration::from_secs(600), requests.due());
         assert!(more.await.is_err());
-        // A late answer shows that the agent does answer.
+        // A late response shows that the agent does respond.
         let sent = requests.open[3].1;
         assert_eq!(requests.answered("somebody", "loadgen-4"), None);
         assert_eq!(requests.answered("agent", "loadgen-4"), Some(sent));

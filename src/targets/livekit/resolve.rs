@@ -5,7 +5,7 @@
 use crate::vocab::Address;
 use std::net::IpAddr;
 
-/// The host's IP address; IPv4 if it has one.
+/// The host's IP address; an IPv4 address if the host has one.
 ///
 /// # Errors
 /// The host name cannot be resolved.

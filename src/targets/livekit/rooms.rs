@@ -1,6 +1,7 @@
 //! The server's room API: lists and deletes rooms.
 //!
-//! In: room names. Out: the server's answers. Invariant: only rooms named by us are deleted.
+//! In: room names. Out: the server's responses. Invariant: only rooms with our own prefixes are
+//! deleted.
 
 use super::signal::printable;
 use super::token::Credentials;
@@ -15,12 +16,12 @@ use std::time::Duration;
 const CALL_TIMEOUT: Duration = Duration::from_secs(4);
 /// Longest room list that is read, in bytes: enough for tens of thousands of rooms.
 const LIST: usize = 16 << 20;
-/// Maximum number of our rooms taken from one list; the next list has the others.
+/// Maximum number of our rooms taken from one list; later lists contain the others.
 const AT_MOST: usize = 10_000;
-/// Maximum concurrent deletions.
+/// Maximum number of concurrent deletions.
 const AT_ONCE: usize = 16;
 
-/// Field numbers: a room in the list, and its name.
+/// Field numbers: a room in the list, and the room's name.
 const ROOM: u32 = 1;
 const NAME: u32 = 2;
 
@@ -69,7 +70,7 @@ impl Rooms {
         names(&all, prefix).map_err(|e| self.refused(&e.into()))
     }
 
-    /// Deletes rooms, several at a time; a room that is already gone counts as deleted. Returns
+    /// Deletes rooms, several at a time. A room that no longer exists counts as deleted. Returns
     /// the names of the rooms that could not be deleted.
     pub(super) async fn delete(&self, rooms: &[String]) -> Vec<String> {
         let mut left = Vec::new();
@@ -82,7 +83,7 @@ impl Rooms {
         left
     }
 
-    /// Deletes one room; returns whether it is gone.
+    /// Deletes one room; returns whether the room no longer exists.
     pub(super) async fn delete_one(&self, room: &str) -> bool {
         let grants = VideoGrants {
             room_create: true,
@@ -98,8 +99,8 @@ impl Rooms {
     }
 }
 
-/// The room names in a server's list that begin with `prefix`. The list is not decoded: it has all
-/// rooms of the server, with everything that the server knows about them.
+/// The room names in a server's list that begin with `prefix`. The list is not decoded, because it
+/// has all rooms of the server with all of their properties.
 fn names(list: &[u8], prefix: &str) -> Result<Vec<String>, wire::Unfit> {
     let mut ours = Vec::new();
     for room in wire::contents(list, ROOM) {

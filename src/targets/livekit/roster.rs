@@ -1,8 +1,8 @@
 //! Records the other participants in the room, and the sections in which their audio tracks arrive.
 //!
-//! In: the server's participants, and the sections that it assigned to their tracks. Out: both,
-//! in order of arrival. Invariants: a participant that was there before us is treated like one that
-//! joins later; the memory that a server can make us use is bounded.
+//! In: the server's participants, and the sections that it assigned to their tracks. Out: both, in
+//! order of arrival. Invariants: a participant that joined before us is treated like one that joins
+//! later; the memory that a server can make us use is bounded.
 
 use super::state;
 use crate::call::AgentState;
@@ -12,28 +12,28 @@ use std::collections::HashMap;
 
 /// Attribute of a participant that publishes for another (an avatar worker).
 pub(super) const ON_BEHALF: &str = "lk.publish_on_behalf";
-/// Maximum participants kept.
+/// Maximum number of participants kept.
 const PARTICIPANTS: usize = 1_000;
-/// Maximum audio tracks kept per participant, and for all participants together.
+/// Maximum number of audio tracks kept per participant, and for all participants together.
 const TRACKS: usize = 64;
 const ALL_TRACKS: usize = 1_000;
-/// Maximum sections kept per transport.
+/// Maximum number of sections kept per transport.
 const SECTIONS: usize = 256;
-/// Longest name or identity kept, in characters; LiveKit allows identities of 256.
+/// Maximum length of a name or identity, in characters; LiveKit allows identities of 256.
 const NAME: usize = 256;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ParticipantKind {
-    /// An agent, by the token that the server gave to its worker.
+    /// An agent, according to the token that the server issued to its worker.
     Agent,
-    /// A participant that joined with a plain token: people, and bots of other frameworks.
+    /// A participant that joined with a plain token: a person, or a bot of another framework.
     Standard,
     /// A recorder, a phone line, or another of the server's own kinds, by name.
     Other(&'static str),
 }
 
 impl ParticipantKind {
-    /// Its name in LiveKit's protocol.
+    /// The kind's name in LiveKit's protocol.
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Agent => Kind::Agent.as_str_name(),
@@ -46,7 +46,7 @@ impl ParticipantKind {
 /// The source of an audio track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TrackSource {
-    /// A microphone, so a voice.
+    /// A microphone, so the track carries a voice.
     Microphone,
     /// Not stated by the publisher.
     Unknown,
@@ -55,7 +55,7 @@ pub(crate) enum TrackSource {
 }
 
 impl TrackSource {
-    /// Its name in LiveKit's protocol.
+    /// The source's name in LiveKit's protocol.
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Microphone => proto::TrackSource::Microphone.as_str_name(),
@@ -68,22 +68,22 @@ impl TrackSource {
 /// A participant other than ourselves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Participant {
-    /// Server-assigned id.
+    /// Server-assigned id of the participant.
     pub sid: String,
     pub identity: String,
     pub kind: ParticipantKind,
-    /// Whether it publishes for another participant.
+    /// Whether the participant publishes on behalf of another participant.
     pub on_behalf: bool,
-    /// The agent state that it reports.
+    /// The agent state that the participant reports.
     pub state: Option<AgentState>,
-    /// Audio tracks.
+    /// The participant's audio tracks.
     pub tracks: Vec<Track>,
 }
 
 /// An audio track.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Track {
-    /// Server-assigned id.
+    /// Server-assigned id of the track.
     pub sid: String,
     pub name: String,
     pub source: TrackSource,
@@ -94,7 +94,7 @@ pub(crate) struct Track {
 /// The server's report on a participant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Presence {
-    /// It is in the room, with these properties.
+    /// The participant is in the room, with these properties.
     Here(Participant),
     Left {
         /// Server-assigned id.
@@ -109,7 +109,7 @@ fn clipped(text: &str) -> String {
 }
 
 fn kind(p: &proto::ParticipantInfo) -> ParticipantKind {
-    #[expect(deprecated, reason = "older servers mark recorders by this alone")]
+    #[expect(deprecated, reason = "older servers mark recorders only by this field")]
     let recorder = p.permission.as_ref().is_some_and(|p| p.recorder);
     match Kind::try_from(p.kind) {
         Ok(Kind::Agent) => ParticipantKind::Agent,
@@ -157,7 +157,7 @@ impl Presence {
     }
 }
 
-/// Where a track's media arrives.
+/// The media section in which a track arrives.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Section {
     pub transport: usize,
@@ -165,7 +165,7 @@ pub(crate) struct Section {
     pub mid: String,
 }
 
-/// The room's other participants, and where their tracks arrive.
+/// The room's other participants, and the sections in which their tracks arrive.
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
     present: Vec<Participant>,
@@ -196,8 +196,8 @@ impl Roster {
         }
     }
 
-    /// Applies the list of a transport's sections and the tracks that they carry now. A section
-    /// that is missing from the list no longer carries a track.
+    /// Applies the list of a transport's sections and the tracks that they currently carry. A
+    /// section that is missing from the list no longer carries a track.
     pub(crate) fn place(&mut self, transport: usize, tracks: HashMap<String, String>) {
         self.sections.retain(|_, s| s.transport != transport);
         let is_short = |(mid, track): &(String, String)| mid.len().max(track.len()) <= NAME;
@@ -211,12 +211,12 @@ impl Roster {
         &self.present
     }
 
-    /// Where a track arrives.
+    /// The section in which a track arrives.
     pub(crate) fn section(&self, track: &str) -> Option<&Section> {
         self.sections.get(track)
     }
 
-    /// The tracks that reach us, with their publishers, in order of arrival.
+    /// The tracks that have a section, with their publishers, in order of arrival.
     pub(crate) fn placed(&self) -> impl Iterator<Item = (&Participant, &Track, &Section)> {
         self.present.iter().flat_map(move |p| {
             let tracks = p.tracks.iter();
@@ -279,7 +279,7 @@ mod tests {
             assert_eq!(here(&info("a", kind)).kind.label(), label);
         }
         let mut recorder = info("r", Kind::Standard);
-        #[expect(deprecated, reason = "older servers send it")]
+        #[expect(deprecated, reason = "older servers send this field")]
         let permission = proto::ParticipantPermission {
             recorder: true,
             ..Default::default()
@@ -300,7 +300,9 @@ mod tests {
             matches!(&left, Presence::Left { reason, .. } if *reason == "CLIENT_INITIATED"),
             "{left:?}"
         );
-        let gone = roster.update(left.clone()).expect("it was here");
+        let gone = roster
+            .update(left.clone())
+            .expect("the participant was in the room");
         assert_eq!(gone.identity, "id-a");
         assert_eq!(roster.update(left), None);
     }
@@ -310,7 +312,11 @@ mod tests {
         let mut roster = Roster::default();
         let place = |track: &str| HashMap::from([("1".to_owned(), track.to_owned())]);
         roster.place(0, place("TR_a"));
-        assert_eq!(roster.placed().count(), 0, "nobody has published it yet");
+        assert_eq!(
+            roster.placed().count(),
+            0,
+            "no participant has published the track yet"
+        );
         roster.update(Presence::of(&info("a", Kind::Agent)));
         let placed: Vec<_> = roster.placed().map(|(_, t, s)| (&t.sid, s)).collect();
         let section = Section {
@@ -318,7 +324,7 @@ mod tests {
             mid: "1".into(),
         };
         assert_eq!(placed, [(&"TR_a".to_owned(), &section)]);
-        // The section is reused, so the track that it carried before is in no section.
+        // The section is reused, so its previous track no longer has a section.
         roster.place(0, place("TR_b"));
         assert_eq!(roster.section("TR_a"), None);
         assert_eq!(roster.section("TR_b"), Some(&section));

@@ -1,22 +1,22 @@
-//! Keeps secrets out of text from servers.
+//! Removes secrets from text that servers send.
 //!
-//! In: the credentials of this process, text from servers. Out: the text without them. Invariant:
-//! no secret is shown, even if a server repeats what it was sent, such as a secret in place of a
-//! key.
+//! In: the credentials of this process, text from servers. Out: the text without the credentials.
+//! Invariant: no secret is shown, even if a server repeats text that it received, such as a secret
+//! in place of a key.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 /// Shortest secret that is removed; a shorter one could be part of any word.
 const SHORTEST_SECRET: usize = 8;
-/// API keys are shorter than this: a key of this length or more is a secret in the wrong place.
+/// API keys are shorter than this: a key of at least this length is a secret in the wrong place.
 const LONGEST_KEY: usize = 20;
 
 /// Text that must not be shown; a process has only a few credentials.
 static KNOWN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// Remembers a secret, so that no text from a server shows it. The key may be shown, since it helps
-/// to find a mistake, unless it is long enough to be a secret.
+/// Remembers a secret, so that it is removed from all text from servers. The key may be shown,
+/// because it helps to find a mistake, unless it is long enough to be a secret.
 pub(super) fn remember(key: &str, secret: &str) {
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if secret.len() >= SHORTEST_SECRET {
@@ -27,11 +27,11 @@ pub(super) fn remember(key: &str, secret: &str) {
     }
 }
 
-/// The text without any secret of this process.
+/// The text without the secrets of this process.
 pub(super) fn hidden(text: &str) -> String {
     let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let mut clean = text.to_owned();
-    // Longest first: one secret may be part of another.
+    // The longest are removed first, because one secret may be part of another.
     let mut longest_first: Vec<&String> = known.iter().collect();
     longest_first.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     for secret in longest_first {

@@ -22,19 +22,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
-/// Maximum session events queued for an owner that is busy. Each can be as large as a message from
-/// the server, so the queue is short.
+/// Maximum number of session events queued for an owner that is busy. Each event can be as large as
+/// a message from the server, so the queue is short.
 const EVENTS: usize = 8;
-/// Maximum commands queued for a session that is busy.
+/// Maximum number of commands queued for a session that is busy.
 const COMMANDS: usize = 64;
-/// Ping interval if the server names none.
+/// Ping interval if the server specifies none.
 const DEFAULT_PING: Duration = Duration::from_secs(10);
-/// How long the server may be silent before the connection counts as lost, if it names no limit.
+/// Default time without a message from the server after which the connection counts as lost.
 const DEFAULT_PONG_LIMIT: Duration = Duration::from_secs(30);
 
-/// The transport that publishes; with a single connection it also subscribes.
+/// The transport that publishes; if there is only one connection, it also subscribes.
 pub(super) const PUBLISHER: usize = 0;
-/// The transport that subscribes if there are two connections.
+/// The transport that subscribes, if there are two connections.
 pub(super) const SUBSCRIBER: usize = 1;
 
 /// The parameters of a join.
@@ -65,7 +65,7 @@ impl fmt::Debug for Join {
 pub(crate) enum SessionEvent {
     /// Signalling has joined and media is flowing.
     Joined,
-    /// Other participants arrived, changed or left, including those who were there before us.
+    /// Other participants joined, changed or left; participants who joined before us are included.
     Participants(Vec<Presence>),
     /// The sections of a transport that carry a track of another participant.
     Sections {
@@ -81,7 +81,7 @@ pub(crate) enum SessionEvent {
     ReplyText(String, ReplyText),
     /// Our track is published, with this id.
     Published(String),
-    /// A participant asks for the usage of our session, with the id of its request.
+    /// A participant requests the usage of our session; the id of its request.
     UsageRequest(String),
     /// The session is over.
     Closed(Failure),
@@ -90,7 +90,7 @@ pub(crate) enum SessionEvent {
 /// A command from the owner to its session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SessionCommand {
-    /// Ask this participant, an agent, for answers that relate its clock to ours.
+    /// Send usage requests to this participant, an agent; its responses relate its clock to ours.
     Ask(String),
     /// Send a text to the agent.
     SendText(Arc<str>),
@@ -101,7 +101,7 @@ pub(crate) enum SessionCommand {
 }
 
 pub(crate) struct Session {
-    // Boxed, because the channel allocates room for 32 events at once.
+    // Boxed, because the channel allocates space for 32 events at once.
     events: mpsc::Receiver<Box<SessionEvent>>,
     commands: mpsc::Sender<SessionCommand>,
     task: tokio::task::JoinHandle<()>,
@@ -148,7 +148,7 @@ impl Session {
             mut task,
         } = self;
         let _ = commands.try_send(SessionCommand::Leave);
-        // A session that is blocked on events that its owner does not read must not wait forever.
+        // A session that waits for its owner to read events must not wait forever.
         drop(events);
         if tokio::time::timeout(Duration::from_secs(1), &mut task)
             .await
@@ -159,12 +159,12 @@ impl Session {
     }
 }
 
-/// The part of a session that its handlers change.
+/// The part of a session that its message handlers change.
 pub(super) struct LiveSession<'a, E: Endpoint> {
     pub(super) socket: Socket,
     pub(super) peer: &'a Arc<PeerHandle<E>>,
     events: &'a mpsc::Sender<Box<SessionEvent>>,
-    /// Id of our own participant, which is not reported.
+    /// Id of our own participant, for which no events are reported.
     own_sid: String,
     pub(super) own_identity: String,
     pub(super) streams: Streams,
@@ -192,9 +192,9 @@ async fn run<E: Endpoint>(
     mut commands: mpsc::Receiver<SessionCommand>,
     events: &mpsc::Sender<Box<SessionEvent>>,
 ) -> Result<(), Failure> {
-    // Not cancelled as soon as the owner leaves: the server would finish the join, and so recreate
-    // the room after its deletion. The owner waits for a second at most.
-    // Boxed, so that the memory of the handshake is released once it is over.
+    // The join is not cancelled when the owner leaves: the server would finish a cancelled join,
+    // and so recreate the room after its deletion. The owner waits for at most a second.
+    // The future is boxed, so that the memory of the handshake is released after the handshake.
     let (socket, single) = Box::pin(open(join, peer)).await?;
     let mut ping = interval(DEFAULT_PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -232,7 +232,8 @@ async fn run<E: Endpoint>(
             reply = live.socket.recv::<proto::SignalResponse>() => {
                 live.heard = Instant::now();
                 if let Some(m) = reply?.message {
-                    // Boxed, like all rare futures: otherwise every session reserves memory for it.
+                    // Boxed, like all rarely used futures; otherwise every session reserves memory
+                    // for it.
                     Box::pin(live.reply(m)).await?;
                 }
             }
@@ -308,7 +309,7 @@ impl<E: Endpoint> LiveSession<'_, E> {
                 .set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
         if join.ping_timeout > 0 {
-            // A busy server is not a dead one: allow twice the timeout that it names.
+            // A busy server may be slow to send, so allow twice the timeout that it specifies.
             self.pong_limit = Duration::from_secs(join.ping_timeout as u64 * 2);
         }
         if let Some(own) = &join.participant {
@@ -377,10 +378,10 @@ impl<E: Endpoint> LiveSession<'_, E> {
             .await
     }
 
-    /// Reports an event that the owner can do without; drops it if the owner is too busy.
+    /// Reports an event that is not essential for the owner; drops it if the owner is too busy.
     pub(super) async fn offer(&mut self, event: SessionEvent) {
         if self.events.capacity() == 0 {
-            // Messages arrive in batches: give the owner a chance to take the events so far.
+            // Messages arrive in batches, so let the owner take the events so far.
             tokio::task::yield_now().await;
         }
         let _ = self.events.try_send(Box::new(event));
@@ -436,13 +437,13 @@ impl<E: Endpoint> LiveSession<'_, E> {
     }
 }
 
-/// The failure of a session that the server ends.
+/// The failure of a session that is ended by the server.
 pub(super) fn left(leave: &proto::LeaveRequest) -> Failure {
     let reason = proto::DisconnectReason::try_from(leave.reason)
         .unwrap_or(proto::DisconnectReason::UnknownReason)
         .as_str_name();
     Failure::Dropped {
-        detail: format!("the server ended it: {reason}"),
+        detail: format!("the server ended the session: {reason}"),
     }
 }
 

@@ -1,7 +1,8 @@
 //! The signalling connection: protobuf messages over a WebSocket.
 //!
 //! In: requests. Out: responses, or why there is no connection.
-//! Invariants: a server's messages are bounded before they are kept; tokens travel in headers only.
+//! Invariants: a server's messages are bounded before they are kept; tokens are sent only in
+//! headers.
 
 use super::cause::Cause;
 use super::secrets;
@@ -26,11 +27,11 @@ pub(in crate::targets) type Request = proto::signal_request::Message;
 pub(in crate::targets) type Reply = proto::signal_response::Message;
 
 /// Largest message accepted from a server. The response to a join has the metadata of every
-/// participant: this is enough for 100 participants with 10 KB each.
+/// participant; this size is enough for 100 participants with 10 KB each.
 const MAX_MESSAGE: usize = 1 << 20;
-/// Size of a socket's read buffer; every caller holds one for its whole call.
+/// Size of a socket's read buffer; every caller keeps one for its whole call.
 const READ_BUFFER: usize = 4 << 10;
-/// Maximum characters of a server's text that a failure quotes.
+/// Maximum number of characters of a server's text that a failure quotes.
 const MAX_DETAIL: usize = 200;
 /// Protocol version with a single peer connection.
 const PROTOCOL_V1: i32 = 17;
@@ -40,13 +41,13 @@ const PROTOCOL_V0: i32 = 16;
 /// Why there is no connection.
 #[derive(Debug)]
 pub(in crate::targets) enum Refusal {
-    /// 404: the server does not know this path.
+    /// 404: the server does not support this path.
     NotFound(String),
-    /// Anything else.
+    /// Any other failure.
     Failed(Failure),
 }
 
-/// A connected WebSocket that speaks protobuf.
+/// A connected WebSocket that carries protobuf messages.
 pub(in crate::targets) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 /// Opens `address` + `path`, with the token in the header.
@@ -68,7 +69,7 @@ pub(in crate::targets) async fn open(
         .max_message_size(Some(MAX_MESSAGE))
         .max_frame_size(Some(MAX_MESSAGE))
         .read_buffer_size(READ_BUFFER);
-    // Without TLS, the connector is not used.
+    // Without TLS, the connector is unused.
     let tls = match address.is_secure() {
         true => tls::connector(),
         false => None,
@@ -84,7 +85,7 @@ pub(in crate::targets) async fn open(
     }
 }
 
-/// Interprets an HTTP response that came instead of an upgrade to WebSocket.
+/// Interprets an HTTP response that was received instead of an upgrade to WebSocket.
 fn refused(response: &Response<Option<Vec<u8>>>) -> Refusal {
     let status = response.status();
     let body = response.body().as_deref().unwrap_or_default();
@@ -102,9 +103,9 @@ fn refused(response: &Response<Option<Vec<u8>>>) -> Refusal {
     })
 }
 
-/// Whether the system refused us something that has nothing to do with the server: descriptors or
-/// memory. A missing route or address may be the server's fault: only the error of the last address
-/// that was tried is reported.
+/// Whether the system refused a resource of this machine, namely descriptors or memory. A missing
+/// route or address may be the server's fault, because only the error of the last address that was
+/// tried is reported.
 fn is_own(e: &std::io::Error) -> bool {
     let own = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
     e.raw_os_error().is_some_and(|code| own.contains(&code))
@@ -132,7 +133,8 @@ fn unfit(why: Unfit) -> Failure {
     })
 }
 
-/// Untrusted text as one line: no control characters, no tokens, no secrets of ours, bounded.
+/// Untrusted text as a single line of bounded length, without control characters, tokens or our
+/// secrets.
 pub(in crate::targets) fn printable(text: &str) -> String {
     let text = without_tokens(&secrets::hidden(text));
     let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
@@ -140,8 +142,8 @@ pub(in crate::targets) fn printable(text: &str) -> String {
     shown.trim().to_owned()
 }
 
-/// `text` without any JWT, because a server that refuses a token repeats it. Every JWT begins
-/// with the Base64 of `{"`.
+/// `text` without any JWT, because a server that refuses a token repeats it. Every JWT begins with
+/// the Base64 encoding of `{"`.
 fn without_tokens(text: &str) -> String {
     let in_token = |c: char| c.is_ascii_alphanumeric() || "-_.=".contains(c);
     let mut clean = String::new();
@@ -200,13 +202,13 @@ impl Socket {
         }
     }
 
-    /// Closes the connection; errors no longer matter.
+    /// Closes the connection; errors are ignored.
     pub(in crate::targets) async fn close(mut self) {
         let _ = tokio::time::timeout(Duration::from_millis(500), self.0.close(None)).await;
     }
 }
 
-/// Our microphone track, as announced to the server. Without DTX or RED, so that every packet is
+/// Our microphone track, as announced to the server, without DTX or RED, so that every packet is
 /// plain Opus.
 #[expect(
     deprecated,

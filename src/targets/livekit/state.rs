@@ -22,7 +22,7 @@ pub(in crate::targets) fn value(state: AgentState) -> &'static str {
     found.map_or("", |(_, name)| name)
 }
 
-/// The state that a value names.
+/// The state that a value represents; `None` if the value is unknown.
 pub(super) fn parse(value: &str) -> Option<AgentState> {
     let found = NAMES.iter().find(|(_, name)| *name == value);
     found.map(|(state, _)| *state)

@@ -1,7 +1,7 @@
 //! Reassembles the data streams of a room from their headers, chunks and trailers.
 //!
 //! In: data packets, in order of arrival. Out: complete streams. Invariants: streams may
-//! interleave, and their chunks may come in any order after the header; incomplete streams are
+//! interleave, and their chunks may arrive in any order after the header. Incomplete streams are
 //! bounded in number, size and time, so a stream that never ends is dropped.
 
 use livekit_protocol as proto;
@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 
 /// Attribute that distinguishes final transcripts from interim ones; no other attribute is kept.
 pub(super) const FINAL: &str = "lk.transcription_final";
-/// Maximum number of streams that are open at once.
+/// Maximum number of open streams.
 const OPEN: usize = 32;
 /// Maximum content of a stream, in bytes; a message of an agent session takes 20 to 500.
 const LONGEST: usize = 64 * 1024;
-/// Maximum number of chunks of a stream; the transcript of a reply comes word by word.
+/// Maximum number of chunks of a stream; the transcript of a reply is sent word by word.
 const CHUNKS: usize = 512;
-/// Maximum time between two packets of a stream: the stream of a reply's transcript stays open
+/// Maximum time between two packets of a stream. The stream of a reply's transcript stays open
 /// while the reply is spoken.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -29,26 +29,27 @@ pub(crate) const MOST_KEPT: usize = OPEN * LONGEST;
 /// A complete stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct DataStream {
-    /// Identity in whose name it was sent: an agent sends transcripts of the caller's words in the
-    /// caller's name.
+    /// Identity in whose name the stream was sent: an agent sends transcripts of the caller's words
+    /// in the caller's name.
     pub sender: String,
     pub topic: String,
     pub content: Vec<u8>,
-    /// When its header arrived.
+    /// When the stream's header arrived.
     pub opened: Instant,
 }
 
 #[derive(Debug)]
 struct Open {
-    /// Who sends it. Its header may name another participant; its chunks and trailer do not.
+    /// Who sends the stream. Its header may specify another participant; its chunks and trailer do
+    /// not.
     source: String,
     id: String,
     stream: DataStream,
-    /// Length according to the header, if it states one.
+    /// Length according to the header, if the header states one.
     length: Option<u64>,
-    /// When its last packet arrived.
+    /// When the stream's last packet arrived.
     last: Instant,
-    /// The chunks by index, each with its version.
+    /// The chunks by index, each with its version number.
     chunks: BTreeMap<u64, (i32, Vec<u8>)>,
     bytes: usize,
     /// The trailer has arrived.
@@ -67,7 +68,7 @@ impl Open {
         self.ended && is_whole && is_as_long
     }
 
-    /// The stream with its content.
+    /// The complete stream with its content.
     fn put_together(self) -> DataStream {
         let chunks = self.chunks.into_values();
         DataStream {
@@ -80,13 +81,13 @@ impl Open {
 /// The open streams of a room.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
-    /// In the order in which they were opened.
+    /// Streams in the order in which they were opened.
     open: VecDeque<Open>,
 }
 
 impl Streams {
-    /// Takes a packet that arrived at `at`; returns the stream that it completes. Only streams that
-    /// `wanted` accepts by topic, attributes and sender are kept.
+    /// Handles a packet that arrived at `at`; returns the stream that the packet completes. Only
+    /// streams that `wanted` accepts by topic, attributes and sender are kept.
     pub(super) fn packet(
         &mut self,
         packet: proto::DataPacket,
@@ -96,7 +97,7 @@ impl Streams {
         let is_old = |open: &Open| at.saturating_duration_since(open.last) > PATIENCE;
         self.open.retain(|open| !is_old(open));
         let sender = packet.participant_identity;
-        // Older servers state only in whose name a packet was sent, not who sent it.
+        // Older servers state only in whose name a packet was sent, not which participant sent it.
         let source = match packet.participant_sid {
             none if none.is_empty() => sender.clone(),
             sid => sid,
@@ -111,7 +112,7 @@ impl Streams {
         }
     }
 
-    /// Number of bytes kept.
+    /// Number of bytes kept for incomplete streams.
     #[cfg(any(test, fuzzing))]
     pub(super) fn kept(&self) -> usize {
         self.open.iter().map(|open| open.bytes).sum()
@@ -147,7 +148,7 @@ impl Streams {
             source,
             id: header.stream_id,
             stream,
-            // The header of text that is still being written states a length of 0.
+            // The header of a text that is still being written states a length of 0.
             length: header.total_length.filter(|length| *length > 0),
             last: at,
             chunks: BTreeMap::new(),
@@ -257,7 +258,8 @@ mod tests {
                     part => chunk("x", part as u64, &content(sender)[part * 2..part * 2 + 2]),
                 }));
             }
-            // Without a length, a trailer that overtakes a chunk ends the stream too early.
+            // Without a length, a trailer that arrives before a chunk would end the stream too
+            // early.
             let mut found = all(&mut Streams::default(), values);
             if says_length {
                 found.sort_by(|a, b| a.sender.cmp(&b.sender));
@@ -318,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_stream_is_its_header_and_a_newer_chunk_replaces_an_older_one() {
+    fn a_stream_can_be_a_header_alone_and_newer_chunks_replace_older_ones() {
         let mut streams = Streams::default();
         let inline = Value::StreamHeader(Header {
             inline_content: Some(b"all".to_vec()),

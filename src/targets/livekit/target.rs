@@ -1,7 +1,7 @@
 //! A LiveKit server as a target: each call is a room.
 //!
-//! In: address, credentials, each variant's requirements. Out: connections. Invariant: nothing
-//! outside this folder knows how an agent gets into a room.
+//! In: address, credentials, each variant's requirements. Out: connections. Invariant: no code
+//! outside this folder depends on how an agent gets into a room.
 
 use super::ask::Ask;
 use super::cause::Cause;
@@ -67,8 +67,8 @@ impl<E: Endpoint> Target<E> for Livekit {
     }
 
     fn descriptors(&self) -> u64 {
-        // One for signalling and, with an old server, two for media: a server's age is known only
-        // after the first call, when it is too late to refuse the run.
+        // One for signalling and, with an old server, two for media. Whether the server is old is
+        // known only after the first call, when it is too late to refuse the run.
         3
     }
 

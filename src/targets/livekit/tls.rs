@@ -2,8 +2,8 @@
 //!
 //! In: the system's root certificates, or those of `SSL_CERT_FILE`. Out: a connector for
 //! signalling, a configuration for the server's API. Invariant: the certificates are read once, not
-//! for each call: there are hundreds of them, and reading them would block the thread that all
-//! joins wait for.
+//! for each call. There are hundreds of them, and reading them would block the thread that handles
+//! all joins.
 
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::{ClientConfig, RootCertStore};
@@ -12,21 +12,21 @@ use tokio_tungstenite::Connector;
 
 static CONFIG: OnceLock<(Arc<ClientConfig>, bool)> = OnceLock::new();
 
-/// The connector for all connections; `None` if there is no root certificate, which the connection
-/// attempt then reports.
+/// The connector for all connections; `None` if there is no root certificate, in which case the
+/// connection attempt reports that.
 pub(super) fn connector() -> Option<Connector> {
     let (config, has_roots) = CONFIG.get_or_init(read);
     has_roots.then(|| Connector::Rustls(config.clone()))
 }
 
-/// The configuration for all connections. Without a root certificate, it trusts no server.
+/// The configuration for all connections. Without a root certificate, no server is trusted.
 pub(crate) fn config() -> Arc<ClientConfig> {
     CONFIG.get_or_init(read).0.clone()
 }
 
 /// Returns the configuration, and whether it has any root certificate.
 fn read() -> (Arc<ClientConfig>, bool) {
-    // Unreadable certificates are skipped: the one that is needed may be among the others.
+    // Unreadable certificates are skipped, because the needed certificate may be among the others.
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     let (added, _unreadable) = roots.add_parsable_certificates(found.certs);

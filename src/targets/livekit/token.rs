@@ -1,4 +1,4 @@
-//! Access tokens: who may join which room, and which agent is dispatched to it.
+//! Access tokens: which participant may join which room, and which agent is dispatched to the room.
 //!
 //! In: key and secret, room, identity. Out: a signed JWT.
 //! Invariant: the secret appears in no error, no `Debug` output, no log.
@@ -71,10 +71,10 @@ pub(crate) struct RoomTicket {
     pub dispatch: Option<Dispatch>,
 }
 
-/// How long a token can be used. It is used at once, but a queue in front of the server may take a
-/// while.
+/// Lifetime of a token. A token is used at once, but a queue in front of the server may delay its
+/// check.
 pub(super) const TOKEN_LIFE: Duration = Duration::from_secs(120);
-/// How long the server keeps an empty room, in case we crash before deleting it.
+/// How long the server keeps an empty room, in case this process crashes before deleting it.
 const EMPTY_ROOM_SECONDS: u32 = 30;
 
 impl Credentials {
@@ -97,7 +97,8 @@ impl Credentials {
             .with_grants(VideoGrants {
                 room_join: true,
                 room: ticket.room.clone(),
-                // Listed one by one: the server allows whatever a token leaves out.
+                // Each permission is listed, because the server allows whatever a token does not
+                // mention.
                 can_publish: Some(true),
                 can_publish_sources: vec!["microphone".into()],
                 can_subscribe: Some(true),
@@ -127,7 +128,7 @@ impl Credentials {
         })
     }
 
-    /// Signs a token for one request to the server's API, with the grants that it needs.
+    /// Signs a token for one request to the server's API, with the grants that the request needs.
     ///
     /// # Errors
     /// As [`Credentials::sign`].
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_callers_token_names_identity_room_and_agent() {
+    fn a_callers_token_has_identity_room_and_agent() {
         let jwt = Credentials::new("key", "s".repeat(32))
             .sign(&ticket())
             .expect("signed");

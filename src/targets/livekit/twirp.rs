@@ -1,8 +1,8 @@
 //! Requests to a server's API (Twirp: protobuf messages over HTTP).
 //!
-//! In: a method, its grants, a request. Out: the answer's bytes, or the server's refusal.
-//! Invariants: each request has a token of its own that is valid for two minutes and grants only
-//! what the request needs; the size of an answer is bounded; no redirect is followed.
+//! In: a method, its grants, a request. Out: the response's bytes, or the server's refusal.
+//! Invariants: each request has its own token, which is valid for two minutes and grants only what
+//! the request needs; the size of a response is bounded; no redirect is followed.
 
 use super::tls;
 use super::token::Credentials;
@@ -18,16 +18,16 @@ use std::time::Duration;
 /// Longest refusal that is read, in bytes.
 const REFUSAL: usize = 64 << 10;
 
-/// Why a request has no answer.
+/// Why a request has no response.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TwirpError {
     /// The request cannot be signed.
     #[error("{0}")]
     Unsigned(String),
-    /// The server cannot be reached, or does not answer in time.
+    /// The server cannot be reached, or does not respond in time.
     #[error("failed to execute the request: {0}")]
     Request(#[from] reqwest::Error),
-    /// The server refuses.
+    /// The server refuses the request.
     #[error("server error: {code}: {message}")]
     Refused {
         /// Twirp's name for the error, or the HTTP status.
@@ -35,16 +35,16 @@ pub(super) enum TwirpError {
         /// The server's message.
         message: String,
     },
-    /// The answer has more than this number of bytes.
+    /// The response has more than this number of bytes.
     #[error("an answer of more than {0} bytes")]
     TooLong(usize),
-    /// The answer does not have the expected form.
+    /// The response does not have the expected form.
     #[error(transparent)]
     Unfit(#[from] wire::Unfit),
 }
 
 impl TwirpError {
-    /// Whether the object that the request names does not exist on the server.
+    /// Whether the object of the request does not exist on the server.
     pub(super) fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused { code, .. } if code == "not_found")
     }
@@ -66,7 +66,7 @@ pub(super) struct Twirp {
 }
 
 impl Twirp {
-    /// The service with this name at `address`; `limit`: time limit of one request.
+    /// The service `service` at `address`; `limit`: time limit of one request.
     pub(super) fn new(
         service: &str,
         address: &Address,
@@ -85,11 +85,11 @@ impl Twirp {
         }
     }
 
-    /// Sends a request whose token allows `grants`, and returns the answer, of at most `most`
-    /// bytes.
+    /// Sends a request with a token that allows `grants`; returns the response, which has at most
+    /// `most` bytes.
     ///
     /// # Errors
-    /// The server cannot be reached, refuses, or answers with more.
+    /// The server cannot be reached, refuses the request, or responds with more bytes.
     pub(super) async fn ask(
         &self,
         method: &str,

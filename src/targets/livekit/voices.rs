@@ -1,9 +1,9 @@
-//! Decides which participants are the agent, and which of their tracks may be its voice.
+//! Decides which participants are the agent, and which of their tracks may carry its voice.
 //!
 //! In: changes in the room, the scenario's choice of the agent. Out: events for the call.
-//! Invariants: an agent that was there before us is reported like one that comes later; a track
-//! is reported once for each section that it arrives in, and its end once; our own tracks are
-//! never reported.
+//! Invariants: an agent that joined before us is reported like one that joins later. A track is
+//! reported once for each section in which it arrives, and its end once. Our own tracks are never
+//! reported.
 
 use super::roster::{Participant, ParticipantKind, Presence, Roster, Section, Track, TrackSource};
 use super::signal::printable;
@@ -11,9 +11,9 @@ use crate::call::AgentState;
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-/// Track name of LiveKit's ambience and thinking sounds.
+/// Name of the track with LiveKit's ambience and thinking sounds.
 const BACKGROUND_AUDIO: &str = "background_audio";
-/// Maximum tracks that a notice names.
+/// Maximum number of tracks that a notice lists.
 const NAMED: usize = 8;
 
 /// An event in the room that concerns the agent.
@@ -22,11 +22,11 @@ pub(super) enum RoomEvent {
     /// An agent participant is in the room, perhaps since before we joined. Reported once for each
     /// arrival of each agent participant, with its identity.
     AgentPresent(String),
-    /// A track that may be the agent's voice reaches us in this section. Reported for every
-    /// matching track, including those that are republished or published later.
+    /// A track that may be the agent's voice arrives in this section. Reported for every matching
+    /// track, including tracks that are republished or published later.
     Track(AgentStream, Section),
-    /// The reported track with this id is gone: it was unpublished or moved to another section, its
-    /// participant left, or a better candidate replaced it.
+    /// The reported track with this id has ended: it was unpublished or moved to another section,
+    /// its participant left, or a better candidate replaced it.
     TrackGone(String),
     /// The publisher muted the reported track with this id.
     TrackMuted(String),
@@ -42,15 +42,15 @@ pub(super) enum RoomEvent {
 pub(super) struct AgentStream {
     /// Server-assigned id.
     pub sid: String,
-    /// Name given by its publisher.
+    /// Name that the publisher gave to the track.
     pub name: String,
-    /// Identity of its publisher.
+    /// Identity of the publisher.
     pub identity: String,
     /// The publisher's kind, by its name in LiveKit's protocol.
     pub kind: &'static str,
     /// The track's source, by its name in LiveKit's protocol.
     pub source: &'static str,
-    /// Whether its publisher has muted it.
+    /// Whether the publisher has muted the track.
     pub muted: bool,
 }
 
@@ -64,7 +64,7 @@ impl AgentStream {
     }
 }
 
-/// The scenario's choice of the agent; if it makes none, kinds and sources decide.
+/// The scenario's choice of the agent. Without a choice, kinds and sources decide.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct AgentChoice {
     /// Name (or server-assigned id) of the agent's track.
@@ -77,29 +77,29 @@ pub(crate) struct AgentChoice {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Departed {
     pub identity: String,
-    /// How long it was in the room, as far as we saw.
+    /// How long the agent was in the room while we were there.
     pub stayed: Duration,
     /// LiveKit's name for the reason.
     pub reason: &'static str,
 }
 
-/// The state of the room, to explain why no agent can be heard.
+/// The state of the room, used to explain why no agent audio is received.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Seen {
     /// Identities of the agents in the room.
     pub agents: Vec<String>,
-    /// The agents' audio tracks, including those that cannot be a voice; everyone's audio tracks
-    /// if the scenario names a track and no identity.
+    /// The agents' audio tracks, including those that cannot be a voice. If the scenario specifies
+    /// a track and no identity, the audio tracks of all participants.
     pub tracks: Vec<AgentStream>,
     /// Tracks that may be the agent's voice but to which the server has assigned no section.
     pub unplaced: Vec<AgentStream>,
     /// Participants that are not agents, with their kinds.
     pub others: Vec<(String, &'static str)>,
-    /// The agent that left last.
+    /// The most recently departed agent.
     pub departed: Option<Departed>,
 }
 
-/// An agent that was reported.
+/// An agent that has been reported.
 #[derive(Debug)]
 struct Agent {
     sid: String,
@@ -107,19 +107,19 @@ struct Agent {
     since: Instant,
 }
 
-/// Follows a room and reports what concerns the agent.
+/// Tracks the state of a room and reports changes that concern the agent.
 #[derive(Debug)]
 pub(super) struct Voices {
     choice: AgentChoice,
     roster: Roster,
-    /// Participants of kind STANDARD that were present alongside an agent: they do not become the
-    /// agent when it leaves.
+    /// Participants of kind STANDARD that were present alongside an agent: they do not count as the
+    /// agent after it has left.
     bystanders: HashSet<String>,
     agents: Vec<Agent>,
-    /// The combined state of all agents, as last reported.
+    /// The last reported combined state of all agents.
     state: Option<AgentState>,
     streams: Vec<(AgentStream, Section)>,
-    /// Sections that carry something other than the agent's voice.
+    /// Sections that carry a track other than the agent's voice.
     ignored: HashSet<Section>,
     departed: Option<Departed>,
     notice: Option<String>,
@@ -142,7 +142,7 @@ impl Voices {
         }
     }
 
-    /// All participants that are kept, for the fuzz targets.
+    /// All participants kept, for the fuzz targets.
     #[cfg(any(test, fuzzing))]
     pub(super) fn present(&self) -> &[Participant] {
         self.roster.present()
@@ -170,7 +170,7 @@ impl Voices {
         self.look(now)
     }
 
-    /// Handles the tracks that the sections of a transport carry now, by section.
+    /// Handles the tracks that the sections of a transport currently carry, by section.
     pub(super) fn sections(
         &mut self,
         transport: usize,
@@ -181,7 +181,7 @@ impl Voices {
         self.look(now)
     }
 
-    /// Sections newly known to carry something other than the agent's voice.
+    /// Sections that have newly been found to carry a track other than the agent's voice.
     pub(super) fn newly_ignored(&mut self) -> Vec<Section> {
         let wanted = |s: &Section| self.streams.iter().any(|(_, section)| section == s);
         let placed = self.roster.placed().map(|(.., section)| section);
@@ -220,7 +220,7 @@ impl Voices {
         }
     }
 
-    /// The participants that count as agents now, in order of arrival.
+    /// The participants that currently count as agents, in order of arrival.
     fn agents(&self) -> Vec<&Participant> {
         let present = self.roster.present().iter();
         if let Some(identity) = &self.choice.identity {
@@ -241,12 +241,12 @@ impl Voices {
         present.filter(is_agent).collect()
     }
 
-    /// Whether the participant with this identity counts as an agent now.
+    /// Whether the participant with this identity currently counts as an agent.
     pub(super) fn is_agent(&self, identity: &str) -> bool {
         self.agents().iter().any(|agent| agent.identity == identity)
     }
 
-    /// Whether the scenario names this track.
+    /// Whether the scenario specifies this track.
     fn is_chosen(&self, track: &Track) -> bool {
         let chosen = self.choice.track.as_ref();
         chosen.is_some_and(|name| track.name == *name || track.sid == *name)
@@ -286,7 +286,7 @@ impl Voices {
 
     fn look_at_tracks(&mut self, events: &mut Vec<RoomEvent>) {
         let voices = self.voices().into_iter();
-        // A server may list a track twice, or under two participants: it still counts as one.
+        // A server may list a track twice, or under two participants; the track still counts once.
         let mut seen = HashSet::new();
         let wanted: Vec<(AgentStream, Section)> = voices
             .filter_map(|(p, t)| Some((stream(p, t), self.roster.section(&t.sid)?.clone())))
@@ -311,7 +311,8 @@ impl Voices {
                 events.push(RoomEvent::Track(stream, section));
             }
         }
-        // A republished track has the name of the track that it replaces, so the two count once.
+        // A republished track has the same name as the track that it replaces, so the two count
+        // once.
         let labels: HashSet<_> = wanted.iter().map(|(s, _)| (&s.identity, &s.name)).collect();
         if labels.len() > 1 && !self.noticed {
             self.noticed = true;
@@ -335,7 +336,7 @@ impl Voices {
             if known.is_none() {
                 events.push(RoomEvent::AgentPresent(identity));
             }
-            // If the state is no longer reported, keep the last one.
+            // If the state is no longer reported, keep the last reported state.
             let last = known.and_then(|a| a.state);
             self.agents.push(Agent {
                 sid,
@@ -360,7 +361,7 @@ impl Voices {
     }
 }
 
-/// The combined state of several agents, as someone who hears them all perceives it: speaking
+/// The combined state of several agents, as perceived by a caller that hears all of them: speaking
 /// outranks thinking, and thinking outranks listening.
 fn busiest(states: impl Iterator<Item = AgentState>) -> Option<AgentState> {
     states.max_by_key(|state| match state {
@@ -376,8 +377,8 @@ fn is_agent_by_kind(p: &Participant) -> bool {
     p.kind == ParticipantKind::Agent || p.on_behalf
 }
 
-/// The tracks of an agent that may be its voice: its microphones or, if it has none, its tracks of
-/// unknown source.
+/// The tracks of an agent that may be its voice: its microphones or, if there are none, its tracks
+/// of unknown source.
 fn spoken(p: &Participant) -> Vec<&Track> {
     let of = |source: TrackSource| -> Vec<&Track> {
         let voices = p.tracks.iter().filter(|t| t.name != BACKGROUND_AUDIO);
@@ -400,7 +401,7 @@ fn stream(p: &Participant, t: &Track) -> AgentStream {
     }
 }
 
-/// The notice that there are several tracks, and how to choose one.
+/// The notice that there are several tracks, with advice on how to choose one.
 fn several<'a>(streams: impl ExactSizeIterator<Item = &'a AgentStream>) -> String {
     let count = streams.len();
     let named: Vec<String> = streams.take(NAMED).map(|s| printable(&s.label())).collect();

@@ -1,44 +1,44 @@
-//! Bounds what a server's message may contain, before it is decoded.
+//! Bounds the contents of a server's message before the message is decoded.
 //!
 //! In: a protobuf message as received; tables of the parts that are read, with the maximum number
-//! of each. Out: the same message with only these parts, or the bound that it exceeds.
-//! Invariant: two bytes on the wire can become hundreds in memory (an empty participant), so only
-//! the parts that the tables list are decoded, and repeated parts are counted first.
+//! of each. Out: the same message with only these parts, or the bound that it exceeds. Invariant:
+//! only the parts listed in the tables are decoded, and repeated parts are counted first. Otherwise
+//! two bytes on the wire could become hundreds in memory (an empty participant).
 
 use livekit_protocol as proto;
 
-/// Maximum participants in one message.
+/// Maximum number of participants in one message.
 const PARTICIPANTS: usize = 1_000;
-/// Maximum tracks in one message, for all participants together.
+/// Maximum number of tracks in one message, for all participants together.
 const TRACKS: usize = 2_000;
-/// Maximum media sections in one description.
+/// Maximum number of media sections in one description.
 const SECTIONS: usize = 256;
-/// Longest session description, in bytes. One with [`SECTIONS`] sections is shorter.
+/// Longest session description, in bytes. A description with [`SECTIONS`] sections is shorter.
 const DESCRIPTION: usize = 512 << 10;
 /// Longest trickled candidate, in bytes.
 const CANDIDATE: usize = 4 << 10;
 /// Longest id, identity or topic in a data packet, in bytes.
 const NAME: usize = 256;
-/// Maximum pieces of text in a message of a conversation.
+/// Maximum number of pieces of text in a message of a conversation.
 const TEXTS: usize = 32;
-/// Maximum tools, and models, in one message.
+/// Maximum number of tools, and of models, in one message.
 pub(super) const TOOLS: usize = 32;
 const MODELS: usize = 32;
-/// Maximum dispatches kept for a room, and jobs kept for all of them together.
+/// Maximum number of dispatches kept for a room, and of jobs kept for all of them together.
 const DISPATCHES: usize = 16;
 
 /// Why a message is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(in crate::targets) enum Unfit {
-    /// It is not a protobuf message.
+    /// The bytes are not a protobuf message.
     #[error("not a protobuf message")]
     Malformed,
-    /// More than `most` of something.
+    /// The message has more than `most` of a part.
     #[error("more than {most} {what} in one message")]
     TooMany {
-        /// What there are too many of.
+        /// Plural name of the part that exceeds its bound.
         what: &'static str,
-        /// How many are accepted.
+        /// Maximum number that is accepted.
         most: usize,
     },
 }
@@ -50,11 +50,11 @@ pub(in crate::targets) struct Part {
     what: &'static str,
     /// Maximum number of occurrences in the whole message.
     most: usize,
-    /// Occurrences beyond `most` are left out instead of refused.
+    /// Occurrences beyond `most` are left out instead of causing a refusal.
     lenient: bool,
     /// Maximum length of one occurrence, in bytes.
     bytes: usize,
-    /// If not empty, this part is itself a message, of which these parts are read.
+    /// If not empty, this part is itself a message, and only these parts of it are read.
     parts: &'static [Part],
     /// If not empty, a map's entry is read only if it has one of these keys.
     keys: &'static [&'static str],
@@ -99,7 +99,7 @@ const fn text(field: u32, what: &'static str, bytes: usize) -> Part {
     }
 }
 
-/// Nested messages, of which the first `most` are read.
+/// Nested messages; only the first `most` are read.
 const fn first(field: u32, most: usize, parts: &'static [Part]) -> Part {
     Part {
         lenient: true,
@@ -107,9 +107,9 @@ const fn first(field: u32, most: usize, parts: &'static [Part]) -> Part {
     }
 }
 
-/// A message of which only the parts listed in a table are read.
+/// A message with a table of the parts that are read.
 pub(in crate::targets) trait Bounded: prost::Message + Default {
-    /// The parts, and how many there may be of each.
+    /// The parts, and the maximum number of each.
     const PARTS: &'static [Part];
 
     /// Decodes a message, keeping only the listed parts.
@@ -259,7 +259,7 @@ const METRICS: &[Part] = &[
     plain(10),
 ];
 
-/// Role, text and metrics of a message, and when it was created.
+/// Role, text and metrics of a message, and the time of its creation.
 const CHAT_MESSAGE: &[Part] = &[
     plain(2),
     first(3, TEXTS, &[plain(1)]),
@@ -276,7 +276,7 @@ const FUNCTION_CALL_OUTPUT: &[Part] = &[
     plain(5),
     one(6, TIMESTAMP),
 ];
-/// Provider and model, and all amounts.
+/// Provider, model and all amounts.
 const MODEL_USAGE: &[Part] = &[
     text(1, "bytes of a provider", NAME),
     text(2, "bytes of a model", NAME),
@@ -299,7 +299,7 @@ const USAGE: &[Part] = &[first(
 
 impl Bounded for proto::agent::AgentSessionMessage {
     const PARTS: &'static [Part] = &[
-        // Event: when it was made, and what happened
+        // Event: its time, and its kind
         one(
             3,
             &[
@@ -330,9 +330,9 @@ impl Bounded for proto::agent::AgentSessionMessage {
                 ),
             ],
         ),
-        // Request: its id, and that it asks for the session's usage
+        // Request: its id, and whether it requests the session's usage
         one(4, &[text(1, "bytes of a request's id", NAME), plain(9)]),
-        // Response: the request's id, the usage, and when the response was made
+        // Response: the request's id, the usage, and the time of the response
         one(
             5,
             &[
@@ -352,7 +352,7 @@ struct Field<'a> {
     content: Option<&'a [u8]>,
 }
 
-/// Takes the next field off `rest`.
+/// Removes the next field from `rest` and returns it.
 fn next<'a>(rest: &mut &'a [u8]) -> Result<Field<'a>, Unfit> {
     let all = *rest;
     let varint =
@@ -377,10 +377,10 @@ fn next<'a>(rest: &mut &'a [u8]) -> Result<Field<'a>, Unfit> {
     })
 }
 
-/// How often each part has occurred.
+/// How often each part has occurred so far.
 type Counts = Vec<(*const Part, usize)>;
 
-/// Counts an occurrence of `part`; returns how many there are now.
+/// Counts an occurrence of `part`; returns the new count.
 fn count(counts: &mut Counts, part: &Part) -> usize {
     let known = counts.iter_mut().find(|(of, _)| std::ptr::eq(*of, part));
     match known {

@@ -1,4 +1,4 @@
-//! The agent's end of a call in virtual time: what a caller hears, and when.
+//! The agent's endpoint of a call in virtual time: what audio a caller receives, and when.
 
 use super::super::crowd::Crowd;
 use super::*;
@@ -7,7 +7,7 @@ use crate::vocab::AgentDelay;
 use std::collections::VecDeque;
 
 const D: Duration = Duration::from_millis(400);
-/// Tolerance: the end of speech is found in windows of 2 ms, before and after the codec.
+/// Tolerance: the end of speech is located to a window of 2 ms, both before and after the codec.
 const WINDOWS: Duration = Duration::from_millis(3);
 
 const STREAM: RtpStream = RtpStream {
@@ -23,7 +23,7 @@ fn ms(n: u64) -> Duration {
 /// A caller's packet: arrival, sequence number, audio.
 type Sent = (Instant, u64, Arc<[u8]>);
 
-/// The caller's packets for `length` ms: tones with these starts and ends, in ms, and silence
+/// The caller's packets for `length` ms: tones with these starts and ends, in ms, with silence
 /// around them. Media starts at `zero`: frame k arrives at zero + (k+1)·20 ms.
 fn says(zero: Instant, length: u64, tones: &[(u64, u64)]) -> VecDeque<Sent> {
     let mut pcm = vec![0i16; 48 * length as usize];
@@ -38,12 +38,12 @@ fn says(zero: Instant, length: u64, tones: &[(u64, u64)]) -> VecDeque<Sent> {
         .collect()
 }
 
-/// What the caller heard.
+/// The audio that the caller received.
 #[derive(Debug, Default)]
 struct Heards {
     onsets: Vec<Instant>,
     ends: Vec<Instant>,
-    /// When each packet left, and its RTP time.
+    /// When each packet left, and the packet's RTP time.
     packets: Vec<(Instant, u32)>,
 }
 
@@ -71,7 +71,7 @@ impl Table {
         Self { zero, agent }
     }
 
-    /// Plays the caller's packets to the agent and the agent's to an ear, until `end`.
+    /// Passes the caller's packets to the agent and the agent's packets to an ear, until `end`.
     fn play(&mut self, mut caller: VecDeque<Sent>, end: Duration) -> Heards {
         let mut ear = Ear::new().expect("ear");
         let mut heard = Heards::default();
@@ -183,10 +183,10 @@ fn a_pause_shorter_than_the_delay_is_not_the_end_of_speech() {
 }
 
 #[test]
-fn an_interrupted_agent_falls_silent_and_answers_again() {
+fn an_interrupted_agent_stops_speaking_and_replies_again() {
     let mut table = Table::new(ms(11), D, 3_000, false);
-    // The reply starts at 1,400 ms; the caller speaks again at 2,000 ms, for long enough to keep
-    // the two replies apart.
+    // The reply starts at 1,400 ms. The caller speaks again at 2,000 ms, for long enough to
+    // separate the two replies.
     let caller = says(table.zero, 9_000, &[(400, 1_000), (2_000, 4_000)]);
     let heard = table.play(caller, ms(9_000));
     assert_eq!(heard.onsets.len(), 2);
@@ -221,7 +221,7 @@ fn a_configured_greeting_follows_the_callers_arrival_after_a_pause() {
 }
 
 #[test]
-fn speech_over_the_greeting_is_answered() {
+fn speech_during_the_greeting_gets_a_reply() {
     let mut table = Table::new(ms(5), D, 300, true);
     table.agent.caller_here(table.zero + ms(1_700));
     let caller = says(table.zero, 6_000, &[(2_100, 3_300)]);
@@ -235,7 +235,7 @@ fn a_reply_to_a_caller_with_dtx_is_equally_exact() {
     for phase in [0, 9, 17] {
         let mut table = Table::new(ms(phase), D, 300, false);
         let mut caller = says(table.zero, 4_000, &[(400, 1_007)]);
-        // Only speech is sent: no packet after the one that holds the tail of its last sample.
+        // Only speech is sent, up to the packet that contains the tail of the last speech sample.
         caller.retain(|(_, k, _)| (20..=51).contains(k));
         let heard = table.play(caller, ms(4_000));
         assert_eq!(heard.onsets.len(), 1);
@@ -249,14 +249,14 @@ fn the_delay_counts_from_the_arrival_of_late_speech() {
     let mut table = Table::new(ms(0), D, 300, false);
     let mut caller = says(table.zero, 4_000, &[(400, 1_000)]);
     // The last five frames of speech and everything after them arrive up to 220 ms late, in one
-    // burst; by then the agent has counted their absence as silence.
+    // burst. By then the agent has counted the missing frames as silence.
     let burst = table.zero + ms(900 + 20 + 220);
     for packet in caller.iter_mut().filter(|p| p.1 >= 45) {
         packet.0 = packet.0.max(burst);
     }
     let heard = table.play(caller, ms(4_000));
     assert_eq!(heard.onsets.len(), 1);
-    // Arrival is what counts, and the last speech packet arrives with the burst.
+    // The delay counts from the arrival of the last speech packet, which arrives with the burst.
     let want = burst + D;
     assert_near(heard.onsets[0], want, FRAME_TIME + WINDOWS, "the answer");
 }
@@ -292,7 +292,7 @@ fn hostile_packets_do_not_stall_the_agent() {
         table.agent.audio(now, STREAM, packet);
         table.agent.timeout(now);
     }
-    // The agent may answer noise, but it must not stall.
+    // The agent may reply to noise, but it must not stall.
     let heard = table.play(VecDeque::new(), now - zero + ms(1_000));
     assert!(heard.packets.len() > 40, "{}", heard.packets.len());
     for pair in heard.packets.windows(2) {

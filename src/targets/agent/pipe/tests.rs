@@ -18,7 +18,7 @@ fn agent() -> Agent {
     Agent::new(1, voice, delay, 0, EndDetection::Level, None).expect("agent")
 }
 
-/// An endpoint that does nothing; it exists only to make offers.
+/// An endpoint that does nothing; it is only used to create offers.
 struct Nobody;
 
 impl Endpoint for Nobody {
@@ -100,7 +100,7 @@ async fn hostile_lines_are_skipped_and_the_next_call_is_answered() {
     let (_peer, sdp) = offer(&engine).await;
     let mut parent = Parent::start().await;
     let long = "x".repeat(3 * MAX_LINE);
-    // The end of an overlong line must not be read as a line of its own.
+    // The end of an overlong line must not be read as a separate line.
     let smuggled = format!("{}{{\"call\":9,\"offer\":\"v=0\"}}", "x".repeat(MAX_LINE));
     for line in [
         "",

@@ -1,7 +1,7 @@
 //! Builds the messages of the session stream, and the older transcript packets.
 //!
-//! In: what happened, with instants as ns since the Unix epoch. Out: encoded messages. Invariant:
-//! what the reference agent does not have (models, recognised text) is absent.
+//! In: events, with instants as ns since the Unix epoch. Out: encoded messages. Invariant: a
+//! message has no fields for features that the reference agent lacks (models, recognised text).
 
 use crate::call::AgentState;
 use agent::agent_session_event::{
@@ -24,9 +24,9 @@ use pbjson_types::Timestamp;
 use prost::Message as _;
 use std::time::Duration;
 
-/// Provider of the agent's models, as reported with the usage.
+/// Provider of the agent's models, as stated in usage reports.
 const PROVIDER: &str = "loadgen";
-/// Name of the agent's models, as reported with the usage.
+/// Name of the agent's models, as stated in usage reports.
 const MODEL: &str = "reference agent";
 
 /// An instant, in ns since the Unix epoch.
@@ -34,7 +34,7 @@ const MODEL: &str = "reference agent";
 pub(super) struct WallTime(pub i64);
 
 impl WallTime {
-    /// As ms since the Unix epoch.
+    /// The instant in ms since the Unix epoch.
     pub(super) fn milliseconds(self) -> i64 {
         self.0.div_euclid(1_000_000)
     }
@@ -49,7 +49,7 @@ impl From<WallTime> for Timestamp {
     }
 }
 
-/// What the session has used so far.
+/// Amounts that the session has used so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Usage {
     /// Length of the caller's speech.
@@ -59,7 +59,7 @@ pub(super) struct Usage {
 }
 
 impl Usage {
-    /// The usage as a message; kinds that have not been used are left out.
+    /// The usage as a message; kinds of usage that are zero are left out.
     fn message(self) -> AgentSessionUsage {
         let heard = Kind::Stt(SttModelUsage {
             provider: PROVIDER.into(),
@@ -102,7 +102,7 @@ fn item(at: WallTime, item: Item) -> Vec<u8> {
     )
 }
 
-/// The agent has taken the session over.
+/// The message that the agent has taken over the session.
 pub(super) fn handoff(at: WallTime, id: String) -> Vec<u8> {
     let handoff = AgentHandoff {
         id,
@@ -113,7 +113,7 @@ pub(super) fn handoff(at: WallTime, id: String) -> Vec<u8> {
     item(at, Item::AgentHandoff(handoff))
 }
 
-/// The agent's state has changed.
+/// The message that the agent's state has changed.
 pub(super) fn agent_state(at: WallTime, old: AgentState, new: AgentState) -> Vec<u8> {
     let changed = AgentStateChanged {
         old_state: state(old) as i32,
@@ -132,7 +132,7 @@ fn state(state: AgentState) -> agent::AgentState {
     }
 }
 
-/// The caller began to speak at this instant, or, unless `speaks`, stopped.
+/// The message that the caller began to speak at this instant or, if `speaks` is false, stopped.
 pub(super) fn user_state(at: WallTime, speaks: bool) -> Vec<u8> {
     let (old, new) = match speaks {
         true => (UserState::UsListening, UserState::UsSpeaking),
@@ -145,7 +145,7 @@ pub(super) fn user_state(at: WallTime, speaks: bool) -> Vec<u8> {
     message(at, Event::UserStateChanged(changed))
 }
 
-/// What the caller said, as text.
+/// The message with the caller's speech as text.
 pub(super) fn transcribed(at: WallTime, text: String) -> Vec<u8> {
     let transcribed = UserInputTranscribed {
         transcript: text,
@@ -155,7 +155,7 @@ pub(super) fn transcribed(at: WallTime, text: String) -> Vec<u8> {
     message(at, Event::UserInputTranscribed(transcribed))
 }
 
-/// What the session has used so far, whether or not that has changed.
+/// The message with the session's usage so far, even if the usage has not changed.
 pub(super) fn usage(at: WallTime, usage: Usage) -> Vec<u8> {
     let usage = Some(usage.message());
     message(
@@ -164,7 +164,7 @@ pub(super) fn usage(at: WallTime, usage: Usage) -> Vec<u8> {
     )
 }
 
-/// The answer to a request for the usage.
+/// The response to a request for the usage.
 pub(super) fn usage_response(at: WallTime, usage: Usage, request_id: String) -> Vec<u8> {
     let response = GetSessionUsageResponse {
         usage: Some(usage.message()),
@@ -181,7 +181,7 @@ pub(super) fn usage_response(at: WallTime, usage: Usage, request_id: String) -> 
     message.encode_to_vec()
 }
 
-/// A message of the conversation.
+/// The contents of a message of the conversation.
 pub(super) struct Said {
     pub id: String,
     pub text: String,
@@ -189,7 +189,8 @@ pub(super) struct Said {
     pub stopped: WallTime,
 }
 
-/// The caller's turn is over, which the agent noticed `delay` after the end of speech.
+/// The message that the caller's turn is over. The agent detected this `delay` after the end of
+/// speech.
 pub(super) fn user_turn(at: WallTime, said: Said, delay: Duration) -> Vec<u8> {
     let metrics = MetricsReport {
         end_of_turn_delay: Some(delay.as_secs_f64()),
@@ -198,7 +199,7 @@ pub(super) fn user_turn(at: WallTime, said: Said, delay: Duration) -> Vec<u8> {
     item(at, Item::Message(chat(at, ChatRole::User, said, metrics)))
 }
 
-/// The agent has spoken, `delay` after the caller's end of speech if it was a reply.
+/// The message that the agent has spoken; in a reply, `delay` after the caller's end of speech.
 pub(super) fn reply(
     at: WallTime,
     said: Said,
@@ -236,7 +237,7 @@ fn chat(at: WallTime, role: ChatRole, said: Said, metrics: MetricsReport) -> Cha
     }
 }
 
-/// A transcript as older clients read it: all of the text so far.
+/// A transcript in the form that older clients read: the entire text so far.
 pub(super) fn transcription(
     identity: &str,
     track: &str,

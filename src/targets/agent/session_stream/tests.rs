@@ -13,14 +13,14 @@ fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// The packets in order.
+/// Takes the queued packets and decodes them, in order.
 fn packets(stream: &mut SessionStream) -> Vec<Value> {
     let packets = stream.take_packets().into_iter();
     let value = |bytes: Vec<u8>| proto::DataPacket::decode(&bytes[..]).ok()?.value;
     packets.filter_map(value).collect()
 }
 
-/// The messages of the session stream: each is the chunk between a header and a trailer.
+/// The messages of the session stream, each sent as the chunk between a header and a trailer.
 fn messages(packets: &[Value]) -> Vec<Message> {
     let mut found = Vec::new();
     for three in packets.windows(3) {
@@ -77,7 +77,7 @@ fn run(stream: &mut SessionStream, until: Instant) {
     }
 }
 
-/// The caller speaks from 1 s to 3 s, with a pause that the agent first takes for the end; the
+/// The caller speaks from 1 s to 3 s, with a pause that the agent first takes for the end. The
 /// reply is audible from 3.4 s to 4.9 s, or until the caller interrupts it.
 fn turn(stream: &mut SessionStream, zero: Instant, interrupted: bool) -> Vec<Value> {
     let at = |n| zero + ms(n);
@@ -160,7 +160,7 @@ fn an_interrupted_reply_is_reported_as_interrupted() {
 }
 
 #[test]
-fn transcripts_of_both_sides_are_text_streams_that_end_as_final() {
+fn transcripts_of_both_sides_are_text_streams_and_marked_final_at_the_end() {
     let zero = Instant::now();
     let mut stream = begun(zero);
     let packets = turn(&mut stream, zero, false);
@@ -236,7 +236,7 @@ fn usage_is_reported_twice_a_second_and_on_request() {
         told.iter()
             .all(|e| matches!(e, Event::SessionUsageUpdated(_)))
     );
-    // Reports missed during a stall are not sent later.
+    // Reports that were missed during a stall are not sent later.
     stream.timeout(zero + ms(60_000));
     stream.timeout(zero + ms(60_001));
     assert!(events(&packets(&mut stream)).len() <= 4);
@@ -250,7 +250,7 @@ fn usage_is_reported_twice_a_second_and_on_request() {
 }
 
 #[test]
-fn unsent_packets_wait_in_order_and_their_number_is_bounded() {
+fn unsent_packets_stay_in_order_and_are_bounded_in_number() {
     let zero = Instant::now();
     let mut stream = begun(zero);
     let unsent = stream.take_packets();

@@ -1,4 +1,5 @@
-//! Why no agent can be heard: a case for each cause, and for each that hides another.
+//! Why no agent audio is received: one case for each cause, and for each cause that hides
+//! another.
 
 use super::super::voices::Departed;
 use super::*;
@@ -112,13 +113,13 @@ fn of_jobs() -> Vec<Case> {
         ),
         Case::asked("running", nobody(), &[Running], "agent_not_joined"),
         Case::asked(
-            "one of two runs",
+            "one of two running",
             nobody(),
             &[failed(), Running],
             "agent_not_joined",
         ),
         Case::asked(
-            "runs, somebody else there",
+            "running, another participant present",
             others("SIP"),
             &[Running],
             "agent_other_kind",
@@ -164,7 +165,7 @@ fn of_the_room() -> Vec<Case> {
         )
         .choosing(None, Some("agent-2")),
         Case::asked(
-            "identity, nobody there",
+            "chosen identity, empty room",
             Seen::default(),
             &[],
             "agent_no_worker",
@@ -184,9 +185,9 @@ fn of_the_server() -> Vec<Case> {
             automatic(),
             Some("agent_other_kind"),
         ),
-        Case::automatic("server silent", nobody(), None, None),
+        Case::automatic("no report from the server", nobody(), None, None),
         Case::automatic(
-            "recorder, silent",
+            "recorder, no report from the server",
             others("EGRESS"),
             None,
             Some("agent_other_kind"),

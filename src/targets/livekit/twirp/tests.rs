@@ -1,6 +1,6 @@
-//! Requests to a server's API, and the answers that are accepted, with a test server on loopback.
+//! Requests to a server's API, and the responses that are accepted, with a test server on loopback.
 //!
-//! Invariant: a test server answers each connection once and passes on the head of its request.
+//! Invariant: a test server handles one request per connection and passes on the request's head.
 
 use super::super::dispatches::Dispatches;
 use super::super::rooms::Rooms;
@@ -10,19 +10,19 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 
-/// Value of a request's header.
+/// Value of the header `name` of a request.
 fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     let mut lines = head.lines().filter_map(|line| line.split_once(": "));
     let found = lines.find(|(of, _)| of.eq_ignore_ascii_case(name));
     found.map(|(_, value)| value)
 }
 
-/// A server that responds to every request with `answer` and passes on the request's head.
+/// A server that sends `answer` for every request and passes on the request's head.
 fn server(answer: impl Fn(&mut TcpStream) + Send + 'static) -> (Address, mpsc::Receiver<String>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let at = listener.local_addr().expect("bound");
     let (asked, heads) = mpsc::channel();
-    // Ends with the test process.
+    // The thread ends with the test process.
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             let (mut head, mut byte) = (Vec::new(), [0]);
@@ -30,7 +30,7 @@ fn server(answer: impl Fn(&mut TcpStream) + Send + 'static) -> (Address, mpsc::R
                 head.push(byte[0]);
             }
             let head = String::from_utf8_lossy(&head).into_owned();
-            // An empty request need not state its length.
+            // An empty request may omit its length.
             let length = header(&head, "content-length").and_then(|n| n.parse().ok());
             let _ = stream.read_exact(&mut vec![0; length.unwrap_or(0)]);
             if asked.send(head).is_err() {
@@ -57,7 +57,7 @@ fn credentials() -> Credentials {
     Credentials::new("key", "not-so-secret-secret-of-these-tests")
 }
 
-/// The path that was requested, and the claims of the token that came with it.
+/// The requested path, and the claims of the request's token.
 fn asked(heads: &mpsc::Receiver<String>) -> (String, Claims) {
     let head = heads
         .recv_timeout(Duration::from_secs(20))
@@ -155,7 +155,7 @@ async fn a_redirect_is_not_followed_with_the_token() {
 
 #[tokio::test]
 async fn oversized_answers_are_refused() {
-    // One that would be accepted, and one that is a refusal.
+    // A response that would be accepted if it were shorter, and a refusal.
     for status in ["200 OK", "500 Internal Server Error"] {
         let (address, _heads) = server(move |stream| {
             let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\n\r\n");

@@ -1,8 +1,8 @@
-//! Tables of which participants count as the agent, and which tracks are reported.
+//! Tables of which participants count as the agent, and of which tracks are reported.
 
 use super::*;
 
-/// A participant `sid` of a kind with tracks (sid, name, source).
+/// A participant `sid` of this kind with tracks (sid, name, source).
 fn here(
     sid: &str,
     kind: ParticipantKind,
@@ -49,8 +49,8 @@ const MIC: TrackSource = TrackSource::Microphone;
 const UNKNOWN: TrackSource = TrackSource::Unknown;
 const SCREEN: TrackSource = TrackSource::Other("SCREEN_SHARE_AUDIO");
 
-/// The events in short form: `+a` an agent, `T1@0` a track and its section, `-T1` its end, `=…`
-/// a state, `left`.
+/// The events in short form: `+a` an agent, `T1@0` a track and its section, `-T1` the track's end,
+/// `=…` a state, `left`.
 fn short(events: &[RoomEvent]) -> String {
     let words = events.iter().map(|event| match event {
         RoomEvent::AgentPresent(identity) => format!("+{}", identity.replace("id-", "")),
@@ -100,7 +100,7 @@ fn agents_and_their_voices_are_found_by_kind_and_source() {
         ),
         ("a telephone", vec![here("s", SIP, voice, None)], ""),
         (
-            "an avatar speaks for an agent",
+            "an avatar publishes for an agent",
             vec![
                 here("a", AGENT, &[], None),
                 on_behalf(here("v", STANDARD, voice, None)),
@@ -268,7 +268,7 @@ fn room_changes_become_events() {
             ],
         ),
         (
-            "leaves and comes back",
+            "an agent leaves and rejoins",
             vec![
                 (Placed(&["T1", "T2"]), ""),
                 (Here(vec![agent(&[voice])]), "+a T1@0"),
@@ -344,7 +344,7 @@ fn sections_of_other_tracks_are_reported_as_ignored_once() {
     );
     let person = here("p", STANDARD, &[("T3", "mic", MIC)], None);
     voices.sections(0, sections(&["T1", "T2", "T3", "T4"]), now);
-    assert!(mids(&mut voices).is_empty(), "nobody is known yet");
+    assert!(mids(&mut voices).is_empty(), "no participant is known yet");
     voices.participants(vec![agent, person], now);
     assert_eq!(mids(&mut voices), ["1", "2"], "T4 has no publisher yet");
     assert!(mids(&mut voices).is_empty(), "reported once");

@@ -1,6 +1,6 @@
-//! Messages as servers send them, and as a hostile server might.
+//! Messages as servers send them, and messages that a hostile server might send.
 //!
-//! Invariant: a message within the bounds is read as it would be without them.
+//! Invariant: a message within the bounds is decoded to the same value as without bounds.
 
 use super::*;
 use proptest::prelude::*;
@@ -23,7 +23,7 @@ fn participant(n: usize) -> proto::ParticipantInfo {
         source: proto::TrackSource::Microphone as i32,
         ..Default::default()
     };
-    #[expect(deprecated, reason = "older servers send it")]
+    #[expect(deprecated, reason = "older servers send this field")]
     let permission = proto::ParticipantPermission {
         recorder: n.is_multiple_of(3),
         ..Default::default()
@@ -116,7 +116,7 @@ fn known_fields_are_kept_and_others_dropped() {
 }
 
 #[test]
-fn exceeding_a_bound_names_it() {
+fn the_error_states_the_exceeded_bound() {
     let tracks = |n| proto::ParticipantInfo {
         tracks: vec![proto::TrackInfo::default(); n],
         ..Default::default()
@@ -210,7 +210,7 @@ fn only_the_first_dispatches_and_jobs_are_kept() {
 }
 
 #[test]
-fn a_workers_messages_are_read() {
+fn messages_to_a_worker_are_read() {
     let message = proto::ServerMessage {
         message: Some(proto::server_message::Message::Assignment(
             proto::JobAssignment {
@@ -253,7 +253,7 @@ proptest! {
         let mut kept = Vec::new();
         let parts = proto::SignalResponse::PARTS;
         let _ = keep(&bytes, parts, &mut Vec::new(), &mut kept);
-        // Lengths may be written in fewer bytes, never in more.
+        // Lengths may be re-encoded in fewer bytes, never in more.
         prop_assert!(kept.len() <= bytes.len());
     }
 }
