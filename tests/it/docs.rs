@@ -108,8 +108,8 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// Every `loadgen …` of a shell line: from that word to the end of the command. Variables that are
-/// set for one command are not part of it.
+/// Every `loadgen …` of a shell line, from that word to the end of the command. Variable
+/// assignments before the command are left out.
 fn commands(line: &str) -> Vec<Vec<String>> {
     let words = words(line);
     let ends = |word: &String| ["&&", "||", "|", ";", "&"].contains(&word.as_str());
@@ -124,7 +124,7 @@ fn commands(line: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// Why a command line does not parse, if it does not. A bare command name counts as a mention.
+/// The error if a command line does not parse. A bare command name counts as a mention.
 fn refused(command: &[String]) -> Option<String> {
     if let [_, name] = command
         && Cli::command().find_subcommand(name).is_some()

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 const CALLS: usize = 20;
-/// How long a run may take to stop after a signal.
+/// Maximum time between a signal and the end of the run.
 const STOPPING: Duration = Duration::from_secs(5);
 
 /// A server with its own agent.

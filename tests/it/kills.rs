@@ -19,10 +19,10 @@ const KILLS: usize = 6;
 const AT_ONCE: usize = 6;
 /// A run is killed within this time after its first turn has ended, in ms.
 const WITHIN: u64 = 6_000;
-/// Pause between scrapes of its metrics.
+/// Pause between scrapes of a run's metrics.
 const SCRAPE: Duration = Duration::from_millis(50);
 
-/// Four concurrent calls of short turns, for longer than any run is left alive.
+/// Four concurrent calls of short turns, for longer than the time until any kill.
 const SHORT: &str = "\
 version: 1
 name: killed
@@ -58,7 +58,7 @@ struct Killed {
     reported: usize,
 }
 
-/// Kills a run `after` its first turn has ended.
+/// Starts a run and kills it; `after` counts from the end of its first turn.
 fn killed(after: Duration) -> Killed {
     let flags = ["--out", "run", "--metrics-listen", "127.0.0.1:0"];
     let run = Loadgen::new(["run", "short.yaml"].iter().chain(&flags));
