@@ -2,7 +2,7 @@
 //!
 //! In: a network namespace, in which nftables drops a share of the caller's packets. Out: the
 //! losses that loadgen derives from the server's receiver reports. Needs root. `scripts/test` runs
-//! this test in a namespace of its own if the system allows one, and prints a message if it does not.
+//! this test in a namespace of its own if the system allows one, and otherwise prints a message.
 
 use crate::support::{LivekitServer, Loadgen, Reports, Small, in_repo};
 use std::process::Command;
