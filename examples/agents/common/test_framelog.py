@@ -1,4 +1,4 @@
-"""What counts as heard, in virtual time: `python -m unittest`. Needs numpy."""
+"""Tests of the frame log in virtual time: `python -m unittest`. Needs numpy."""
 
 import json
 import os
@@ -51,7 +51,7 @@ class SegmentTest(unittest.TestCase):
                 segment.push(5.0, pcm, RATE)
                 self.assertEqual(rounded(segment.spurts()), expected)
 
-    def test_discarded_audio_was_never_heard(self) -> None:
+    def test_discarded_audio_does_not_count_as_heard(self) -> None:
         segment = Segment()
         segment.push(5.0, clip((SOUND + 1, 100), (0, 100), (SOUND + 1, 100)), RATE)
         segment.clear(5.15)

@@ -1,7 +1,7 @@
-"""Sets the wall clock of this agent wrong on purpose, so that a test can compare how a caller
-interprets its timestamps with the truth.
+"""Sets the wall clock of this agent wrong on purpose, so that a test can compare a caller's
+interpretation of the agent's timestamps with the truth.
 
-In: PIPELINE_CLOCK_OFFSET_MS and PIPELINE_CLOCK_DRIFT_PPM. Out: another `time.time`.
+In: PIPELINE_CLOCK_OFFSET_MS and PIPELINE_CLOCK_DRIFT_PPM. Out: a replacement of `time.time`.
 Invariants: all processes of a worker have the same clock, provided that each imports this module
 before anything that keeps a reference to `time.time`.
 """

@@ -1,8 +1,8 @@
-"""One call: hears the caller's turns and answers them as the habit says.
+"""One call: detects the caller's turns and answers them according to the habit.
 
 In: the room's name and the `Options`. Out: a participant in the room that speaks; log lines.
-Invariants: one reply at a time; `turn` in the log is the caller's utterance, counted from 0,
-that a segment of speech belongs to.
+Invariants: one reply at a time; `turn` in the log is the number, from 0, of the caller's
+utterance to which a segment of speech belongs.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Call:
         identity = f"agent-{self._name[-24:]}" + (f"-{self._bodies}" if self._bodies > 1 else "")
 
         def heard(pcm: Samples, rate: int) -> None:
-            # During a hand-over two participants hear the caller.
+            # During a hand-over, two participants receive the caller's audio.
             if self._body is body:
                 self._ears.feed(pcm, rate, time.time())
 
@@ -139,7 +139,7 @@ class Call:
             await self._reply(utterance.turn)
 
     async def _yield_to(self, utterance: Utterance) -> float:
-        """Stops for an interruption. Returns the instant at which its answer is due."""
+        """Stops for an interruption. Returns the instant at which the answer is due."""
         await sleep_until(utterance.began + self._options.stop_ms / 1000)
         stopped = self._body.mouth.stop("interrupted") if self._body.mouth else None
         if stopped is None:
