@@ -72,7 +72,7 @@ fn check_turn(row: &Row, line: &Value, zero_ms: f64) {
         let truth = line[name].as_f64().expect("an instant") * 1e3 - zero_ms;
         let off = figure(row, column) - truth;
         println!(
-            "turn {} {column} off by {off:.2} of {width:.2} ms",
+            "turn {} {column} error {off:.2} of {width:.2} ms",
             row["turn"]
         );
         assert!(

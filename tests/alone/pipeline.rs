@@ -91,7 +91,7 @@ fn check_account(rows: &[Row], lines: &[Value], zero: f64) {
             let off = figure(column) - truth;
             instants += 1;
             inside += usize::from(off.abs() <= width / 2.0 + ZERO_MS);
-            println!("{} {column} off by {off:.2} of {width:.2} ms", row["turn"]);
+            println!("{} {column} error {off:.2} of {width:.2} ms", row["turn"]);
         }
     }
     let width = median(widths);

@@ -1,5 +1,5 @@
-//! The reference agent's account of its calls, through the real server: recorded next to what the
-//! caller heard, and absent if the agent does not send it or the scenario ignores it.
+//! The reference agent's account of its calls, through the real server: recorded beside the
+//! caller's own figures, and absent if the agent does not send it or the scenario ignores it.
 
 use crate::support::reports::Row;
 use crate::support::{LivekitServer, Loadgen, Reports, Running, Shared, Small};

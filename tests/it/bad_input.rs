@@ -328,7 +328,7 @@ fn swapped_key_and_secret_are_recognised() {
 }
 
 #[test]
-fn a_room_without_an_agent_is_explained() {
+fn a_missing_agent_is_reported_with_a_hint() {
     let server = SERVER.get(LivekitServer::start);
     let run = Loadgen::new(["run", "small.yaml", "--rooms", "100"]).on(&server);
     let small = Small {

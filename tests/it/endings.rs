@@ -1,4 +1,4 @@
-//! Runs that do not end as planned: signals, a crash, an agent that dies.
+//! Runs that do not end as planned: signals, a crash, an agent that is killed.
 
 use crate::support::reports::{journal, prefix};
 use crate::support::{LivekitServer, Loadgen, Reports, Running, Shared, Small, poll};

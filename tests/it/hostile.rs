@@ -62,7 +62,7 @@ fn join(participants: usize) -> Vec<u8> {
     }))
 }
 
-/// An update in which every participant is new and has long names.
+/// An update with a thousand participants, all of them new and with long names.
 fn update(number: usize) -> Vec<u8> {
     let participant = |n: usize| {
         let track = |k: usize| proto::TrackInfo {

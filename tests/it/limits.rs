@@ -114,7 +114,7 @@ impl Drop for ControlGroup {
 }
 
 #[test]
-#[ignore = "needs root and a control group of its own; scripts/test runs it where that is possible"]
+#[ignore = "needs root and a control group of its own; scripts/test runs this test if possible"]
 fn a_container_that_throttles_the_generator_is_reported_as_the_cause() {
     let group = ControlGroup::of_a_twentieth();
     let run = Loadgen::new(["run", "many.yaml", "--out", "run"]).control_group(&group.0);

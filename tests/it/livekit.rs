@@ -272,7 +272,7 @@ fn tls_needs_a_trusted_root_certificate() {
 
 /// `LOADGEN_ROOT`: a folder laid out by `scripts/image-root`. The test adds a root certificate.
 #[test]
-#[ignore = "needs root, and a root folder laid out for it; scripts/release-check runs it"]
+#[ignore = "needs root and a folder from scripts/image-root; scripts/release-check runs this test"]
 fn a_program_in_an_empty_root_joins_over_tls() {
     let root = std::env::var("LOADGEN_ROOT").expect("LOADGEN_ROOT");
     let root = Path::new(&root);

@@ -192,7 +192,7 @@ fn turns_filter(page: &mut Browser) {
     );
     choose(page, "find", "thanks");
     assert!(column(page, "utterance").iter().all(|u| u == "thanks"));
-    choose(page, "find", "nobody said this");
+    choose(page, "find", "text of no turn");
     assert_eq!(
         page.evaluate("document.getElementById('shown').textContent"),
         json!(format!("0 of {all} turns"))

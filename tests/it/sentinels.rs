@@ -155,7 +155,7 @@ fn a_sentinel_agent_that_cannot_register_causes_a_warning() {
 }
 
 #[test]
-fn calibrate_refuses_a_delay_that_the_agent_cannot_keep() {
+fn calibrate_refuses_a_delay_that_the_agent_cannot_guarantee() {
     let run = embedded("load: {calls: 1}\nsentinels: off\n");
     assert!(!run.finished.stderr.contains("cannot guarantee"));
     let calibrated = Loadgen::new(["calibrate", "--delay", "100ms"]).run();

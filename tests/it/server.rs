@@ -39,7 +39,7 @@ fn servers_do_not_share_ports_or_secrets() {
 }
 
 #[test]
-fn a_panic_ends_the_server_too() {
+fn a_panic_in_a_test_ends_its_server() {
     let pid = std::thread::spawn(|| {
         let server = LivekitServer::start();
         std::panic::panic_any(server.pid());
@@ -95,7 +95,7 @@ fn the_404_server_and_the_silent_port_behave_as_documented() {
 }
 
 #[test]
-fn processes_are_waited_for_signalled_and_killed() {
+fn processes_can_be_awaited_signalled_and_killed() {
     let sh = |script: &str| {
         let mut command = std::process::Command::new("sh");
         command.args(["-c", script]);

@@ -217,7 +217,7 @@ fn a_shift_is_found_in_interleaved_blocks() {
     };
     let (steady, drifting) = (power(true), power(false));
     println!(
-        "+50 ms in 50 blocks of 10 turns: found in {steady:.1} % of {runs} runs, {drifting:.1} % where the machine drifts"
+        "+50 ms in 50 blocks of 10 turns: found in {steady:.1} % of {runs} runs, {drifting:.1} % if the machine drifts"
     );
     assert!(
         steady >= if runs < 1_000 { 65.0 } else { 80.0 },

@@ -186,7 +186,7 @@ impl Process {
         is_zombie(self.pid()).unwrap_or_else(|e| panic!("{}: waiting: {e}", self.name))
     }
 
-    /// Kills what is left of the group, then reaps the child. The order matters: only an unreaped
+    /// Kills the rest of the group, then reaps the child. The order matters: only an unreaped
     /// leader keeps the group's id from being reused.
     fn kill_group_and_reap(&mut self) -> ExitStatus {
         if let Some(status) = self.status {

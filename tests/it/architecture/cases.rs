@@ -81,9 +81,9 @@ fn the_checker_finds_every_violation() {
             "use std::fs;",
             &["1: no `//!` header"],
         ),
-        ("as long as allowed", "benches/x.rs", &long, &[]),
-        ("too long", "benches/x.rs", &longer, &["4: `f` has 71 lines, more than 70"]),
-        ("tests may be long", "src/cli/x.rs", &tests, &[]),
+        ("a function of the maximum length", "benches/x.rs", &long, &[]),
+        ("a function above the maximum length", "benches/x.rs", &longer, &["4: `f` has 71 lines, more than 70"]),
+        ("a long function in a test module", "src/cli/x.rs", &tests, &[]),
         (
             "stub",
             "src/cli/x.rs",

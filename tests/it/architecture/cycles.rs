@@ -214,7 +214,7 @@ impl Crate {
         Some(module)
     }
 
-    /// The file that defines the item that a path names. `None` for an item of another crate, an
+    /// The file that defines the item at a path. `None` for an item of another crate, an
     /// item in scope without an import, and a module: only items named inside a module count.
     fn defines(&self, from: &Module, path: &[String], depth: usize) -> Option<&File> {
         if depth > MOST_REEXPORTS {

@@ -24,7 +24,7 @@ fn stdout(command: &mut Command) -> String {
 type Case<'a> = (&'a [(&'a str, &'a str)], bool, bool);
 
 #[test]
-fn colour_is_for_terminals_only_by_default() {
+fn only_terminals_get_colour_by_default() {
     let dir = folder();
     record(dir.path(), "tests/records/v1");
     let cases: [Case<'_>; 7] = [
