@@ -64,7 +64,7 @@ class FrameLog:
             finally:
                 os.close(file)
         except OSError as error:
-            # The call continues: a full disk must not change what is measured.
+            # The call continues: a full disk must not affect the measurement.
             print(f"error: cannot write to {self._path}: {error}", file=sys.stderr)
 
 

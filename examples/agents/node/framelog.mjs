@@ -49,7 +49,7 @@ export class FrameLog {
     try {
       appendFileSync(this.path, `${JSON.stringify(Object.fromEntries(entries))}\n`);
     } catch (error) {
-      // The call continues: a full disk must not change what is measured.
+      // The call continues: a full disk must not affect the measurement.
       console.error(`error: cannot write to ${this.path}: ${error.message}`);
     }
   }

@@ -29,7 +29,7 @@ function lines(act) {
   }
 }
 
-test('spurts, and a hole', () => {
+test('talk spurts and holes are logged', () => {
   const [begins, ended] = lines((speech) => {
     speech.begin({ turn: 1 });
     speech.push(clip([0, 20], [9_000, 30]), RATE, 5);

@@ -123,7 +123,7 @@ class Call(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(second.input_token_details.text_tokens, 3)
         self.assertEqual(second.input_tokens, 3 + 10)
 
-    async def test_a_tool_is_called_after_a_preamble_and_the_reply_on_request(self) -> None:
+    async def test_a_tool_call_follows_a_preamble_and_the_reply_follows_on_request(self) -> None:
         session = self.session(tool_call_ms=1, replies=("Done.",))
         self.speak(session)
         said = await self.heard(self.emitted("generation_created")[-1])

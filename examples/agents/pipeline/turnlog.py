@@ -156,5 +156,5 @@ class TurnLog:
             finally:
                 os.close(file)
         except OSError as error:
-            # The call continues: a full disk must not change what is measured.
+            # The call continues: a full disk must not affect the measurement.
             logger.error("cannot write the turn to %s: %s", self._path, error)

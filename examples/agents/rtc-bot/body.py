@@ -103,7 +103,7 @@ class Body:
         self._write("published", track=self._sid)
 
     async def until_subscribed(self) -> None:
-        """Waits until somebody has subscribed to the voice track, a few seconds at most.
+        """Waits until a participant has subscribed to the voice track, a few seconds at most.
 
         Words said before the subscription are lost, so agents wait for it.
         """

@@ -152,7 +152,7 @@ class Call:
         return due
 
     async def _reply(self, turn: int) -> None:
-        """Says the reply, with the habit's changes before, during and after it."""
+        """Speaks the reply, with the habit's changes before, during and after the reply."""
         chosen = turn == self._options.at_turn
         if chosen or not self._habit.only_at_turn:
             await self._change(self._habit.before_reply)
@@ -169,7 +169,7 @@ class Call:
             await self._change(self._habit.after_reply)
 
     async def _say_everything(self, turn: int) -> bool:
-        """Says the filler and the sentences. Returns false if the bot was stopped."""
+        """Speaks the filler and the sentences. Returns false if the bot was stopped."""
         if self._habit.filler_pause_ms is not None:
             pause = self._options.pause_ms
             pause = self._habit.filler_pause_ms if pause is None else pause
