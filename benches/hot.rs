@@ -137,7 +137,7 @@ fn timer_heap_400(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// Sends as fast as it is asked to, and counts the packets that it receives.
+/// Sends as fast as the loop allows, and counts the packets that it receives.
 struct Echo {
     due: Option<Instant>,
     left: u32,
@@ -169,7 +169,7 @@ impl Endpoint for Echo {
     fn sent(&mut self, _: Instant, _: Instant, _: u64) {}
 }
 
-/// A packet through the whole loop: endpoint, str0m, kernel, and back up on the other side.
+/// A packet through the whole loop: endpoint, str0m, kernel, str0m, endpoint.
 #[divan::bench(sample_count = 20)]
 fn packet_through_the_loop(bencher: Bencher<'_, '_>) {
     const PACKETS: u32 = 100;

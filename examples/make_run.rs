@@ -1,8 +1,8 @@
 //! Writes the folder of a made-up run of any size, to measure how long reports take; the same seed
 //! gives the same bytes.
 //!
-//! In: a new folder, the number of turns, a seed. Out: what a run leaves behind, without its
-//! reports. Invariant: it goes through the same journal and the same summary as a real run.
+//! In: a new folder, the number of turns, a seed. Out: the files of a run, without its reports.
+//! Invariant: the journal and the summary are made by the same code as those of a real run.
 
 use jiff::Timestamp;
 use loadgen::record::{

@@ -1,7 +1,7 @@
-//! Allocations per packet in the steady state: only str0m makes any.
+//! Allocations per packet in the steady state: only str0m allocates.
 //!
-//! Invariant: the counter is this process's allocator, in a test binary of its own, so that
-//! nothing else allocates meanwhile. The test prints str0m's own share.
+//! Invariant: the process's allocator counts per thread, so that only the code under test is
+//! counted; it needs a test binary of its own. The tests print str0m's share.
 
 #[path = "../benches/pair/mod.rs"]
 mod pair;

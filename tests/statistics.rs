@@ -1,6 +1,6 @@
 //! Checks the claims of the statistics against simulations whose true values are known.
 //!
-//! In: seeds. Out: how often intervals contain the true value, how often equal runs are called
+//! In: seeds. Out: how often intervals contain the true value, how often equal runs are reported as
 //! different, how often a true difference is found. Invariant: the same seeds give the same counts.
 //!
 //! The default is a small size; the figures in docs/comparing.md come from the full size:
@@ -15,7 +15,7 @@ mod stall;
 #[path = "statistics/worlds.rs"]
 mod worlds;
 
-/// `small` in CI, `full` if `LOADGEN_FULL` is 1, whatever its value.
+/// Selects `full` if `LOADGEN_FULL` is 1, otherwise `small`.
 fn size(small: u64, full: u64) -> u64 {
     if std::env::var("LOADGEN_FULL").is_ok_and(|full| full == "1") {
         full

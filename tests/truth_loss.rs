@@ -2,8 +2,7 @@
 //!
 //! In: nothing; `LOADGEN_FULL=1` measures at full size. Out: tables (`--nocapture`), a failure
 //! if a figure exceeds its limit. Invariants: the limits apply in virtual time, where the truth
-//! is the same stream without loss; in real runs only what a busy machine cannot change is
-//! asserted.
+//! is the same stream without loss; the checks of real runs hold on a busy machine too.
 
 #[path = "truth/errors.rs"]
 pub mod errors;

@@ -20,7 +20,7 @@ use std::time::Duration;
 use support::os::pin;
 use support::{LivekitServer, Loadgen, Reports, full, in_repo, is_running};
 
-/// How long the generator runs undisturbed while calls are set up.
+/// Time for which the generator runs undisturbed while calls are set up.
 const SETTLE: Duration = Duration::from_secs(2);
 /// Number of busy threads that share the generator's only core.
 const BUSY: usize = 2;
@@ -106,7 +106,7 @@ fn scenario(callers: usize, turns: usize) -> String {
     )
 }
 
-/// Makes a run; returns the errors of its turns, and how many turns it planned.
+/// Makes a run; returns the errors of its turns, and the number of planned turns.
 fn measure(server: &LivekitServer, how: Starved, callers: usize, turns: usize) -> (Errors, usize) {
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("truth.jsonl");

@@ -1,7 +1,7 @@
 //! Two connected str0m instances in one process, and packets between them.
 //!
-//! In: nothing. Out: a sender and a receiver with keys, in virtual time. Invariant: there is no
-//! socket; only str0m is timed or counted, configured as the media engine configures it.
+//! In: nothing. Out: a sender and a receiver with keys, in virtual time. Invariants: there is no
+//! socket; only str0m is timed or counted; its configuration is that of the media engine.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

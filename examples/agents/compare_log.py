@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Compares a run of loadgen with an agent's own log of what it did, turn by turn.
+"""Compares a run of loadgen with an agent's own log, turn by turn.
 
 In: a run folder (`turns.jsonl` or `turns.csv`, `summary.json` or `run.json`) and the JSON
 lines of an agent of this directory. Out: a table on standard output, and exit code 1 if an
 instant differs by more than `--within` or has no counterpart.
-Invariants: turns are matched by room and index, never by how close in time they are; instants
-are compared on the wire, without the playout delay that loadgen adds for the loudspeaker.
+Invariants: turns are matched by room and index, never by proximity in time; instants are
+compared on the wire, without the playout delay that loadgen adds for the loudspeaker.
 """
 
 from __future__ import annotations
@@ -62,14 +62,14 @@ Turn = tuple[str, int]  # the room and the caller's turn
 
 @dataclass
 class Agent:
-    """What the agent's log says, by turn. Instants are Unix milliseconds."""
+    """The contents of the agent's log, by turn. Instants are Unix milliseconds."""
 
     speech: dict[Turn, list[Speech]] = field(default_factory=lambda: defaultdict(list))
-    # When it fell silent because the caller spoke in that turn, whether or not it continued later.
+    # When the agent stopped because the caller spoke in that turn, even if it continued later.
     paused: dict[Turn, float] = field(default_factory=dict)
 
     def stop(self, room: str, turn: int, heard: bool) -> float | None:
-        """When the speech in progress ended after the caller's `turn` interrupted it.
+        """When the agent's speech ended after the caller's `turn` interrupted it.
 
         The end of uninterrupted speech counts only if loadgen `heard` a stop.
         """
@@ -166,7 +166,7 @@ def heard_onset(turn: dict[str, Any]) -> float | None:
 
 
 def speech_starts(folder: Path) -> dict[str, float]:
-    """Where speech begins in the file of each utterance, from the fixtures' sidecars."""
+    """Start of speech in the file of each utterance, in ms, from the fixtures' sidecars."""
     scenario = folder / "scenario.yaml"
     if not scenario.exists():
         return {}
@@ -255,7 +255,7 @@ def main() -> int:
     if zero is None:
         zero = estimate_zero(turns, agent)
         if zero is None:
-            message = "error: no turn was heard by both, and the run does not record its zero"
+            message = "error: no turn has an onset in both, and the run does not record its zero"
             print(message, file=sys.stderr)
             return 1
         print(f"the run records no zero; estimated so that the median is {USUAL_PATH_MS:+g} ms")

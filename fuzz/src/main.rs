@@ -16,7 +16,7 @@ const CAUGHT: &str = "symphonia";
 
 static TARGET: OnceLock<FuzzTarget> = OnceLock::new();
 
-/// Chooses the target; libFuzzer calls it first.
+/// Selects the target. libFuzzer calls this function first.
 #[unsafe(no_mangle)]
 pub extern "C" fn LLVMFuzzerInitialize(_: *const i32, _: *const *const *const u8) -> i32 {
     let name = std::env::var("LOADGEN_FUZZ_TARGET").unwrap_or_default();
@@ -65,7 +65,7 @@ fn format() -> Format {
     TARGET.get().map_or(Format::Bytes, |target| target.format)
 }
 
-/// Mutates an input: half of the time as its format allows, otherwise as libFuzzer does.
+/// Mutates an input: half of the time according to its format, otherwise with libFuzzer's mutator.
 ///
 /// # Safety
 /// `data` must hold `size` bytes and have room for `max_size`. libFuzzer, the only caller,

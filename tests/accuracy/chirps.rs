@@ -26,13 +26,13 @@ fn decoded<'a>(frames: impl Iterator<Item = &'a [u8]>) -> Vec<i16> {
     heard
 }
 
-/// Encodes `pcm` as callers do, then decodes it.
+/// Encodes `pcm` at 24 kbit/s with the callers' encoder, then decodes the result.
 fn at_24_kbit(pcm: &[i16]) -> Vec<i16> {
     let frames = opus::encode(pcm).expect("libopus");
     decoded(frames.iter().map(AsRef::as_ref))
 }
 
-/// Encodes `pcm` without Opus's speech layer and its high-pass, then decodes it.
+/// Encodes `pcm` at 128 kbit/s, without Opus's speech layer and high-pass, then decodes the result.
 fn at_128_kbit(pcm: &[i16]) -> Vec<i16> {
     use ::opus::{Application, Bitrate, Channels, Encoder};
     let mut encoder = Encoder::new(48_000, Channels::Mono, Application::Audio).expect("libopus");
@@ -47,7 +47,7 @@ fn at_128_kbit(pcm: &[i16]) -> Vec<i16> {
 }
 
 /// The high-pass of libopus's encoder for voice at its lowest cut-off, 60 Hz (`hp_cutoff` in
-/// opus_encoder.c; it rises to 100 Hz with the pitch of a voice).
+/// opus_encoder.c; the cut-off rises to 100 Hz with the pitch of the voice).
 fn high_passed(pcm: &[i16]) -> Vec<i16> {
     let fc = 1.5 * std::f64::consts::PI / 1000.0 * 60.0 / 48.0;
     let r = 1.0 - 0.92 * fc;
@@ -60,7 +60,7 @@ fn high_passed(pcm: &[i16]) -> Vec<i16> {
     pcm.iter().map(|&x| filter(f64::from(x))).collect()
 }
 
-/// Shift of the chirp by the high-pass, in samples.
+/// Shift of the chirp caused by the high-pass, in samples.
 fn moved_by_high_pass() -> f64 {
     let pcm = [vec![0; 500], chirp(), vec![0; 1000]].concat();
     let found = locate(&high_passed(&pcm), &chirp(), 400..600).expect("a chirp");
@@ -77,7 +77,7 @@ fn residual(lead: usize, coded: impl Fn(&[i16]) -> Vec<i16>, own_delay: f64) -> 
 }
 
 fn residuals(coded: impl Fn(&[i16]) -> Vec<i16> + Copy + Sync, own_delay: f64) -> Residuals {
-    // Spread the starts over the phases of the frame: the step is coprime with its length.
+    // Spread the starts over the phases of a frame: the step is coprime with the frame length.
     let count = size(32, 240);
     let leads: Vec<usize> = (0..count).map(|k| ms(200) + k * 977 % 960).collect();
     let all = in_parallel(&leads, |&lead| residual(lead, coded, own_delay));
@@ -97,7 +97,7 @@ fn a_chirp_is_located_through_the_codec() {
     let Residuals { mean, sd, worst } = residuals(at_24_kbit, look_ahead + moved);
     eprintln!(
         "check 1: 24 kbit/s: residual {mean:+.4} ms, sd {sd:.4}, worst {worst:.4}; the high-pass \
-         moves it by {:+.4} ms",
+         moves the chirp by {:+.4} ms",
         moved / 48.0
     );
     assert!(mean.abs() <= 0.05, "residual {mean} ms");

@@ -6,7 +6,7 @@
 use loadgen::audio::{Confidence, Ear, FRAME, Heard, OPUS_LOOKAHEAD, Packet, opus};
 use std::time::{Duration, Instant};
 
-/// A packet of a stream that begins with the input: frame number, bytes.
+/// A packet of the encoded input: its frame number and its bytes.
 pub type Sent = (u64, Vec<u8>);
 
 /// An onset that the ear detected.
@@ -14,14 +14,14 @@ pub type Sent = (u64, Vec<u8>);
 pub struct Found {
     /// Position in the input, in samples.
     pub at: f64,
-    /// From the arrival of the first packet after a pause to the onset, in samples, without the
+    /// Time from the arrival of the first packet after a pause to the onset, in samples, minus the
     /// look-ahead.
     pub lead_in: Option<f64>,
     /// Whether the ear's confidence is low.
     pub low: bool,
-    /// The audio around the onset, if the ear was asked for it.
+    /// The audio around the onset, if requested.
     pub audio: Vec<i16>,
-    /// How much of `audio` precedes the onset, in samples.
+    /// Number of samples of `audio` before the onset.
     pub before: usize,
 }
 
@@ -49,8 +49,8 @@ pub fn coded_with_dtx(pcm: &[i16]) -> Vec<Sent> {
 }
 
 /// The onsets that an ear detects in a stream; packet k (frame k of the input) arrives at
-/// (k + 1) · 20 ms. `ask`: the number of samples before each onset to return with it, along with
-/// those after it.
+/// (k + 1) · 20 ms. `ask`: the number of samples before each onset to return, together with the
+/// audio after it.
 pub fn hear(packets: &[Sent], ask: Option<usize>) -> Vec<Found> {
     let start = Instant::now();
     let step = Duration::from_millis(20);
@@ -78,7 +78,7 @@ pub fn hear(packets: &[Sent], ask: Option<usize>) -> Vec<Found> {
         }
     };
     let last = packets.last().map_or(0, |(k, _)| *k);
-    // Packets that are not sent use up no sequence numbers.
+    // Frames that DTX does not send consume no sequence numbers.
     let mut next = (0..).zip(packets).peekable();
     // Continue for 1.5 s after the last packet.
     for k in 0..last + 75 {

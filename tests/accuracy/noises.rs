@@ -43,7 +43,7 @@ pub fn white(dbfs: f64, samples: usize, seed: u64) -> Vec<i16> {
         .collect()
 }
 
-/// Eight voices at once, excluding `but`, each looped from its own random position.
+/// Eight voices at once, excluding the voice named `but`, each looped from its own random position.
 pub fn babble(voices: &[Voice], but: &str, dbfs: f64, samples: usize, seed: u64) -> Vec<i16> {
     let mut seed = Seed::new(seed);
     let mut sum = vec![0f64; samples];
@@ -59,8 +59,8 @@ pub fn babble(voices: &[Voice], but: &str, dbfs: f64, samples: usize, seed: u64)
     scaled(&mixed, gain)
 }
 
-/// Typing on a keyboard: bursts of noise that decay in 2 to 6 ms, each followed by a softer one as
-/// the key is released, 5 to 11 keys a second with pauses; `peak_dbfs` is the level of the loudest.
+/// Typing on a keyboard: 5 to 11 keys a second, with pauses. Each key makes a burst of noise that
+/// decays in 2 to 6 ms, and a softer burst on release. `peak_dbfs`: level of the loudest burst.
 pub fn typing(peak_dbfs: f64, samples: usize, seed: u64) -> Vec<i16> {
     let mut seed = Seed::new(seed);
     let mut pcm = vec![0f64; samples];

@@ -5,9 +5,9 @@ use crate::noises::{Seed, babble, white};
 use crate::signals::{VOICE_DBFS, Voice, add, body, cuts, ms, voices};
 use crate::{in_parallel, quantile, size};
 
-/// Fades, in ms: sharp and soft.
+/// Lengths of the fade-in, in ms, from sharp to soft.
 const RAMPS: [usize; 4] = [0, 5, 20, 50];
-/// An onset further from its label does not belong to that reply, which then counts as missed.
+/// Maximum distance of an onset from its label, in ms; a reply without one counts as missed.
 const OWN_MS: f64 = 150.0;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -90,7 +90,7 @@ fn measure(voices: &[Voice], cases: &[Case], noise: Noise, snr: f64) -> Score {
 }
 
 impl Score {
-    /// The share of all cases whose error is at most `bound` ms; missed ones are not among them.
+    /// Share of all cases that were detected with an error of at most `bound` ms.
     fn within(&self, bound: f64) -> f64 {
         self.share(self.own.iter().filter(|own| own.0.abs() <= bound).count())
     }

@@ -1,4 +1,4 @@
-//! Check 5: sounds that are not a reply, and replies among them.
+//! Check 5: sounds that are not replies, with and without replies among them.
 
 use crate::listen::{Found, Sent, coded, coded_with_dtx, hear};
 use crate::noises::{Seed, ambience, typing, white};
@@ -8,7 +8,7 @@ use loadgen::audio::echo::{Spoken, compare};
 use std::time::{Duration, Instant};
 
 const STREAM_MS: usize = 60_000;
-/// An onset this close to a reply's start belongs to that reply.
+/// Maximum distance of an onset from the start of its reply, in ms.
 const OWN_MS: f64 = 60.0;
 
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +35,7 @@ fn packets(sound: Sound, pcm: &[i16]) -> Vec<Sent> {
     }
 }
 
-/// Results of one stream without replies and one with them.
+/// Counts from two streams with the same background, one without and one with replies.
 struct Score {
     alone: usize,
     replies: usize,
@@ -73,7 +73,7 @@ fn stream(voices: &[Voice], sound: Sound, seed: u64) -> Score {
 }
 
 #[test]
-fn background_sounds_have_no_onset() {
+fn background_sounds_cause_no_onset() {
     let voices = voices();
     let seeds: Vec<u64> = (0..size(2, 60)).collect();
     for (name, sound) in [
@@ -89,7 +89,7 @@ fn background_sounds_have_no_onset() {
         let (alone, replies) = (sum(|s| s.alone), sum(|s| s.replies));
         let (lost, others) = (sum(|s| s.lost), sum(|s| s.others));
         eprintln!(
-            "check 5: {name:<18} {} min alone: {alone} onsets; as long with {replies} replies: \
+            "check 5: {name:<18} {} min alone: {alone} onsets; the same with {replies} replies: \
              {lost} lost, {others} false",
             seeds.len()
         );
@@ -155,7 +155,7 @@ fn callers_own_echo_is_distinguished_from_a_reply() {
         );
         assert!(unknown * 100 <= onsets, "{unknown} of {onsets} at {db} dB");
     }
-    // A reply that begins soon after the caller's own words is not their echo.
+    // A reply that begins soon after the caller's speech is not taken for its echo.
     let pairs: Vec<(usize, usize, usize)> = (0..voices.len())
         .flat_map(|a| (0..voices.len()).map(move |b| (a, b)))
         .filter(|(a, b)| a != b)

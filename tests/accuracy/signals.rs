@@ -5,7 +5,7 @@
 use loadgen::audio::{decode, speech_span};
 use std::path::Path;
 
-/// Number of samples in this many milliseconds.
+/// Number of samples in `ms` milliseconds.
 pub fn ms(ms: usize) -> usize {
     ms * 48
 }
@@ -79,8 +79,9 @@ pub fn add(a: &mut [i16], at: usize, b: &[i16]) {
     }
 }
 
-/// Where a voice can be cut so that its first sample is audible by construction: that sample is at
-/// half the active level or above, the next 20 ms at the full level or above. At least 60 ms apart.
+/// Samples at which a voice can be cut so that its first sample is audible by construction: that
+/// sample reaches half the active level, and the RMS of the 20 ms from there reaches the full
+/// level. The cuts are at least 60 ms apart.
 pub fn cuts(voice: &Voice) -> Vec<usize> {
     let level = rms_at(VOICE_DBFS);
     let mut found: Vec<usize> = Vec::new();
@@ -99,8 +100,8 @@ pub fn cuts(voice: &Voice) -> Vec<usize> {
 }
 
 /// At most a second of a voice, starting at a cut, rescaled to [`VOICE_DBFS`] (active level) and
-/// faded in over `ramp` samples. Also returns the sample at which it becomes audible by
-/// construction: where the ramp is 20 dB below the level, given how loud the voice is there.
+/// faded in over `ramp` samples. Also returns the sample at which the excerpt becomes audible by
+/// construction: where the ramp brings the voice, at its RMS there, to 20 dB below the level.
 pub fn body(voice: &Voice, cut: usize, ramp: usize) -> (Vec<i16>, f64) {
     let pcm = &voice.pcm[cut..voice.end.min(cut + ms(1000))];
     let active = speech_span(pcm).expect("speech").active_level_dbfs;

@@ -1,7 +1,7 @@
 //! Check 8: distinguishing agents that stop and answer from agents that keep talking.
 //!
 //! In: synthetic speech whose pauses, cuts and onsets are known; the caller's ear and state
-//! machine in virtual time. Out: the errors of `stop` and `ttfa_wire`, and which turns are flagged.
+//! machine in virtual time. Out: the errors of `stop` and `ttfa_wire`, and the flagged turns.
 //! Invariant: a turn's figures are judged only if it is not flagged `spurt_ambiguous`.
 
 use crate::listen::coded;
@@ -22,7 +22,7 @@ const SPEECH: (usize, usize) = (60, 1_260);
 /// Maximum error of a figure, in ms.
 const BOUND: f64 = 30.0;
 
-/// What an agent says, and the states that it reports.
+/// An agent's audio and the states that the agent reports.
 struct Said {
     pcm: Vec<i16>,
     /// If the agent stopped: the sample after its last one, and the first sample of the answer.
@@ -37,7 +37,7 @@ fn sentence<'a>(voices: &'a [Voice], seed: &mut Seed) -> &'a [i16] {
     &voice.pcm[voice.start..voice.end]
 }
 
-/// Speech for nine seconds or more; `pause` gives the length of each pause between sentences.
+/// Speech for nine seconds or more; `pause` returns the samples of each pause between sentences.
 fn talk(voices: &[Voice], seed: &mut Seed, pause: impl Fn(&mut Seed) -> usize) -> Vec<i16> {
     let mut pcm = vec![0; ms(500)];
     while pcm.len() < ms(9_500) {
@@ -65,7 +65,7 @@ fn stops(voices: &[Voice], seed: &mut Seed, pause: usize) -> Said {
     let (answer, audible) = body(voice, places[seed.below(places.len())], ramp);
     let answers = pcm.len() + audible as usize;
     pcm.extend(answer);
-    // The answer lasts two seconds or more, so that it outlasts the caller's words.
+    // The answer lasts two seconds or more, so that it outlasts the caller's speech.
     while pcm.len() < answers + ms(2_000) {
         pcm.extend(vec![0; ms(60)]);
         pcm.extend(sentence(voices, seed));
@@ -95,7 +95,7 @@ fn longest_silence(pcm: &[i16]) -> usize {
     runs.max().unwrap_or(0)
 }
 
-/// An agent that cannot be interrupted, and pauses between its sentences.
+/// An agent that ignores interruptions and pauses between its sentences.
 fn talks_on(voices: &[Voice], seed: &mut Seed) -> Said {
     let mut pcm = talk(voices, seed, |seed| ms(200) + seed.below(ms(400)));
     // Quiet ends and beginnings of sentences can make a pause longer than intended.
@@ -115,7 +115,7 @@ fn talks_on(voices: &[Voice], seed: &mut Seed) -> Said {
     }
 }
 
-/// Plays the caller's only turn against what the agent says.
+/// Runs the caller's only turn against the agent's audio.
 fn turn(said: &Said, expect: Expect, tells_states: bool, start: Instant) -> TurnResult {
     let script = CallScript {
         greeting: GreetingPolicy::None,
@@ -166,7 +166,7 @@ fn turn(said: &Said, expect: Expect, tells_states: bool, start: Instant) -> Turn
     call.finish(end).turns.remove(0)
 }
 
-/// The error of a turn's figures, in ms; infinite if an expected figure is missing.
+/// Largest error among a turn's figures, in ms; infinite if an expected figure is missing.
 fn off(turn: &TurnResult, (at, answers): (usize, usize), start: Instant) -> f64 {
     let wire = |sample: usize| {
         let samples = (sample + FRAME + OPUS_LOOKAHEAD) as f64;
@@ -252,7 +252,7 @@ fn stops_of_interrupted_agents_are_accurate_or_flagged() {
             quantile(&told, 1.0),
         );
         assert_eq!(wrong, 0, "not flagged, but off by more than {BOUND} ms");
-        // An agent that reports its states leaves few turns ambiguous.
+        // If the agent reports its states, few turns are ambiguous.
         assert!(
             !tells_states || flagged * 20 <= results.len(),
             "{flagged} flagged"
@@ -271,7 +271,7 @@ fn turns_with_agents_that_keep_talking_are_missed_or_flagged() {
             let start = Instant::now();
             let turn = turn(&said, EXPECTS[n as usize % 3], tells_states, start);
             let flagged = turn.flags.contains(&Flag::SpurtAmbiguous);
-            // Judged to have stopped, or to have said something new.
+            // Whether the agent was judged to have stopped or to have said something new.
             let judged = turn.outcome != Outcome::Missed || turn.stop.is_some();
             if judged && !flagged {
                 eprintln!("agent {n}: {}", in_short(&turn, start));

@@ -1,7 +1,7 @@
-"""A LiveKit agent worker whose agents cannot be heard, each in its own way.
+"""A LiveKit agent worker whose agents cannot be heard; the job's metadata selects the reason.
 
-The job's metadata says how. Serves as AGENT_NAME with LIVEKIT_URL, LIVEKIT_API_KEY and
-LIVEKIT_API_SECRET from the environment; prints `ready` once it is registered.
+Registers as AGENT_NAME, with LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET from the
+environment; prints `ready` once it is registered.
 """
 
 import asyncio
@@ -31,11 +31,11 @@ async def publish(room: rtc.Room, name: str, source: rtc.TrackSource.ValueType) 
         while room.isconnected():
             await audio.capture_frame(frame)
 
-    room.pump = asyncio.ensure_future(run())  # kept, or it would be garbage-collected
+    room.pump = asyncio.ensure_future(run())  # a reference prevents garbage collection
 
 
 async def as_somebody(ctx: JobContext, kind: str) -> None:
-    """Joins with a token of its own instead of the job's."""
+    """Joins the room with a token of its own instead of the job's token."""
     grants = api.VideoGrants(room_join=True, room=ctx.job.room.name)
     token = api.AccessToken().with_identity("recorder-1").with_kind(kind).with_grants(grants)
     room = rtc.Room()

@@ -1,8 +1,8 @@
 //! Every example scenario at a small size: through a real LiveKit server, or embedded.
 //!
 //! All run at once, so only outcomes are checked: latencies are meaningless here. This file's name
-//! comes first because the test needs the machine to itself: later, it would wait until the
-//! longest of the others has ended.
+//! sorts first, so that its test starts first: it needs the machine to itself, and if it started
+//! later, it would have to wait for the longest of the other tests.
 
 use crate::support::{LivekitServer, Loadgen, Reports, in_repo};
 use std::collections::BTreeSet;
@@ -66,7 +66,7 @@ fn every_example_has_an_expectation() {
 }
 
 #[test]
-fn every_example_says_when_to_use_it_and_is_valid() {
+fn every_example_begins_with_a_comment_and_is_valid() {
     for (name, ..) in EXAMPLES {
         let path = in_repo(&format!("scenarios/{name}.yaml"));
         let text = std::fs::read_to_string(&path).expect("readable");

@@ -19,11 +19,11 @@ fn knee() -> String {
 }
 
 /// Maximum number of attempts: on a busy machine the generator can be the limit, in which case
-/// nothing is learnt about the agent.
+/// the result does not apply to the agent.
 const ATTEMPTS: usize = 3;
 
 #[test]
-fn the_knee_of_an_agent_is_found() {
+fn capacity_finds_the_agents_limit() {
     let _machine = crate::shared();
     for attempt in 1..=ATTEMPTS {
         match find() {
@@ -31,10 +31,10 @@ fn the_knee_of_an_agent_is_found() {
             Err(limit) => eprintln!("attempt {attempt}: the generator was the limit: {limit}"),
         }
     }
-    panic!("the generator was the limit {ATTEMPTS} times: this machine is too busy to tell");
+    panic!("the generator was the limit {ATTEMPTS} times: this machine is too busy");
 }
 
-/// `Err`, with the reason, if the generator was the limit.
+/// Runs `loadgen capacity` and checks its answer. `Err`: the generator was the limit, and why.
 fn find() -> Result<(), String> {
     let args = [
         "--slo",

@@ -1,8 +1,8 @@
 //! Agents that behave like real ones, checked against their own logs.
 //!
-//! In: the pipeline agent, one worker for all behaviours. Out: the outcomes and flags of each,
-//! and the difference between loadgen's instants and the agent's. Invariant: the bound is
-//! generous in CI; `LOADGEN_FULL=1` applies the documented one.
+//! In: the pipeline agent, one worker for all behaviours. Out: the outcomes and flags of each
+//! behaviour, and the differences between loadgen's instants and the agent's. Invariant: the bound
+//! is generous in CI; `LOADGEN_FULL=1` applies the documented one.
 
 use crate::support::reports::Row;
 use crate::support::{LivekitServer, Loadgen, PipelineAgent, Reports, full, in_repo};
@@ -105,7 +105,7 @@ fn measured_instants_match_the_pipeline_agents_log() {
     let others = ["filler", "barge-in"];
     let [filler, barge_in] = match full() {
         true => others.map(played),
-        // One call each, mostly silence: together they cost little CPU.
+        // Each run is one call, mostly silence: both together use little CPU.
         false => std::thread::scope(|scope| {
             let runs = others.map(|name| scope.spawn(move || played(name)));
             runs.map(|run| run.join().expect("the agent's log agrees"))

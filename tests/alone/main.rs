@@ -1,5 +1,5 @@
-//! Integration tests that a busy machine disturbs. However many threads `cargo test` uses, those
-//! that load the machine run alone; those that mostly wait share it with each other.
+//! Integration tests whose results depend on the machine's load. However many threads `cargo test`
+//! uses, tests that load the machine run alone; tests that mostly wait run at the same time.
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use support::program::Run;
@@ -25,8 +25,8 @@ fn alone() -> RwLockWriteGuard<'static, ()> {
     MACHINE.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits until the only tests running are ones that mostly wait: they make few calls at a time, and
-/// their checks allow for each other's load.
+/// Waits until no test that runs alone is running. The tests that call this make few calls at a
+/// time, and their checks allow for each other's load.
 fn shared() -> RwLockReadGuard<'static, ()> {
     MACHINE.read().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,7 @@
-//! Agents with other language models than a plain pipeline's: speech to speech, and a fallback.
+//! Agents whose language models differ from a plain pipeline's: speech to speech, and a fallback.
 //!
-//! In: the pipeline agent, one worker for all of them. Out: what loadgen recorded about their
-//! turns, against the agent's own log. Figures that such an agent does not report are empty.
+//! In: the pipeline agent, one worker for all models. Out: loadgen's record of the turns, compared
+//! with the agent's own log. Invariant: figures that an agent does not report are empty.
 
 use crate::support::reports::Row;
 use crate::support::{LivekitServer, Loadgen, PipelineAgent, in_repo, poll};
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 const TURNS_PER_CALL: usize = 2;
-/// The delays that livekit-agents reports only about a pipeline's turn.
+/// Delays that livekit-agents reports only for the turns of a pipeline.
 const OF_PIPELINES: [&str; 6] = [
     "transcription_delay_ms",
     "end_of_turn_delay_ms",
@@ -49,7 +49,7 @@ fn check_speech_to_speech(turns: &[Row], log: &[Value]) {
             assert!(row["path"].contains("model "), "{row:?}");
         }
     }
-    // Without a VAD, the session does not know when the caller stopped.
+    // Without a VAD, the session cannot determine when the caller stopped speaking.
     for row in of(turns, "realtime") {
         assert_eq!(row["e2e_latency_ms"], "", "{row:?}");
     }
@@ -58,20 +58,20 @@ fn check_speech_to_speech(turns: &[Row], log: &[Value]) {
     assert_eq!(told.len(), TURNS_PER_CALL, "{told:#?}");
     for (row, line) in with_vad.into_iter().zip(told) {
         let said = line["e2e_latency"].as_f64().expect("a delay") * 1e3;
-        let recorded: f64 = row["e2e_latency_ms"].parse().expect("it is reported");
+        let recorded: f64 = row["e2e_latency_ms"].parse().expect("a reported delay");
         assert!((said - recorded).abs() < 0.01, "{said} {recorded}");
     }
     let tools = of(turns, "realtime");
     for (row, line) in tools.iter().zip(lines(&tools, log, "tool")) {
         let at = |name: &str| line[name].as_f64().expect("an instant");
         let took = at("ended_at") - at("started_at");
-        let recorded: f64 = row["tool_call_ms"].parse().expect("it is reported");
+        let recorded: f64 = row["tool_call_ms"].parse().expect("a reported delay");
         assert!((recorded - took * 1e3).abs() < 1.0, "{recorded} {line}");
     }
     assert_eq!(lines(&tools, log, "tool").len(), TURNS_PER_CALL);
 }
 
-/// The recorded usage of a variant's call is what the agent's session counted in the end.
+/// Checks that the recorded usage of a variant's call equals the session's final counts.
 fn check_usage(run: &Path, variant: &str, log: &[Value]) {
     let text = std::fs::read_to_string(run.join("calls.jsonl")).expect("readable");
     let mut calls = text
@@ -143,7 +143,7 @@ fn figures_that_other_language_models_do_not_report_are_empty() {
     });
     let turns = &reports.turns;
     agent.wait_for_turns(turns.len(), Duration::from_secs(20));
-    // The line about a whole call comes when its session is closed.
+    // The agent logs the line about a whole call when the call's session is closed.
     let is_closed = |row: &Row, log: &[Value]| {
         let is_own = |line: &Value| line["event"] == "call" && line["room"] == row["room"].as_str();
         log.iter().any(is_own)

@@ -1,7 +1,7 @@
-//! The account of a Node agent, whose library reports fewer figures of a turn than the one for
-//! Python.
+//! The account of a Node agent. The library for Node reports fewer figures of a turn than the one
+//! for Python.
 //!
-//! Needs Node.js 20, npm and espeak-ng. Without Node.js, the test says that it is skipped.
+//! Needs Node.js 20, npm and espeak-ng. Without Node.js, the test is skipped and prints a message.
 
 use crate::pipeline::line_of;
 use crate::support::reports::Row;
@@ -12,10 +12,10 @@ use std::time::Duration;
 
 const CALLS: usize = 2;
 const TURNS_PER_CALL: usize = 3;
-/// Error of an instant, in ms: the agent's timestamps are whole milliseconds.
+/// Maximum error of an instant, in ms: the agent's timestamps are whole milliseconds.
 const STAMP_MS: f64 = 2.0;
 
-/// Figures that @livekit/agents reports: columns, in ms, and names in the agent's log, in s.
+/// Figures that @livekit/agents reports: the column (in ms) and the name in the agent's log (in s).
 const TOLD: [(&str, &str); 6] = [
     ("transcription_delay_ms", "transcription_delay"),
     ("end_of_turn_delay_ms", "end_of_turn_delay"),
@@ -45,7 +45,7 @@ fn zero_ms(run: &Path) -> f64 {
     zero.as_nanosecond() as f64 / 1e6
 }
 
-/// The figures of one turn are those of the agent's log; what the library does not report is empty.
+/// Checks a turn's figures against the agent's log; unreported figures must be empty.
 fn check_turn(row: &Row, line: &Value, zero_ms: f64) {
     for (column, name) in TOLD {
         let said = line[name].as_f64().expect("a delay") * 1e3;
@@ -60,7 +60,7 @@ fn check_turn(row: &Row, line: &Value, zero_ms: f64) {
         .split("; ")
         .filter_map(|step| step.split_once(' '));
     let sum: f64 = steps
-        .map(|(_, ms)| ms.parse::<f64>().expect("a length"))
+        .map(|(_, ms)| ms.parse::<f64>().expect("a duration"))
         .sum();
     assert!((sum - figure(row, "ttfa_ms")).abs() < 0.01, "{sum} {row:?}");
 
@@ -72,7 +72,7 @@ fn check_turn(row: &Row, line: &Value, zero_ms: f64) {
         let truth = line[name].as_f64().expect("an instant") * 1e3 - zero_ms;
         let off = figure(row, column) - truth;
         println!(
-            "turn {} {column} off by {off:.2} of {width:.2} ms",
+            "turn {} {column} error {off:.2} of {width:.2} ms",
             row["turn"]
         );
         assert!(

@@ -1,6 +1,6 @@
 //! The main use case against a full pipeline of VAD, speech recognition, LLM and speech synthesis.
 //!
-//! Needs Python with venv and espeak-ng; without them the test fails and says so.
+//! Needs Python with venv and espeak-ng; without them the test fails with a message.
 
 use crate::support::reports::{Row, median};
 use crate::support::{LivekitServer, Loadgen, PipelineAgent, Reports, full, in_repo};
@@ -10,8 +10,8 @@ use std::path::Path;
 use std::time::Duration;
 
 const TURNS_PER_CALL: usize = 3;
-/// Maximum median delay, in ms, from the reply as the agent reports it to the reply as the caller
-/// hears it; 600 is enough on a machine that is not busy.
+/// Maximum median blind spot, in ms: how much longer the caller waits than the agent reports. On a
+/// machine that is not busy, 600 is enough.
 const BOUND_MS: f64 = 1_500.0;
 
 /// Settings that put the agent's clock ahead and make it run too fast.
@@ -47,8 +47,8 @@ pub(crate) fn zero(run: &Path) -> f64 {
     zero.as_nanosecond() as f64 / 1e9 - ahead
 }
 
-/// Checks what loadgen recorded of the agent's account against the agent's own log: the delays are
-/// the same, and each instant lies within its interval although the agent's clock is wrong.
+/// Checks loadgen's record of the agent's account against the agent's own log: the delays are
+/// equal, and each instant lies within its interval although the agent's clock is wrong.
 fn check_account(rows: &[Row], lines: &[Value], zero: f64) {
     let (mut instants, mut inside, mut widths) = (0, 0, Vec::new());
     for row in rows {
@@ -91,7 +91,7 @@ fn check_account(rows: &[Row], lines: &[Value], zero: f64) {
             let off = figure(column) - truth;
             instants += 1;
             inside += usize::from(off.abs() <= width / 2.0 + ZERO_MS);
-            println!("{} {column} off by {off:.2} of {width:.2} ms", row["turn"]);
+            println!("{} {column} error {off:.2} of {width:.2} ms", row["turn"]);
         }
     }
     let width = median(widths);
@@ -101,7 +101,7 @@ fn check_account(rows: &[Row], lines: &[Value], zero: f64) {
 }
 
 #[test]
-fn the_agents_account_matches_its_log_and_ttfa_exceeds_its_own_figure() {
+fn the_agents_account_matches_its_log_and_ttfa_exceeds_e2e_latency() {
     let _machine = crate::shared();
     let server = LivekitServer::start();
     let agent = PipelineAgent::start_with(&server, &WRONG_CLOCK);
@@ -126,7 +126,7 @@ fn the_agents_account_matches_its_log_and_ttfa_exceeds_its_own_figure() {
     let blind = |row: &Row| row["blind_spot_ms"].parse::<f64>().expect("checked above");
     for row in &reports.turns {
         let more = blind(row);
-        assert!(more > 0.0, "heard before the agent says it spoke: {row:?}");
+        assert!(more > 0.0, "heard before the agent spoke: {row:?}");
     }
     let difference = median(reports.turns.iter().map(blind).collect());
     println!("median blind spot {difference:.1} ms");

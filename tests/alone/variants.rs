@@ -1,8 +1,8 @@
-//! How an agent's settings change its latency, as its account and the critical path show it.
+//! Effect of an agent's settings on the delays in its account and on the critical path.
 //!
-//! In: the pipeline agent with settings that make its callers wait for different things. Out: what
-//! loadgen recorded, against the agent's own log. Invariant: every part agrees with the log, and
-//! the path names what the caller waited for.
+//! In: the pipeline agent with settings that lengthen different steps of its replies. Out:
+//! loadgen's record, compared with the agent's own log. Invariant: every figure agrees with the
+//! log, and the step that a setting lengthens is longer on the path.
 
 use crate::support::reports::{Row, median};
 use crate::support::{LivekitServer, Loadgen, PipelineAgent, full, in_repo, poll};
@@ -17,19 +17,19 @@ const DELAYS: [&str; 5] = [
     "llm_node_ttfs",
     "tts_node_ttfb",
 ];
-/// How long the tool takes, in ms.
+/// Duration of the tool call, in ms.
 const TOOL_MS: f64 = 700.0;
 
-/// The steps of a row's critical path, with their lengths in ms.
+/// The steps of a row's critical path, with their durations in ms.
 fn path(row: &Row) -> Vec<(&str, f64)> {
     let steps = row["path"].split("; ").map(|step| {
         let (name, ms) = step.split_once(' ').unwrap_or_else(|| panic!("{row:?}"));
-        (name, ms.parse().expect("a length"))
+        (name, ms.parse().expect("a duration"))
     });
     steps.collect()
 }
 
-/// The mean length of a step in the turns of a variant, in ms; 0 where it is not on the path.
+/// Mean duration of a step in a variant's turns, in ms; 0 for a turn whose path lacks the step.
 fn mean(rows: &[&Row], step: &str) -> f64 {
     let of = |row: &&Row| -> f64 {
         let steps = path(row);
@@ -50,7 +50,9 @@ fn check_row(row: &Row, log: &[Value]) {
     let turn = turn.unwrap_or_else(|| panic!("no line about {row:?}"));
     for name in DELAYS {
         let said = turn[name].as_f64().expect("a delay") * 1e3;
-        let recorded: f64 = row[&format!("{name}_ms")].parse().expect("it is reported");
+        let recorded: f64 = row[&format!("{name}_ms")]
+            .parse()
+            .expect("a reported delay");
         assert!((said - recorded).abs() < 0.01, "{name}: {said} {recorded}");
     }
     let tool = log.iter().filter(same).find(|line| line["event"] == "tool");
@@ -58,7 +60,7 @@ fn check_row(row: &Row, log: &[Value]) {
         Some(tool) => {
             let at = |name: &str| tool[name].as_f64().expect("an instant");
             let took = (at("ended_at") - at("started_at")) * 1e3;
-            let recorded: f64 = row["tool_call_ms"].parse().expect("it is reported");
+            let recorded: f64 = row["tool_call_ms"].parse().expect("a reported delay");
             assert!((took - recorded).abs() < 1.0, "{took} {recorded}");
         }
         None => assert_eq!(row["tool_call_ms"], "", "{row:?}"),
@@ -73,7 +75,7 @@ fn row_turn(row: &Row) -> u64 {
 }
 
 #[test]
-fn the_critical_path_names_what_each_setting_costs() {
+fn each_setting_lengthens_its_step_of_the_critical_path() {
     let _machine = crate::shared();
     let server = LivekitServer::start();
     let agent = PipelineAgent::start_with(
@@ -130,8 +132,8 @@ fn the_critical_path_names_what_each_setting_costs() {
     let tool = mean(&of("tool-700"), "tool");
     assert!((TOOL_MS..TOOL_MS + 300.0).contains(&tool), "{tool} ms");
     assert_eq!(mean(&base, "tool"), 0.0);
-    // Detecting the end of the turn takes longer than the model: if the model is asked earlier, the
-    // caller does not wait for it.
+    // Detecting the end of the turn takes longer than the model's response: if the request is sent
+    // before the end is certain, the caller does not wait for the model.
     let (late, preemptive) = (mean(&of("late"), "llm"), mean(&of("preemptive"), "llm"));
     assert!(
         late > 200.0 && preemptive < late / 2.0,

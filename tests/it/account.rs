@@ -1,15 +1,15 @@
-//! The reference agent's account of its calls, through the real server: recorded next to what the
-//! caller heard, and absent if the agent does not send it or the scenario ignores it.
+//! The reference agent's account of its calls, through the real server: recorded beside the
+//! caller's own figures, and absent if the agent does not send it or the scenario ignores it.
 
 use crate::support::reports::Row;
 use crate::support::{LivekitServer, Loadgen, Reports, Running, Shared, Small};
 use serde_json::Value;
 use std::path::Path;
 
-/// What a busy machine may add to a time between two instants, in ms.
+/// Tolerance for the time between two instants on a busy machine, in ms.
 const BOUND: f64 = 300.0;
 
-/// A server without an agent of its own: every test starts one under its own name.
+/// A server without an agent: every test starts an agent under its own name.
 static SERVER: Shared<LivekitServer> = Shared::new();
 
 /// Columns that the reference agent fills.
@@ -22,7 +22,7 @@ const TOLD: [&str; 7] = [
     "blind_spot_ms",
     "blind_spot_front_ms",
 ];
-/// Columns that it leaves empty: it has no models.
+/// Columns that the reference agent leaves empty, because it has no models.
 const NOT_TOLD: [&str; 4] = [
     "transcription_delay_ms",
     "llm_node_ttft_ms",
@@ -30,7 +30,7 @@ const NOT_TOLD: [&str; 4] = [
     "unexplained_ms",
 ];
 
-/// Three calls of two turns each with an agent of these flags; `key` is added to `call`.
+/// Runs three calls of two turns each with an agent that has these flags; adds `key` to `call`.
 fn run(name: &str, flags: &[&str], key: &str) -> (Running, Reports) {
     let server = SERVER.get(LivekitServer::start);
     let own = ["--agent-name", name, "--reply-length", "700ms"];
@@ -57,7 +57,7 @@ fn figure(row: &Row, column: &str) -> f64 {
         .unwrap_or_else(|_| panic!("{column}: {row:?}"))
 }
 
-/// The delay that a turn really had, in ms, according to the agent's truth file.
+/// The true delay of a turn, in ms, from the agent's truth file.
 fn truth(path: &Path, row: &Row) -> f64 {
     let text = std::fs::read_to_string(path).expect("a truth file");
     let turn = row["turn"].parse().ok();
@@ -85,7 +85,7 @@ fn every_turn_has_the_agents_account_which_matches_its_truth_file() {
         let truth = truth(&agent.dir().join("truth.jsonl"), row);
         assert!((told - truth).abs() < 1.0, "{told} {truth}");
         let spot = figure(row, "blind_spot_ms");
-        // The blind spot is the path to the agent and back and the playout delay, nothing else.
+        // The blind spot consists only of the path to the agent and back and the playout delay.
         let known = figure(row, "ttfa_ms") - truth;
         assert!((spot - known).abs() < 1.0, "{spot} {known}");
         assert!((-5.0..BOUND).contains(&spot), "{spot}");
@@ -98,7 +98,7 @@ fn every_turn_has_the_agents_account_which_matches_its_truth_file() {
     let answered = |row: &&Row| !row["agent_clock_width_ms"].is_empty();
     assert!(
         reports.turns.iter().any(|row| answered(&row)),
-        "it answers requests"
+        "the agent answers requests"
     );
 }
 

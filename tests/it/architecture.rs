@@ -98,7 +98,7 @@ const UNSAFE: &[&str] = &[
     "tests/support/process.rs",
     "tests/allocations.rs",
 ];
-/// Where code may depend on the operating system: in the module for it, and in the tests' own.
+/// Files that may depend on the operating system: `src/os`, and its counterpart in the tests.
 const SYSTEM_FILES: &[&str] = &["src/os/", "tests/support/os.rs"];
 /// `cfg` conditions that depend on the operating system.
 const SYSTEM_CFGS: &[&str] = &["target_os", "target_vendor", "target_family"];
@@ -189,7 +189,7 @@ fn functions(tokens: &[Token]) -> Vec<(String, usize, usize)> {
     found
 }
 
-/// Everything in one file that works on only one operating system, unless it is a file for that.
+/// Everything in one file that depends on the operating system; nothing in [`SYSTEM_FILES`].
 fn system_dependent(path: &str, text: &str, tokens: &[Token]) -> Vec<String> {
     if SYSTEM_FILES.iter().any(|place| path.starts_with(place)) {
         return Vec::new();
@@ -205,7 +205,7 @@ fn system_dependent(path: &str, text: &str, tokens: &[Token]) -> Vec<String> {
             ));
         }
     }
-    // Tests inspect processes from outside, and use folders that cannot be written to.
+    // Tests may name these folders: to inspect processes, or because they cannot be written to.
     if path.starts_with("src/") && !is_test_file(path) {
         for (line, text) in text.lines().enumerate() {
             if let Some(folder) = SYSTEM_FOLDERS.iter().find(|f| text.contains(**f)) {

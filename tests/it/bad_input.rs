@@ -13,7 +13,7 @@ static SERVER: Shared<LivekitServer> = Shared::new();
 const KEYS: [&str; 4] = ["--api-key", "key", "--api-secret", SECRET];
 const SECRET: &str = "0f0f-this-is-nobodys-business-0f0f0f";
 
-/// Checks what every refusal has in common, and that this one's message contains `parts`.
+/// Checks the properties that all refusals share, and that the message contains `parts`.
 #[track_caller]
 fn refused(run: &Run, code: i32, parts: &[&str]) {
     run.assert_code(code);
@@ -328,7 +328,7 @@ fn swapped_key_and_secret_are_recognised() {
 }
 
 #[test]
-fn a_room_without_an_agent_is_explained() {
+fn a_missing_agent_is_reported_with_a_hint() {
     let server = SERVER.get(LivekitServer::start);
     let run = Loadgen::new(["run", "small.yaml", "--rooms", "100"]).on(&server);
     let small = Small {
@@ -357,7 +357,7 @@ fn missing_settings_are_bad_usage() {
     refused(&run.run(), 2, &["no server URL was given", "LIVEKIT_URL"]);
 }
 
-/// Writes a scenario for the embedded agent whose reports need a few kilobytes.
+/// Writes a scenario for the embedded agent; the reports of its run need a few kilobytes.
 fn embedded(dir: &Path) {
     let small = Small {
         calls: 4,
@@ -437,8 +437,8 @@ fn a_run_is_refused_if_the_disk_is_full() {
     );
 }
 
-/// A real file system of 16 KiB, in its own mount namespace. `scripts/test` runs this where the
-/// system allows it, and says so where it does not.
+/// Uses a real file system of 16 KiB, in its own mount namespace. `scripts/test` runs this test if
+/// the system allows mounts, and prints a message if it does not.
 #[test]
 #[ignore = "needs root and mounts"]
 fn a_file_system_that_fills_up_is_an_error() {

@@ -1,6 +1,6 @@
 //! The command line of the real binary: help, messages, exit codes.
 //!
-//! Invariants: stdout is data and stderr everything else; nothing is half-written.
+//! Invariants: stdout carries data and stderr everything else; no file is half-written.
 
 mod completions;
 mod help;

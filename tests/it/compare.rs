@@ -1,7 +1,7 @@
 //! Baselines and comparisons with the built binary: a real run, and modified copies of it.
 //!
 //! Invariants: runs made under different conditions are compared only on request; the exit code
-//! is what a CI job needs.
+//! distinguishes a regression, an invalid run and bad usage.
 
 use crate::support::{Loadgen, Run, in_repo};
 use serde_json::Value;
@@ -145,7 +145,7 @@ fn later_runs_are_compared_with_a_saved_baseline() {
     let json = fs::read_to_string(two.join("comparison.json")).expect("written");
     assert_eq!(change(&json, "ttfa"), "regressed");
 
-    // A different call script is not comparable, which is detected without making a call.
+    // A run with a different call script is not comparable; this is detected before the first call.
     let text = fs::read_to_string(dir.join("small.yaml")).expect("text");
     fs::write(
         dir.join("small.yaml"),
@@ -212,7 +212,7 @@ fn compares(dir: &Path) {
     );
     assert_eq!(
         same.finished.stdout, again.finished.stdout,
-        "the seed makes it deterministic"
+        "the seed makes the comparison deterministic"
     );
 
     type Change = fn(&mut Value);
@@ -259,7 +259,7 @@ fn compares(dir: &Path) {
             "not the same",
         ),
         (
-            "other definitions",
+            "another measurement version",
             |_| (),
             |s| s["run"]["measurement_version"] = 1.into(),
             &[],
@@ -267,7 +267,7 @@ fn compares(dir: &Path) {
             "what changed:\n  - version 2: a silence of 200 ms",
         ),
         (
-            "a file from before definitions had a version, which no flag makes comparable",
+            "a file without a measurement version, even with --force",
             |_| (),
             |s| {
                 drop(

@@ -1,7 +1,7 @@
-//! What every target must do: one suite, run against each.
+//! Conformance suite: the same cases, run against every target.
 //!
-//! In: a target with our own agent, which behaves as a case asks. Out: the records of its calls,
-//! the same for every target apart from the instants. A new target adds a [`Subject`] here.
+//! In: a target with our own agent, whose behaviour the case sets. Out: the records of its calls,
+//! which differ between targets only in their instants. A new target adds a [`Subject`] here.
 
 mod subjects;
 
@@ -11,20 +11,20 @@ use std::path::Path;
 use std::time::Duration;
 use subjects::{Embedded, InThisProcess, Livekit, Subject};
 
-/// Maximum error of a latency on a busy machine, in ms; on an idle one it is 25.
+/// Maximum error of a latency on a busy machine, in ms; 25 is enough on an idle one.
 const BOUND: f64 = 150.0;
 
-/// The behaviour of the agent and its callers, and what goes wrong.
+/// The behaviour of the agent and its callers, and the mishap, if any.
 #[derive(Debug, Clone)]
 struct Case {
-    /// From the end of speech to the reply.
+    /// Time from the end of the caller's speech to the reply.
     delay: Duration,
-    /// Length of each reply.
+    /// Duration of each reply.
     reply: Duration,
     /// The turns, as in a scenario; `say: it` plays `sound`.
     turns: &'static str,
     sound: Sound,
-    /// What goes wrong once the first turn has ended.
+    /// The mishap that happens once the first turn has ended.
     mishap: Option<Mishap>,
 }
 
@@ -33,11 +33,11 @@ struct Case {
 enum Mishap {
     /// The agent leaves the call.
     AgentLeaves,
-    /// The target is gone.
+    /// The target disappears.
     TargetGone,
 }
 
-/// What a caller says.
+/// The caller's utterance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sound {
     /// One word.
@@ -147,8 +147,8 @@ fn yields_to_an_interruption(subject: &dyn Subject) {
     let turns = outcomes(&records, &[Outcome::Replied, Outcome::Replied]);
     is_about(&turns[1], 400.0);
     for turn in &turns[1] {
-        let stop = turn.stop_ms.expect("it stopped").as_f64();
-        // The agent detects speech from its first loud frames on.
+        let stop = turn.stop_ms.expect("the agent stopped").as_f64();
+        // The agent detects the caller's speech from the first loud frames on.
         assert!((0.0..600.0).contains(&stop), "{turn:#?}");
     }
 }
@@ -174,7 +174,7 @@ fn answers_too_late(subject: &dyn Subject) {
     });
     let turns = outcomes(&records, &[Outcome::Missed, Outcome::Replied]);
     for turn in &turns[0] {
-        let late = turn.late_reply_ms.expect("it came late").as_f64();
+        let late = turn.late_reply_ms.expect("a late reply").as_f64();
         assert!((late - 2_500.0).abs() < BOUND + 200.0, "{turn:#?}");
     }
     is_about(&turns[1], 2_500.0);
@@ -211,7 +211,7 @@ fn loses_its_agent_mid_call(subject: &dyn Subject) {
     fails(subject, Mishap::AgentLeaves, "agent_left");
 }
 
-fn is_gone_mid_call(subject: &dyn Subject) {
+fn disappears_mid_call(subject: &dyn Subject) {
     fails(subject, Mishap::TargetGone, "dropped");
 }
 
@@ -240,7 +240,7 @@ conforms!(
         answers_too_late,
         never_answers,
         loses_its_agent_mid_call,
-        is_gone_mid_call,
+        disappears_mid_call,
     ]
 );
 conforms!(
@@ -253,10 +253,10 @@ conforms!(
         answers_too_late,
         never_answers,
         loses_its_agent_mid_call,
-        is_gone_mid_call,
+        disappears_mid_call,
     ]
 );
-// The embedded agent is the other end of the connection, so it cannot leave a room.
+// The embedded agent is the peer of the connection, so it cannot leave the call on its own.
 conforms!(
     embedded,
     Embedded,
@@ -266,6 +266,6 @@ conforms!(
         speaks_too_early,
         answers_too_late,
         never_answers,
-        is_gone_mid_call,
+        disappears_mid_call,
     ]
 );

@@ -108,8 +108,8 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// Every `loadgen …` of a shell line: from that word to the end of the command. Variables that are
-/// set for one command are not part of it.
+/// Every `loadgen …` of a shell line, from that word to the end of the command. Variable
+/// assignments before the command are left out.
 fn commands(line: &str) -> Vec<Vec<String>> {
     let words = words(line);
     let ends = |word: &String| ["&&", "||", "|", ";", "&"].contains(&word.as_str());
@@ -124,7 +124,7 @@ fn commands(line: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// Why a command line does not parse, if it does not. A bare command name counts as a mention.
+/// The error if a command line does not parse. A bare command name counts as a mention.
 fn refused(command: &[String]) -> Option<String> {
     if let [_, name] = command
         && Cli::command().find_subcommand(name).is_some()
@@ -139,7 +139,7 @@ fn refused(command: &[String]) -> Option<String> {
 }
 
 #[test]
-fn every_command_shown_parses() {
+fn every_documented_command_parses() {
     let mut seen = 0;
     for page in pages() {
         let (fences, prose) = split(&page.text);
@@ -162,7 +162,7 @@ fn every_command_shown_parses() {
 }
 
 #[test]
-fn a_wrong_command_is_found() {
+fn invalid_commands_are_found() {
     let found = commands("A=1 && B=2 C_D= loadgen rnu 'a b' # loadgen x\n");
     assert_eq!(found, [["loadgen", "rnu", "a b"]]);
     assert!(refused(&found[0]).is_some());
@@ -207,7 +207,7 @@ fn every_documented_command_and_flag_exists() {
 }
 
 #[test]
-fn every_scenario_shown_is_valid() {
+fn every_documented_scenario_is_valid() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let scenarios = dir.path().join("scenarios");
     std::fs::create_dir(&scenarios).expect("a folder");

@@ -1,4 +1,4 @@
-//! Runs against the embedded agent: what a new user sees first, and what a run leaves behind.
+//! Runs against the embedded agent: a new user's first commands, and the files that runs leave.
 
 use crate::support::reports::{journal, median, only_run};
 use crate::support::screen::assert_shown;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// The delay that the scenario sets for the embedded agent, in ms.
 const DELAY: f64 = 400.0;
-/// Maximum error of the median latency on a busy machine, in ms; on an idle one it is 25.
+/// Maximum error of the median latency on a busy machine, in ms; 25 is enough on an idle one.
 const BOUND: f64 = 60.0;
 const CALLS: u64 = 5;
 const TURNS: u64 = 15;
@@ -313,7 +313,10 @@ fn a_killed_run_keeps_its_turns_and_leaves_no_agent_running() {
 
     let turns = journal(&folder);
     assert_eq!(turns[0]["outcome"], "replied", "{turns:?}");
-    assert!(!folder.join("summary.json").exists(), "the run is not over");
+    assert!(
+        !folder.join("summary.json").exists(),
+        "a killed run has no summary"
+    );
     let gone = || agents.iter().all(|pid| !is_running(*pid)).then_some(());
     poll(Duration::from_secs(10), gone).expect("the agent ends when its pipe closes");
 }

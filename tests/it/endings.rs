@@ -1,4 +1,4 @@
-//! Runs that do not end as planned: signals, a crash, an agent that dies.
+//! Runs that do not end as planned: signals, a crash, an agent that is killed.
 
 use crate::support::reports::{journal, prefix};
 use crate::support::{LivekitServer, Loadgen, Reports, Running, Shared, Small, poll};
@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 const CALLS: usize = 20;
-/// How long a run may take to stop after a signal.
+/// Maximum time between a signal and the end of the run.
 const STOPPING: Duration = Duration::from_secs(5);
 
 /// A server with its own agent.

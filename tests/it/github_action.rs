@@ -1,7 +1,7 @@
 //! The shell scripts of the GitHub Action, run as a runner would run them.
 //!
-//! In: the real scripts and the real binary; a folder stands in for GitHub. Out: what they write
-//! to GITHUB_OUTPUT, GITHUB_STEP_SUMMARY and GITHUB_PATH, and how the job ends.
+//! In: the real scripts and the real binary; files in a folder take the place of GitHub's. Out: the
+//! contents of GITHUB_OUTPUT, GITHUB_STEP_SUMMARY and GITHUB_PATH, and the job's exit code.
 
 use crate::support::in_repo;
 use std::path::{Path, PathBuf};
@@ -136,7 +136,7 @@ fn overlong_output_is_shortened() {
 }
 
 #[test]
-fn a_release_is_installed_if_its_checksum_is_right() {
+fn a_release_is_installed_if_its_checksum_matches() {
     let job = Job::new();
     let archive = format!(
         "loadgen-{}-unknown-linux-gnu.tar.gz",

@@ -39,9 +39,9 @@ fn a_process_suspended_for_a_while_continues_and_loses_no_turn() {
     run.send_signal(libc::SIGCONT);
     let before = journal(&folder).len();
     let run = run.finish();
-    // Twelve turns take about 25 s. A minute more is too long on any machine. The run once took
-    // that long because the thread of the second opinion slept in proportion to the time for which
-    // the process was stopped.
+    // Twelve turns take about 25 s, so 75 s is too long on any machine. A run once took that long
+    // because the thread that computes the second opinion slept in proportion to the time for which
+    // the process was suspended.
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(75), "{took:?}");
     let reports = Reports::read(&folder);
@@ -54,9 +54,9 @@ fn a_process_suspended_for_a_while_continues_and_loses_no_turn() {
 #[test]
 fn a_run_with_hanging_signalling_ends_with_the_turns_so_far() {
     let (tell, told) = channel();
-    // The run ends after sixty checks, 20 ms apart.
+    // The watchdog ends a stalled run after sixty checks, 20 ms apart.
     let watchdog = Watchdog::start(Duration::from_millis(20), move |alarm| {
-        // The test may have ended.
+        // Sending fails if the test has ended.
         let _ = tell.send(alarm);
     });
     let watchdog = watchdog.expect("a thread");
@@ -87,9 +87,9 @@ fn a_run_with_hanging_signalling_ends_with_the_turns_so_far() {
         run(&scenario, &plan, &settings, &mut journal, &mut |_| {}).await
     });
     drop(free);
-    let finished = finished.expect("the run began");
+    let finished = finished.expect("the run started");
     assert!(finished.invalid[0].contains("did not move"), "{finished:?}");
-    assert_eq!(finished.turns.len(), 12, "each has an outcome");
+    assert_eq!(finished.turns.len(), 12, "every turn has an outcome");
     let replied = finished
         .turns
         .iter()

@@ -1,5 +1,5 @@
-//! A server that tries to exhaust the caller's memory: the call fails, its message names the bound
-//! that was exceeded, and the process's memory stays small.
+//! A server that tries to exhaust the caller's memory: the call fails, its message states the
+//! bound that was exceeded, and the process's memory stays small.
 //!
 //! Invariant: memory is the peak resident size of the process, as the kernel reports it (`VmHWM`).
 
@@ -12,12 +12,12 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 use tokio_tungstenite::tungstenite::{self, Message};
 
-/// Largest peak that is accepted, in KiB. A run without calls needs a third of it; without bounds,
-/// the messages in this file would take several times as much.
+/// Maximum peak memory, in KiB. A run without calls needs a third of this. If the program had no
+/// bounds, the messages in this file would take several times as much.
 const MOST_KIB: u64 = 150 << 10;
 
 /// Listens on loopback; sends `messages` to every participant, and accepts all other requests.
-/// Ends with the test process.
+/// The server runs until the test process ends.
 fn hostile(messages: Vec<Vec<u8>>) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let address = listener.local_addr().expect("bound");
@@ -54,7 +54,7 @@ fn encoded(message: Reply) -> Vec<u8> {
     proto::SignalResponse { message }.encode_to_vec()
 }
 
-/// The response to a join, in a room with this many participants, whose fields are all empty.
+/// The response to a join, with this many other participants, all of whose fields are empty.
 fn join(participants: usize) -> Vec<u8> {
     encoded(Reply::Join(proto::JoinResponse {
         other_participants: vec![proto::ParticipantInfo::default(); participants],
@@ -62,7 +62,7 @@ fn join(participants: usize) -> Vec<u8> {
     }))
 }
 
-/// An update in which every participant is new and has long names.
+/// An update with a thousand participants, all of them new and with long names.
 fn update(number: usize) -> Vec<u8> {
     let participant = |n: usize| {
         let track = |k: usize| proto::TrackInfo {
@@ -122,7 +122,7 @@ fn a_hostile_server_cannot_exhaust_memory() {
     let crowds = [join(0)].into_iter().chain((0..100).map(update));
     for (what, messages, words) in [
         (
-            "a crowd",
+            "many participants",
             vec![join(500_000)],
             "more than 1000 participants in one message",
         ),
@@ -132,7 +132,7 @@ fn a_hostile_server_cannot_exhaust_memory() {
             "more than 1048576 bytes in one message",
         ),
         (
-            "a new crowd with every update",
+            "new participants in every update",
             crowds.chain([leave()]).collect(),
             "failed 1",
         ),
@@ -140,7 +140,7 @@ fn a_hostile_server_cannot_exhaust_memory() {
         let (said, most) = joined(hostile(messages));
         println!("{what}: {most} KiB");
         assert!(said.contains(words), "{what}: {said}");
-        assert!(most > 0, "{what}: the process was never seen");
+        assert!(most > 0, "{what}: its memory was never sampled");
         assert!(most < MOST_KIB, "{what}: {most} KiB");
     }
 }

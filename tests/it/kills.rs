@@ -19,10 +19,10 @@ const KILLS: usize = 6;
 const AT_ONCE: usize = 6;
 /// A run is killed within this time after its first turn has ended, in ms.
 const WITHIN: u64 = 6_000;
-/// Pause between scrapes of its metrics.
+/// Pause between scrapes of a run's metrics.
 const SCRAPE: Duration = Duration::from_millis(50);
 
-/// Four concurrent calls of short turns, for longer than any run is left alive.
+/// Four concurrent calls of short turns, for longer than the time until any kill.
 const SHORT: &str = "\
 version: 1
 name: killed
@@ -58,7 +58,7 @@ struct Killed {
     reported: usize,
 }
 
-/// Kills a run `after` its first turn has ended.
+/// Starts a run and kills it; `after` counts from the end of its first turn.
 fn killed(after: Duration) -> Killed {
     let flags = ["--out", "run", "--metrics-listen", "127.0.0.1:0"];
     let run = Loadgen::new(["run", "short.yaml"].iter().chain(&flags));
@@ -126,7 +126,7 @@ fn a_kill_at_any_instant_loses_no_turn() {
     for (number, after, run) in &done {
         if run.reported < run.ended_before {
             lost.push(format!(
-                "kill {number}, after {after:?}: {} turns had ended a second before, {} are reported",
+                "kill {number}, after {after:?}: {} turns had ended a second earlier, {} are reported",
                 run.ended_before, run.reported
             ));
         } else if run.reported < run.ended {
@@ -139,7 +139,7 @@ fn a_kill_at_any_instant_loses_no_turn() {
     }
     let sum = |of: fn(&Killed) -> usize| done.iter().map(|(.., run)| of(run)).sum::<usize>();
     println!(
-        "{} kills: {} turns had ended a second before, {} at the last scrape; {} are reported",
+        "{} kills: {} turns had ended a second earlier, {} at the last scrape; {} are reported",
         done.len(),
         sum(|run| run.ended_before),
         sum(|run| run.ended),

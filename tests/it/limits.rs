@@ -46,8 +46,8 @@ fn a_run_beyond_the_hard_limit_is_refused_before_its_first_call() {
     assert!(!run.dir().join("run").exists(), "no run folder is left");
 }
 
-/// An old LiveKit server needs two sockets for media besides the one for signalling, and only the
-/// first call shows whether it is old: the check before that call counts three.
+/// A call to an old LiveKit server needs two sockets for media besides the one for signalling. Only
+/// the first call shows whether the server is old, so the check before that call counts three.
 #[test]
 fn a_livekit_call_counts_as_three_descriptors() {
     let scenario = scenario().replace(
@@ -59,7 +59,8 @@ fn a_livekit_call_counts_as_three_descriptors() {
         &["capacity", "many.yaml", "--max", "40"],
     ];
     for command in commands {
-        // Enough for two descriptors per call. Nothing listens at the URL: the run must fail first.
+        // Enough for two descriptors per call. Nothing listens at the URL: the run must
+        // fail before it connects.
         let run = Loadgen::new(command)
             .open_files(45, 150)
             .env("LIVEKIT_URL", "ws://127.0.0.1:9")
@@ -73,7 +74,7 @@ fn a_livekit_call_counts_as_three_descriptors() {
     }
 }
 
-/// A control group, removed at the end.
+/// A control group, removed when the value is dropped.
 struct ControlGroup(PathBuf);
 
 impl ControlGroup {
@@ -113,14 +114,14 @@ impl Drop for ControlGroup {
 }
 
 #[test]
-#[ignore = "needs root and a control group of its own; scripts/test runs it where that is possible"]
-fn a_container_that_holds_the_generator_back_is_named_as_the_cause() {
+#[ignore = "needs root and a control group of its own; scripts/test runs this test if possible"]
+fn a_container_that_throttles_the_generator_is_reported_as_the_cause() {
     let group = ControlGroup::of_a_twentieth();
     let run = Loadgen::new(["run", "many.yaml", "--out", "run"]).control_group(&group.0);
     std::fs::write(run.dir().join("many.yaml"), scenario()).expect("a writable folder");
     let run = run.run();
     run.assert_code(110);
-    // Wherever the text was wrapped.
+    // Undo the wrapping of the text.
     let told: Vec<&str> = run.finished.stdout.split_whitespace().collect();
     let told = told.join(" ");
     assert!(

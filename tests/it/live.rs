@@ -89,11 +89,11 @@ fn a_run_in_progress_is_scraped_and_traced() {
     the_spans_are_those_of_the_journal(&collector.spans(), &journal(&run.dir().join("run")));
 }
 
-/// A collector that never answers delays the end of a run by seconds; a signal ends the wait, and
-/// the exit code is the run's own.
+/// A collector that never answers delays the end of a run by seconds. A signal ends the wait and
+/// does not change the exit code.
 #[test]
 fn a_signal_ends_the_wait_for_a_collector() {
-    // The listener's backlog accepts connections.
+    // The listener's backlog accepts connections, and nothing answers on them.
     let mute = TcpListener::bind("127.0.0.1:0").expect("a port");
     let endpoint = format!("http://{}", mute.local_addr().expect("bound"));
     for stopped in [false, true] {
@@ -117,11 +117,11 @@ fn signalled_at_the_end(endpoint: &str, stopped: bool) -> bool {
     let patience = Duration::from_secs(60);
     let process = run.process();
     process.wait_for_line(Stream::Out, "report.html", patience);
-    // Let the wait begin: before it, a second signal would end the process at once.
+    // Let the wait begin: a second signal before then would end the process at once.
     std::thread::sleep(Duration::from_millis(100));
     run.send_signal(libc::SIGTERM);
     let run = run.finish();
-    let code = run.finished.code.expect("no signal ends it");
+    let code = run.finished.code.expect("the process is not killed");
     match stopped {
         true => assert_eq!(code, 105, "{:?}", run.finished),
         false => assert_well_or_late(&run.finished),
@@ -142,7 +142,7 @@ fn folder_is_whole(folder: &std::path::Path) -> bool {
         .all(|name| folder.join(name).exists())
 }
 
-/// Checks that every query parses and returns values, except those that are empty for a good run.
+/// Checks that every query parses and returns values, unless it counts failures by cause.
 fn the_dashboard_is_answered(prometheus: &Prometheus) {
     let text = std::fs::read_to_string(in_repo("deploy/grafana/loadgen.json")).expect("readable");
     let dashboard: Value = serde_json::from_str(&text).expect("JSON");
@@ -233,7 +233,7 @@ fn the_spans_are_those_of_the_journal(spans: &[Span], turns: &[Value]) {
 }
 
 #[test]
-fn an_unreachable_collector_is_one_warning() {
+fn an_unreachable_collector_causes_one_warning() {
     let nobody = crate::support::free_tcp_port();
     let endpoint = format!("http://127.0.0.1:{nobody}");
     let run = prepared(ONE, &["--otlp-endpoint", &endpoint]).run();
@@ -253,7 +253,7 @@ fn an_unreachable_collector_is_one_warning() {
 fn reports_are_written_before_waiting_for_a_silent_collector() {
     let mute = crate::support::SilentPort::start();
     let endpoint = mute.url().replace("ws://", "http://");
-    // Without `--json`, the table says where the reports are.
+    // Without `--json`, the table states where the reports are.
     let run = prepared(ONE, &["--otlp-endpoint", &endpoint, "--json"]).run();
     assert_well_or_late(&run.finished);
     let said = &run.finished.stderr;
@@ -288,6 +288,6 @@ fn runs_with_a_port_in_use_or_an_invalid_address_are_refused() {
             run.finished.stderr
         );
         let run_folder = run.dir().join("run");
-        assert!(!run_folder.exists(), "nothing is left behind");
+        assert!(!run_folder.exists(), "no run folder is left");
     }
 }

@@ -13,12 +13,12 @@ use std::time::Duration;
 
 /// `loadgen agent --delay`, in ms.
 const DELAY: f64 = 400.0;
-/// A run that has not started its first call within this time never will.
+/// Maximum wait for a run to start its first call.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Maximum error of the median turn on a busy machine, in ms; on an idle one it is 5.
+/// Maximum error of the median turn on a busy machine, in ms; 5 is enough on an idle one.
 const BOUND: f64 = 100.0;
 
-/// A server without an agent of its own: every test starts one under its own name.
+/// A server without an agent: every test starts an agent under its own name.
 static SERVER: Shared<LivekitServer> = Shared::new();
 
 fn figure(row: &Row, column: &str) -> f64 {
@@ -55,7 +55,7 @@ fn assert_no_room_left(server: &LivekitServer, reports: &Reports) {
     assert!(left.is_empty(), "{left:?}");
 }
 
-/// Uses its own server: the scenario names no agent, so every agent there would join.
+/// The server is the test's own: the scenario specifies no agent, so every agent on it would join.
 #[test]
 fn the_100_calls_scenario_agrees_with_the_agents_truth_file() {
     let server = LivekitServer::start();
@@ -65,7 +65,7 @@ fn the_100_calls_scenario_agrees_with_the_agents_truth_file() {
     let run = run.on(&server).run();
 
     let reports = Reports::read(&run.dir().join("run"));
-    // Its gates need the turns of a hundred calls; with fifteen turns they are undecided.
+    // The scenario's gates need the turns of a hundred calls; with fifteen, they are undecided.
     run.finished.assert_code(110);
     let gates = reports.summary["verdict"]["gates"].as_array();
     for gate in gates.expect("gates") {
@@ -150,19 +150,19 @@ fn a_named_agent_is_dispatched_with_its_metadata_and_its_greeting_is_measured() 
     reports.assert_good(&run.finished);
     assert_eq!(reports.count("/metrics/greeting/count"), 2);
     let greeting = reports.number("/metrics/greeting/p50_ms");
-    // The agent pauses 300 ms before it greets; it may see its caller before its caller sees it.
+    // The agent waits 300 ms before it greets, but may notice the caller before being noticed.
     assert!((0.0..2_000.0).contains(&greeting), "{greeting}");
     assert_eq!(truth(&greeter.dir().join("t")).len(), 2);
     assert_eq!(
         truth(&other.dir().join("t")).len(),
         0,
-        "no call asked for it"
+        "no call requested this agent"
     );
     assert_no_room_left(&server, &reports);
 }
 
 #[test]
-fn an_older_server_gets_two_peer_connections() {
+fn an_older_server_is_joined_with_two_peer_connections() {
     let server = SERVER.get(LivekitServer::start);
     let old = OldServer::start(&server.address());
     let args = ["--agent-name", "old", "--reply-length", "300ms", "--url"];
@@ -191,7 +191,7 @@ fn an_older_server_gets_two_peer_connections() {
 fn every_request_to_a_server_behind_a_path_keeps_the_path() {
     let server = SERVER.get(LivekitServer::start);
     let prefixed = PrefixedServer::start(&server.address(), "/lk/sfu");
-    // With a trailing slash, as some dashboards show it.
+    // With a trailing slash, as some dashboards show the URL.
     let url = format!("{}/", prefixed.url());
     let args = ["--agent-name", "behind", "--reply-length", "300ms", "--url"];
     let _agent = Loadgen::agent(&server, &[&args[..], &[&prefixed.url()]].concat());
@@ -272,7 +272,7 @@ fn tls_needs_a_trusted_root_certificate() {
 
 /// `LOADGEN_ROOT`: a folder laid out by `scripts/image-root`. The test adds a root certificate.
 #[test]
-#[ignore = "needs root, and a root folder laid out for it; scripts/release-check runs it"]
+#[ignore = "needs root and a folder from scripts/image-root; scripts/release-check runs this test"]
 fn a_program_in_an_empty_root_joins_over_tls() {
     let root = std::env::var("LOADGEN_ROOT").expect("LOADGEN_ROOT");
     let root = Path::new(&root);

@@ -1,7 +1,7 @@
 //! Integration tests that can run in parallel, in one binary: the built program against real
 //! servers and agents.
 //!
-//! Tests that a busy machine disturbs are in binaries of their own, next to this folder.
+//! Tests whose results depend on the machine's load are in other binaries, next to this folder.
 
 #[path = "../support/mod.rs"]
 pub mod support;

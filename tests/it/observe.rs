@@ -1,4 +1,4 @@
-//! What a run observes besides its calls: endpoints that come and go, processes, the real server.
+//! Observation of endpoints, processes and the real server during a run.
 
 use crate::support::{
     LivekitServer, Loadgen, MetricsServer, Reports, SilentPort, free_tcp_port, in_repo, poll,
@@ -31,7 +31,7 @@ fn write(run: &Loadgen, more: &str) {
     std::fs::write(run.dir().join("it.yaml"), text).expect("writable");
 }
 
-/// The readings of one name, in their order.
+/// The readings of one observed source, in order.
 fn readings(folder: &Path, name: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(folder.join("observed.jsonl")).expect("observed.jsonl");
     let lines = text
@@ -57,7 +57,7 @@ fn worker(nth: usize) -> String {
 }
 
 #[test]
-fn an_endpoint_that_is_gone_is_a_gap_and_the_run_passes() {
+fn an_endpoint_that_stops_answering_leaves_a_gap_and_the_run_passes() {
     let metrics = MetricsServer::start(ANSWERS, worker);
     let silent = SilentPort::start();
     let run = Loadgen::new(["run", "it.yaml", "--out", "run"]);
@@ -108,7 +108,7 @@ fn an_endpoint_that_is_gone_is_a_gap_and_the_run_passes() {
     is_in_the_report(&folder, &metrics.address());
 }
 
-/// Checks the page, and that it can be made again, even without the readings.
+/// Checks the report page, and that `loadgen report` can make it again, even without the readings.
 fn is_in_the_report(folder: &Path, address: &str) {
     let page = || std::fs::read_to_string(folder.join("report.html")).expect("a page");
     let first = page();
@@ -132,7 +132,7 @@ fn is_in_the_report(folder: &Path, address: &str) {
         let text = std::fs::read(file.path()).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let name = file.file_name();
-        assert!(!text.contains(address), "{name:?} names the endpoint");
+        assert!(!text.contains(address), "{name:?} contains the address");
     }
     std::fs::remove_file(folder.join("observed.jsonl")).expect("removable");
     assert!(!again(0).contains("id=\"observed\""));
@@ -171,7 +171,7 @@ fn the_real_server_is_observed() {
 }
 
 #[test]
-fn a_process_that_ends_during_the_run_is_a_gap() {
+fn a_process_that_ends_during_the_run_leaves_a_gap() {
     let mut shell = std::process::Command::new("/bin/sh")
         .args(["-c", "read _"])
         .stdin(std::process::Stdio::piped())
@@ -196,7 +196,7 @@ fn a_process_that_ends_during_the_run_is_a_gap() {
     drop(shell.stdin.take());
     let _ = shell.wait();
     let run = running.finish();
-    assert_eq!(seen, Some(()), "two readings while it lived");
+    assert_eq!(seen, Some(()), "two readings before the end");
     Reports::read(&run.dir().join("run")).assert_good(&run.finished);
     let readings = readings(&run.dir().join("run"), "shell");
     assert!(readings[0]["gap"].is_null(), "{readings:?}");

@@ -1,4 +1,4 @@
-//! Run folders after the run: those of killed runs and of earlier versions, and several at once.
+//! Run folders after the run: of killed runs, of earlier versions, and lists of several folders.
 
 use crate::support::reports::{Row, journal, keeps_to_its_schema};
 use crate::support::{Loadgen, in_repo, poll};
@@ -68,7 +68,7 @@ fn copy(name: &str, to: &Path) {
     }
 }
 
-/// What a power cut leaves after the synced lines: zeros, and half a line.
+/// The journal ends as after a power cut: zeros and half a line follow the synced lines.
 #[test]
 fn torn_journal_lines_are_left_out_and_reported() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -167,7 +167,7 @@ fn the_report_of_a_killed_run_has_every_turn_that_had_ended() {
 
 #[test]
 fn every_report_can_still_be_made_from_version_1_folders() {
-    // This includes folders from before calls were recorded.
+    // Some of these folders were written before calls were recorded.
     for (name, complete) in [
         ("v1", true),
         ("v1-killed", false),
@@ -266,7 +266,7 @@ fn open_shows_the_report_with_xdg_open() {
     std::fs::set_permissions(&launcher, executable).expect("a mode");
     let open = open.env("PATH", &desktop).run();
     open.assert_code(0);
-    let opened = std::fs::read_to_string(open.dir().join("opened")).expect("it was opened");
+    let opened = std::fs::read_to_string(open.dir().join("opened")).expect("the report was opened");
     let report = open.dir().join("run/report.html");
     assert_eq!(
         Path::new(opened.trim_end()),

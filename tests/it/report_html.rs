@@ -24,7 +24,7 @@ thresholds:
   missed: [\"rate<0.9\"]
 ";
 
-/// The text of the column with this heading, in the rows that are shown.
+/// The texts of the cells in the column with this heading, in the visible rows.
 fn column(page: &mut Browser, head: &str) -> Vec<String> {
     let cells = page.evaluate(&format!(
         "(() => {{ const nth = [...document.querySelectorAll('#turn-heads th')].findIndex(h => h.innerText.trim() === {head:?});
@@ -70,15 +70,15 @@ fn the_report_of_a_run_works_in_a_browser() {
     turns_sort(&mut page);
     turns_filter(&mut page);
     sounds_play(&mut page);
-    it_fits(&mut page);
-    dark_is_dark(&mut page);
-    what_is_usual_can_be_hidden(&mut page);
+    nothing_overflows(&mut page);
+    colours_follow_the_scheme(&mut page);
+    typical_values_can_be_hidden(&mut page);
     assert_eq!(
         page.evaluate("document.querySelectorAll('img').length"),
         json!(0)
     );
     assert_eq!(page.complaints(), [] as [String; 0]);
-    sent_alone_it_says_so(&mut page, &folder);
+    a_page_without_its_folder_works(&mut page, &folder);
 }
 
 fn charts_are_seen(page: &mut Browser) {
@@ -100,8 +100,8 @@ fn charts_are_seen(page: &mut Browser) {
     }
 }
 
-/// A checkbox hides what is usual for voice agents, in tables as in charts.
-fn what_is_usual_can_be_hidden(page: &mut Browser) {
+/// A checkbox hides the values that are typical of voice agents, in tables and in charts.
+fn typical_values_can_be_hidden(page: &mut Browser) {
     let seen = "[...document.querySelectorAll('.typical, [stroke=\"#7A8693\"]')]
                 .map(e => getComputedStyle(e).display != 'none')";
     let all = |seen: Value, shown: bool| {
@@ -151,7 +151,7 @@ fn turns_are_those_of_the_csv(page: &mut Browser, reports: &Reports) {
     assert!(csv.len() >= 8, "{csv:?}");
     let table = column(page, "ttfa");
     assert_eq!(table.len(), reports.turns.len());
-    // The slowest come first, those without a reply last.
+    // The slowest turns come first, turns without a reply last.
     assert_eq!(table[..csv.len()], csv);
     assert!(table[csv.len()..].iter().all(|cell| cell == "–"));
 }
@@ -192,7 +192,7 @@ fn turns_filter(page: &mut Browser) {
     );
     choose(page, "find", "thanks");
     assert!(column(page, "utterance").iter().all(|u| u == "thanks"));
-    choose(page, "find", "nobody said this");
+    choose(page, "find", "text of no turn");
     assert_eq!(
         page.evaluate("document.getElementById('shown').textContent"),
         json!(format!("0 of {all} turns"))
@@ -210,11 +210,11 @@ fn sounds_play(page: &mut Browser) {
     page.evaluate("document.querySelector('audio').pause()");
     let waves =
         page.evaluate("document.querySelector('.timeline').querySelectorAll('polygon').length");
-    assert_eq!(waves, json!(2), "the caller's and the agent's");
+    assert_eq!(waves, json!(2), "of the caller and the agent");
 }
 
 /// Nothing overflows the page, at the width of a phone or on paper.
-fn it_fits(page: &mut Browser) {
+fn nothing_overflows(page: &mut Browser) {
     let sticks_out = "document.documentElement.scrollWidth > innerWidth";
     for (width, media) in [
         (1360, "screen"),
@@ -227,10 +227,10 @@ fn it_fits(page: &mut Browser) {
         assert_eq!(page.evaluate(sticks_out), json!(false), "{width} {media}");
     }
     let shown = page.evaluate("getComputedStyle(document.querySelector('nav.contents')).display");
-    assert_eq!(shown, json!("none"), "no contents on paper");
+    assert_eq!(shown, json!("none"), "no table of contents on paper");
 }
 
-fn dark_is_dark(page: &mut Browser) {
+fn colours_follow_the_scheme(page: &mut Browser) {
     page.resize(1360, 1000);
     let mut seen = |scheme: &str| {
         page.show_as("screen", scheme);
@@ -242,8 +242,8 @@ fn dark_is_dark(page: &mut Browser) {
     assert_ne!(light[1], dark[1]);
 }
 
-/// Without its folder the page still works, and says where the audio is.
-fn sent_alone_it_says_so(page: &mut Browser, folder: &Path) {
+/// Without its run folder, the page still works and states where the audio is.
+fn a_page_without_its_folder_works(page: &mut Browser, folder: &Path) {
     let alone = tempfile::tempdir().expect("a folder");
     let copy = alone.path().join("report.html");
     std::fs::copy(folder.join("report.html"), &copy).expect("a copy");

@@ -1,10 +1,10 @@
-//! Sentinel calls, which go to loadgen's own agent, are reported separately, or not made at all.
+//! Sentinel calls: calls to loadgen's own agent, reported separately, which a scenario can disable.
 
 use crate::support::{LivekitServer, Loadgen, OldServer, Reports, Run, Shared, Small, in_repo};
 use serde_json::Value;
 use std::path::Path;
 
-/// Maximum error of the median sentinel turn on a busy machine, in ms; on an idle one it is 1.
+/// Maximum error of the median sentinel turn on a busy machine, in ms; 1 is enough on an idle one.
 const BOUND: f64 = 100.0;
 
 static SERVER: Shared<LivekitServer> = Shared::new();
@@ -138,7 +138,7 @@ fn sentinel_calls_go_through_the_server_and_leave_no_room() {
 }
 
 #[test]
-fn an_agent_that_cannot_register_is_a_warning() {
+fn a_sentinel_agent_that_cannot_register_causes_a_warning() {
     let server = SERVER.get(LivekitServer::start);
     let _agent = Loadgen::agent(
         &server,
@@ -155,7 +155,7 @@ fn an_agent_that_cannot_register_is_a_warning() {
 }
 
 #[test]
-fn calibrate_refuses_a_delay_that_the_agent_cannot_keep() {
+fn calibrate_refuses_a_delay_that_the_agent_cannot_guarantee() {
     let run = embedded("load: {calls: 1}\nsentinels: off\n");
     assert!(!run.finished.stderr.contains("cannot guarantee"));
     let calibrated = Loadgen::new(["calibrate", "--delay", "100ms"]).run();

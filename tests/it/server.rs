@@ -1,4 +1,4 @@
-//! Tests of the test harness itself: what it starts works, and what it drops is gone.
+//! Tests of the test harness: its servers and processes work, and end when they are dropped.
 
 use crate::support::os::members_of_group;
 use crate::support::process::Stream;
@@ -39,13 +39,13 @@ fn servers_do_not_share_ports_or_secrets() {
 }
 
 #[test]
-fn a_panic_ends_the_server_too() {
+fn a_panic_in_a_test_ends_its_server() {
     let pid = std::thread::spawn(|| {
         let server = LivekitServer::start();
         std::panic::panic_any(server.pid());
     })
     .join()
-    .expect_err("it panics");
+    .expect_err("the thread panics");
     let pid = *pid.downcast::<u32>().expect("the pid it panicked with");
     assert!(!is_running(pid));
 }
@@ -69,7 +69,7 @@ fn tls_proxy_passes_a_request_through() {
     let root = CertificateDer::from_pem_file(root).expect("a root certificate");
     drop(proxy);
     // Another test may listen on the port by now, but not with this certificate.
-    tls_get(port, "localhost", Some(root)).expect_err("it is gone");
+    tls_get(port, "localhost", Some(root)).expect_err("the proxy is gone");
 }
 
 #[test]
@@ -78,24 +78,24 @@ fn the_404_server_and_the_silent_port_behave_as_documented() {
     assert_eq!(http_status(server.port()), Some(404));
     let port = server.port();
     drop(server);
-    // Another test may use the port by now; what answers there is not this server.
+    // Another test may use the port by now; if so, a different server answers.
     assert_ne!(http_status(port), Some(404));
 
     let silent = SilentPort::start();
     let address = silent.url().replace("ws://", "");
-    let mut stream = TcpStream::connect(address).expect("it accepts");
+    let mut stream = TcpStream::connect(address).expect("the port accepts");
     stream
         .set_read_timeout(Some(Duration::from_millis(300)))
         .expect("a socket");
     stream
         .write_all(b"GET / HTTP/1.1\r\n\r\n")
-        .expect("it takes the request");
-    let error = stream.read(&mut [0]).expect_err("it never answers");
+        .expect("the port takes the request");
+    let error = stream.read(&mut [0]).expect_err("the port never answers");
     assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
 }
 
 #[test]
-fn processes_are_waited_for_signalled_and_killed() {
+fn processes_can_be_awaited_signalled_and_killed() {
     let sh = |script: &str| {
         let mut command = std::process::Command::new("sh");
         command.args(["-c", script]);
@@ -183,7 +183,7 @@ fn tls_get(port: u16, name: &str, root: Option<CertificateDer<'static>>) -> Resu
     }
 }
 
-/// Local addresses other than 127.0.0.1, in /proc's hex, that the sockets of `pid` are bound to.
+/// Local addresses other than 127.0.0.1, as /proc shows them, to which sockets of `pid` are bound.
 fn addresses_other_than_loopback(pid: u32) -> Vec<String> {
     let links = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("our own child");
     let inodes: Vec<String> = links

@@ -2,7 +2,7 @@
 //! complete and agree with each other.
 //!
 //! `LOADGEN_SEEDS=10000 cargo test --test it simulation` runs more seeds; `LOADGEN_SEED=17` runs
-//! that one and prints what it does.
+//! seed 17 only, and prints its case, calls and turns.
 
 mod disk;
 mod outside;
@@ -30,7 +30,7 @@ use std::time::Duration;
 
 /// Number of seeds without `LOADGEN_SEEDS`.
 const SEEDS: u64 = 150;
-/// A stop takes this long at most: calls hang up, and the records so far are written.
+/// Maximum time for a stop, in which calls hang up and the records so far are written.
 const STOP: Duration = Duration::from_secs(5);
 /// Maximum error of an unambiguous `ttfa_wire`, in ms: the windows of the ear and of the agent.
 const EXACT: f64 = 25.0;
@@ -94,7 +94,7 @@ impl Case {
         let disk = dice.percent(25).then(|| {
             let faults = [Fault::Full, Fault::Short, Fault::Ragged, Fault::Sync];
             let (fault, from) = (dice.one(&faults), dice.number(0, 12));
-            // The fault lasts for a while, or until the end.
+            // The fault lasts for a few writes or syncs, or until the end.
             let until = match dice.percent(50) {
                 true => from + dice.number(1, 4),
                 false => u64::MAX,
@@ -198,7 +198,7 @@ fn mishaps(dice: &mut Dice) -> Vec<(Duration, Mishap)> {
     (0..count)
         .map(|_| {
             let mishap = mishap(dice);
-            // At its very start, a call has not joined yet.
+            // A fault at the very start hits a call that has not joined yet.
             let at_once = dice.percent(30);
             let after = dice.ms(0, 20_000);
             (if at_once { Duration::ZERO } else { after }, mishap)
@@ -315,8 +315,8 @@ fn of_turn(case: &Case, turn: &TurnRecord) -> Vec<String> {
     {
         wrong.push("a latency is negative");
     }
-    // A reply to an earlier utterance, or one that packet loss moved, is flagged or has an
-    // interval. A greeting that is not waited for can be taken for the reply.
+    // A reply to an earlier utterance, or an onset shifted by packet loss, has a flag or an
+    // interval. If the caller does not wait for the greeting, the greeting can count as the reply.
     let plain = case.agent.greeting.is_none()
         && case.is_exact()
         && turn.flags.iter().all(|flag| *flag == Flag::ReplyUnfinished)
@@ -604,12 +604,12 @@ fn each_rule_finds_its_planted_defect() {
             }
         }),
         ("a turn was not shown", |seen| drop(seen.shown.pop_first())),
-        ("a call was shown with another end", |seen| {
+        ("a call was shown with another end time", |seen| {
             if let Some(call) = seen.shown_calls.values_mut().next() {
                 call.ended_ms = None;
             }
         }),
-        ("a journal that failed is not mentioned", |seen| {
+        ("a failed journal is not reported", |seen| {
             seen.says_lost = false;
         }),
         ("a journal without a fault is reported as failed", |seen| {
@@ -636,7 +636,7 @@ fn each_rule_finds_its_planted_defect() {
     }
 }
 
-/// The defect is in the disk itself: writes succeed, but nothing is stored.
+/// The planted defect is in the disk: writes report success, but nothing is stored.
 #[test]
 fn a_disk_that_loses_writes_silently_is_found() {
     let found = (0..ENOUGH).find(|seed| {

@@ -1,8 +1,8 @@
 //! Utterances that are partly lost upstream, on their way to a real server.
 //!
-//! In: a network namespace, in which nftables drops a share of the caller's packets. Out: what
-//! loadgen derives from the server's receiver reports. Needs root; `scripts/test` runs it in a
-//! namespace of its own where the system allows it, and says so where it does not.
+//! In: a network namespace, in which nftables drops a share of the caller's packets. Out: the
+//! losses that loadgen derives from the server's receiver reports. Needs root. `scripts/test` runs
+//! this test in a namespace of its own if the system allows one, and otherwise prints a message.
 
 use crate::support::{LivekitServer, Loadgen, Reports, Small, in_repo};
 use std::process::Command;
@@ -15,7 +15,7 @@ const DROPPED: u32 = 15;
 const CALLS: usize = 4;
 const TURNS: usize = 3;
 
-/// Runs nft; returns what it prints.
+/// Runs nft; returns its output.
 fn nft(arguments: &str) -> String {
     let done = Command::new("nft").arg(arguments).output();
     let done = done.expect("nft is installed");
@@ -24,7 +24,7 @@ fn nft(arguments: &str) -> String {
     String::from_utf8_lossy(&done.stdout).into_owned()
 }
 
-/// Network interfaces that this process sees.
+/// Network interfaces that are visible to this process.
 fn interfaces() -> Vec<String> {
     let table = std::fs::read_to_string("/proc/thread-self/net/dev").expect("/proc");
     let names = table.lines().filter_map(|line| line.split_once(':'));
@@ -69,7 +69,7 @@ fn upstream_losses_are_counted_and_their_turns_flagged() {
     assert_eq!(untouched.number("/generator/packets_lost_upstream"), 0.0);
     assert_eq!(flagged(&untouched), 0);
 
-    // Mark on output and drop on input: dropping a packet on output makes its send call fail.
+    // Mark packets on output and drop them on input: a drop on output makes the send call fail.
     nft(&format!(
         "add table inet loss; \
          add chain inet loss out {{ type filter hook output priority 0; }}; \

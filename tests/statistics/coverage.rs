@@ -1,8 +1,8 @@
 //! Coverage of the quantile intervals: how often they contain the true quantile.
 //!
 //! In: forty calls of ten turns with a known intraclass correlation. Out: the share of runs whose
-//! interval contains the true quantile. Invariant: the coverage that results from treating the same
-//! turns as independent, which is too low, is printed for comparison.
+//! interval contains the true quantile. For comparison, the test prints the coverage of intervals
+//! that treat the same turns as independent, which is too low.
 
 use super::worlds::{SHAPES, Shape, Table, World, many, normal_quantile};
 use super::{percent, size};
@@ -92,7 +92,7 @@ fn intervals_cover_the_true_quantile() {
     }
 }
 
-/// Beyond what we guarantee, so the coverage is printed, but checked only loosely. With twenty
+/// No coverage is guaranteed here, so it is printed, but checked only loosely. With twenty
 /// calls whose turns are strongly correlated, p95 depends on the one or two slowest calls.
 #[test]
 fn coverage_with_few_strongly_correlated_calls() {

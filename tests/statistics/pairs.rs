@@ -1,4 +1,4 @@
-//! Error rates of comparisons: how often equal runs are called different, and how often a
+//! Error rates of comparisons: how often equal runs are reported as different, and how often a true
 //! difference is found.
 //!
 //! In: a baseline and candidates of one simulation, equal or shifted, on a steady or a drifting
@@ -109,7 +109,7 @@ fn ttfa(all: &[Comparison]) -> Option<Change> {
 }
 
 #[test]
-fn equal_runs_rarely_differ() {
+fn equal_runs_are_rarely_reported_as_different() {
     let runs = size(40, 1_000);
     let calls = size(40, 100) as usize;
     let alarms = many(runs, |seed| {
@@ -146,7 +146,7 @@ fn a_shift_of_50_ms_is_found() {
     let share = percent(found.iter().filter(|f| f.0).count(), found.len());
     let held = percent(found.iter().map(|f| f.1).sum(), 2 * found.len());
     println!("+50 ms on 100 calls of 10 turns: found in {share:.1} % of {runs} pairs");
-    println!("its intervals (p50, p95) contain 50 ms in {held:.1} %");
+    println!("the intervals of p50 and p95 contain 50 ms in {held:.1} %");
     assert!(share >= if runs < 1_000 { 80.0 } else { 90.0 }, "{share} %");
     assert!(held >= 92.0, "{held} %");
 }
@@ -217,7 +217,7 @@ fn a_shift_is_found_in_interleaved_blocks() {
     };
     let (steady, drifting) = (power(true), power(false));
     println!(
-        "+50 ms in 50 blocks of 10 turns: found in {steady:.1} % of {runs} runs, {drifting:.1} % where the machine drifts"
+        "+50 ms in 50 blocks of 10 turns: found in {steady:.1} % of {runs} runs, {drifting:.1} % if the machine drifts"
     );
     assert!(
         steady >= if runs < 1_000 { 65.0 } else { 80.0 },
@@ -242,9 +242,9 @@ fn blocks(seed: u64, shift: f64) -> Vec<Comparison> {
     compare(&before, &[after], &settings(seed)).remove(0)
 }
 
-/// Equal variants, run in blocks, each compared with the one that looks best.
+/// Equal variants, run in blocks, each compared with the variant that appears best.
 #[test]
-fn equal_ranked_variants_rarely_differ() {
+fn equal_ranked_variants_are_rarely_reported_as_different() {
     let runs = size(60, 1_000);
     for variants in [4, 12] {
         let alarms = many(runs, |seed| {

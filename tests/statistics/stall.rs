@@ -1,7 +1,7 @@
 //! An agent that freezes for half a minute: the reported share of slow turns is accurate.
 //!
 //! In: a plan of ten minutes with a hundred callers, their state machines in virtual time, an
-//! agent that is frozen for 30 s. Out: the share of turns over 10 s, as recorded and as known to
+//! agent that is frozen for 30 s. Out: the share of turns over 10 s, as recorded and according to
 //! the agent. Invariants: turns that time out count; nothing is dropped.
 
 use super::percent;
@@ -25,7 +25,7 @@ const fn ms(ms: u64) -> Duration {
 
 const STALL: (Duration, Duration) = (Duration::from_secs(300), Duration::from_secs(330));
 const SLOW: Duration = Duration::from_secs(10);
-/// Length of a reply, and the agent's pause between two replies.
+/// Duration of a reply, and of the agent's pause between two replies.
 const REPLY: Duration = ms(2_000);
 const BREATH: Duration = ms(1_000);
 const TURNS: usize = 3;
@@ -41,7 +41,7 @@ call: {greeting: none, turns: [{say: words, start: {after: call_start}, timeout:
 load: {arrival: {rate: 5, process: poisson}, duration: 10m}
 ";
 
-/// When calls start, according to the plan.
+/// Start times of the calls in the plan.
 fn starts() -> Vec<Duration> {
     let sound = |_: &SoundFile<'_>| {
         let length = ms(2_000);
@@ -86,7 +86,7 @@ fn script() -> CallScript {
     }
 }
 
-/// The agent of one call, its audio, and what the caller's ear reports about the audio.
+/// The agent of one call, and the inputs to the caller that result from the agent's audio.
 struct Agent {
     origin: Instant,
     world: World,
@@ -102,8 +102,8 @@ impl Agent {
         self.inputs.insert((at, nth), input);
     }
 
-    /// When work that begins at `from` and takes `work` is finished: it makes no progress during
-    /// the stall.
+    /// The instant at which work that begins at `from` and takes `work` is finished. No work makes
+    /// progress during the stall.
     fn done(&self, from: Instant, work: Duration) -> Instant {
         let (begin, end) = (self.origin + STALL.0, self.origin + STALL.1);
         let before = begin.saturating_duration_since(from).min(work);
@@ -152,8 +152,8 @@ impl Agent {
     }
 }
 
-/// Plays a call that starts `start` after the start of the run; returns its records and the
-/// agent's truth.
+/// Simulates a call that starts `start` after the start of the run; returns the call's records and
+/// the agent's truth.
 fn play(number: usize, start: Duration, origin: Instant) -> (Vec<TurnRecord>, Vec<Duration>) {
     let begin = origin + start;
     let mut agent = Agent {
@@ -237,7 +237,11 @@ fn the_share_of_slow_turns_in_a_stall_is_accurate() {
         (planned, planned),
         "every planned turn is recorded"
     );
-    assert_eq!(samples.outcomes.ended(), planned, "each has an outcome");
+    assert_eq!(
+        samples.outcomes.ended(),
+        planned,
+        "every turn has an outcome"
+    );
 
     let slow = |sorted: &[Sample]| {
         percent(

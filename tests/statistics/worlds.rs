@@ -2,7 +2,7 @@
 //!
 //! In: a shape of the distribution, the intraclass correlation, a seed. Out: calls of turns, and
 //! the true quantiles. Invariant: the correlation is that of the latent normal underlying each
-//! latency (Gaussian copula), so the shape of the distribution is exact whatever it is.
+//! latency (Gaussian copula), so the distribution of single latencies is exact for every shape.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -18,7 +18,7 @@ pub(crate) enum Shape {
     Bimodal,
     /// Minimum 0.5 s, tail index 2.5.
     Pareto,
-    /// The lognormal of σ = 0.5, in steps of 20 ms.
+    /// The lognormal with σ = 0.5, rounded up to steps of 20 ms.
     Discrete,
 }
 

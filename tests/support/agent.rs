@@ -125,7 +125,7 @@ impl Worker {
         lines.filter(|line| line["event"] == "turn").collect()
     }
 
-    /// Everything in the log of turns: also tool calls, and speech that answers no turn.
+    /// All lines of the log of turns, including tool calls and speech that answers no turn.
     pub fn lines(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.metrics_path()).unwrap_or_default();
         let lines = text
@@ -150,7 +150,7 @@ impl Worker {
         })
     }
 
-    /// What the worker has written to both outputs.
+    /// The worker's standard output so far, followed by its standard error.
     pub fn log(&self) -> String {
         self.process.output(Stream::Out) + &self.process.output(Stream::Err)
     }

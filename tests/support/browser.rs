@@ -1,7 +1,7 @@
 //! A headless Chromium, driven over its DevTools protocol.
 //!
 //! In: the address of a page. Out: the results of scripts in it, and its errors and warnings.
-//! Invariants: it has its own profile and no network but loopback; it ends when dropped.
+//! Invariants: the browser has its own profile and no network but loopback; it ends when dropped.
 
 use super::process::Stream;
 use super::{Process, poll};
@@ -14,10 +14,10 @@ use tempfile::TempDir;
 use tokio_tungstenite::tungstenite::stream::MaybeTlsStream;
 use tokio_tungstenite::tungstenite::{Message, WebSocket, connect};
 
-/// How long a page may take to answer.
+/// Maximum time for a page to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long the browser may take to start: it may have to be read from disk while the machine is
-/// compiling.
+/// Maximum time for the browser to start: its files may have to be read from disk while the machine
+/// is compiling.
 const START: Duration = Duration::from_secs(90);
 
 /// A browser with one page.
@@ -38,7 +38,7 @@ impl Browser {
         let mut command = Command::new("chromium");
         command.args([
             "--headless",
-            // Chromium does not run as root in a container otherwise.
+            // Without this flag, Chromium does not run as root in a container.
             "--no-sandbox",
             "--disable-gpu",
             "--disable-quic",
@@ -56,7 +56,7 @@ impl Browser {
         let mut process = Process::spawn("chromium", command, false);
         let line = process.wait_for_line(Stream::Err, "DevTools listening on", START);
         let address = line.split_whitespace().last().expect("an address");
-        let (socket, _) = connect(address).expect("the address that it printed");
+        let (socket, _) = connect(address).expect("the printed address");
         if let MaybeTlsStream::Plain(stream) = socket.get_ref() {
             stream
                 .set_read_timeout(Some(PATIENCE))

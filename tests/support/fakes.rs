@@ -1,6 +1,7 @@
 //! Servers that misbehave.
 //!
-//! In: nothing, or the answers. Out: a loopback port that misbehaves in one way.
+//! In: nothing, or a function that makes the answers. Out: a loopback port that misbehaves in one
+//! way.
 //! Invariant: nothing listens once the value has been dropped.
 
 use std::io::{Read, Write};
@@ -59,8 +60,8 @@ pub struct MetricsServer {
 }
 
 impl MetricsServer {
-    /// Starts the server. `text` makes the body of each answer from its number, from 0; after
-    /// `lives` answers, every connection is closed without one.
+    /// Starts the server. `text` makes the body of an answer from the answer's number, from 0.
+    /// After `lives` answers, every connection is closed without an answer.
     pub fn start(lives: usize, text: impl Fn(usize) -> String + Send + Sync + 'static) -> Self {
         let answers = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&answers);
@@ -90,7 +91,7 @@ impl MetricsServer {
     }
 }
 
-/// Makes the status and the body of an answer; an empty status closes the connection without one.
+/// Makes the status and the body of an answer; if the status is empty, no answer is sent.
 type Answer = dyn Fn() -> (&'static str, String) + Send + Sync;
 
 /// An HTTP server that gives every request the next answer.

@@ -45,8 +45,8 @@ impl OldServer {
     }
 }
 
-/// A server behind a path, as behind a reverse proxy for several servers: answers 404 to everything
-/// not below the path. Ended by Drop.
+/// A server behind a path, as behind a reverse proxy for several servers: answers 404 to requests
+/// for all other paths. Ended by Drop.
 #[derive(Debug)]
 pub struct PrefixedServer {
     front: Front,
@@ -95,7 +95,7 @@ impl Front {
                 }
                 let (asked, route, upstream) =
                     (Arc::clone(&asked), route.clone(), upstream.clone());
-                // The thread ends with the connection: if one side closes it, so does the other.
+                // The thread ends with the connection: if one side closes it, the other is closed.
                 std::thread::spawn(move || serve(client, &upstream, &*route, &asked));
             }
         });
@@ -164,8 +164,9 @@ fn serve(mut client: TcpStream, upstream: &str, route: &Route, asked: &Mutex<Vec
     let _ = answers.join();
 }
 
-/// The head of a request, rewritten for another path. What follows on the connection is passed on
-/// unread, so a connection carries only one request unless it becomes a WebSocket.
+/// The head of a request, rewritten for another path. The proxy passes on the rest of the
+/// connection unread, so the new head closes the connection after one request, unless the request
+/// opens a WebSocket.
 fn moved(head: &str, path: &str, other: &str) -> String {
     let is = |line: &str, name: &str| line.to_ascii_lowercase().starts_with(name);
     let upgrades = head.lines().any(|line| is(line, "upgrade:"));

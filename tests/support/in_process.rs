@@ -1,8 +1,8 @@
 //! Runs against the agent in this process, in virtual time.
 //!
 //! In: a scenario's text, the agent, the journal's storage. Out: the records of the run, and its
-//! events. Invariant: the runtime has one thread and a paused clock, so a run takes only the time
-//! that its work needs.
+//! events. Invariant: the runtime has one thread and a paused clock, so a run takes only its
+//! computing time.
 
 use loadgen::plan::Plan;
 use loadgen::record::{Journal, RecordError, Storage};
@@ -58,13 +58,13 @@ pub fn carried_out(scenario: &Scenario, agent: InProcess) -> Finished {
     observed(scenario, agent, None, &on_a_file).finished
 }
 
-/// A run, seen from outside.
+/// A run's records, events and files.
 pub struct Observed {
-    /// Its records.
+    /// The run's records.
     pub finished: Finished,
-    /// What it reported while it was in progress.
+    /// Events that the run reported while it was in progress.
     pub events: Vec<RunEvent>,
-    /// Whether the journal could be synced at the end.
+    /// Result of syncing the journal at the end.
     pub synced: Result<(), RecordError>,
     /// The journal's folder.
     pub folder: TempDir,
@@ -81,8 +81,8 @@ pub fn on_a_file(path: &Path) -> io::Result<Box<dyn Storage>> {
     Ok(Box::new(File::create_new(path)?))
 }
 
-/// Runs the scenario in virtual time, with `open` creating the journal's storage; the user stops
-/// the run this long `after` its start.
+/// Runs the scenario in virtual time; `open` creates the journal's storage. If `after` is given,
+/// the run is stopped that long after its start, as if by the user.
 ///
 /// # Panics
 /// If the run cannot be carried out.

@@ -1,7 +1,7 @@
-//! What the harness does differently on each operating system.
+//! The parts of the harness that differ between operating systems.
 //!
-//! In: process ids. Out: which processes have ended, and which are children of which. Invariant: no
-//! other test file depends on the operating system by `cfg`; tests that read /proc need Linux.
+//! In: process ids. Out: whether processes have ended, and their children. Invariant: no other test
+//! file has `cfg` conditions on the operating system; tests that read /proc need Linux.
 
 use nix::errno::Errno;
 use nix::sys::signal::kill;
@@ -23,8 +23,8 @@ mod system {
     use nix::unistd::Pid;
     use std::io;
 
-    /// Called in a child before it executes its program: the kernel will kill the child when the
-    /// thread that started it ends.
+    /// To be called in a child between fork and exec: the kernel will kill the child when the
+    /// thread that started the child ends.
     pub fn die_with_parent() -> io::Result<()> {
         Ok(set_pdeathsig(Signal::SIGKILL)?)
     }

@@ -24,7 +24,7 @@ pub enum Stream {
     Err,
 }
 
-/// A running child and what it has written so far.
+/// A running child and its output so far.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -37,7 +37,7 @@ pub struct Process {
     readers: Vec<JoinHandle<()>>,
 }
 
-/// How a child ended, and its output.
+/// The exit status and the output of a child that has ended.
 #[derive(Debug, Clone)]
 pub struct Finished {
     /// Exit code; `None` if a signal ended the child.
@@ -92,7 +92,7 @@ impl Process {
         self.child.id()
     }
 
-    /// What the child has written to `stream` so far.
+    /// The child's output on `stream` so far.
     pub fn output(&self, stream: Stream) -> String {
         let text = match stream {
             Stream::Out => &self.out,
@@ -113,7 +113,7 @@ impl Process {
     /// if the child ends without it or `patience` runs out.
     pub fn wait_for_line(&mut self, stream: Stream, text: &str, patience: Duration) -> String {
         let found = poll(patience, || {
-            // Check this before reading the output: a dead child writes no more.
+            // Check this before reading the output: a child that has ended writes no more.
             let ended = self.try_wait().is_some();
             if ended {
                 self.join_readers(Duration::from_secs(1));
@@ -186,7 +186,7 @@ impl Process {
         is_zombie(self.pid()).unwrap_or_else(|e| panic!("{}: waiting: {e}", self.name))
     }
 
-    /// Kills what is left of the group, then reaps the child. The order matters: only an unreaped
+    /// Kills the rest of the group, then reaps the child. The order matters: only an unreaped
     /// leader keeps the group's id from being reused.
     fn kill_group_and_reap(&mut self) -> ExitStatus {
         if let Some(status) = self.status {
@@ -263,8 +263,8 @@ pub fn before_exec(
     unsafe { command.pre_exec(step) };
 }
 
-/// "Parent death" is the death of the *thread* that forked, and each test has its own thread:
-/// children that outlive a test function must come from a thread that lasts.
+/// Starts a child from a thread that never ends. "Parent death" is the death of the *thread* that
+/// forked, and each test has its own thread, but a child may outlive its test function.
 fn spawn_from_a_lasting_thread(command: Command) -> io::Result<Child> {
     type Order = (Command, mpsc::Sender<io::Result<Child>>);
     static SPAWNER: OnceLock<Mutex<mpsc::Sender<Order>>> = OnceLock::new();

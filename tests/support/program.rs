@@ -1,7 +1,7 @@
 //! The built `loadgen` binary, run as a user runs it.
 //!
 //! In: arguments and environment. Out: exit code, output, and the files that it wrote.
-//! Invariants: it runs in an empty directory with its own state folder, without the LiveKit
+//! Invariants: the binary runs in an empty directory with its own state folder, without the LiveKit
 //! variables of the tests' own environment, and never past its deadline.
 
 use super::process::{Stream, before_exec};
@@ -14,7 +14,7 @@ use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// Environment variables that would change what a run does.
+/// Environment variables that would change the behaviour of a run.
 const CLEARED: [&str; 9] = [
     "LIVEKIT_URL",
     "LIVEKIT_API_KEY",
@@ -39,7 +39,7 @@ pub struct Loadgen {
 /// A finished run, with the directory it ran in.
 #[derive(Debug)]
 pub struct Run {
-    /// How the run ended and what it wrote.
+    /// The run's exit status and output.
     pub finished: Finished,
     dir: TempDir,
 }
@@ -50,7 +50,7 @@ pub struct Running {
     // Declared first, so that the process ends before its directory is deleted.
     process: Process,
     dir: TempDir,
-    // The state folder; deleted with the run unless a test names another folder.
+    // The state folder; deleted with the run unless a test sets another folder.
     _state: TempDir,
     deadline: Duration,
 }

@@ -1,7 +1,7 @@
 //! The files of a run folder, as a reader of docs/formats.md would read them.
 //!
 //! In: the folder. Out: the summary, checked against its schema; the turns, the journal.
-//! Invariant: a missing or broken report causes a panic that names it.
+//! Invariant: a missing or broken report causes a panic with the report's name.
 
 use super::Finished;
 use serde_json::Value;

@@ -1,12 +1,12 @@
-//! Compares a screen that a page of the documentation shows with the one that a run printed.
+//! Compares the output of a run with the output that a page of the documentation shows.
 //!
-//! In: the page, what was printed, the summary of the run. Invariant: figures, intervals and line
+//! In: the page, the printed output, the summary of the run. Invariant: figures, intervals and line
 //! breaks are ignored; every word must match.
 
 use serde_json::{Value, json};
 
-/// Panics unless `page` shows the screen that was printed. Compares nothing if the machine was so
-/// busy that turns are flagged or the generator was late, since more is printed then.
+/// Panics unless `page` shows the printed output. Compares nothing if the machine was so busy that
+/// turns are flagged or the generator was late, since a run then prints more.
 #[track_caller]
 pub fn assert_shown(page: &str, printed: &str, summary: &Value) {
     if summary["flags"] != json!({}) || summary["verdict"]["status"] == "invalid" {

@@ -1,7 +1,7 @@
 //! The real LiveKit server, one per value.
 //!
 //! In: nothing, or additional configuration lines. Out: a server on loopback that answers.
-//! Invariants: it listens on 127.0.0.1 only, and has its own secret.
+//! Invariants: the server listens on 127.0.0.1 only, and has its own secret.
 
 use super::{Process, free_tcp_port, free_udp_port, in_repo, poll};
 use livekit_api::services::room::RoomClient;
@@ -113,7 +113,7 @@ impl LivekitServer {
         self.process.pid()
     }
 
-    /// The server's log: warnings and worse.
+    /// The server's log: warnings and errors.
     pub fn log(&self) -> String {
         use super::process::Stream;
         self.process.output(Stream::Out) + &self.process.output(Stream::Err)
@@ -191,7 +191,7 @@ fn built() -> PathBuf {
 
 fn configuration(port: u16, udp_port: u16, secret: &str, more: &str) -> String {
     // Without `interfaces` and `ips` the server binds the UDP port on every address of the machine.
-    // It always does so for ICE over TCP, which is therefore disabled.
+    // The TCP port of ICE is always bound on every address, so ICE over TCP is disabled.
     format!(
         "port: {port}\n\
          bind_addresses: [127.0.0.1]\n\

@@ -1,7 +1,7 @@
 //! A value that the tests of one file share.
 //!
-//! In: a function that makes it. Out: the value, made by the first test that asks.
-//! Invariant: it is dropped by the last test that uses it, so nothing is left behind; a later test
+//! In: a function that makes the value. Out: the value, made by the first test that requests it.
+//! Invariant: the last test that uses the value drops it, so nothing is left behind; a later test
 //! makes a new one.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};

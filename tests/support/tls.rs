@@ -1,4 +1,4 @@
-//! A TLS proxy for a server without TLS, with a certificate authority generated on the spot.
+//! A TLS proxy for a server without TLS, with a certificate authority of its own.
 //!
 //! In: the upstream's address. Out: a `wss://` URL and the root certificate to trust.
 //! Invariants: loopback only; each proxy has its own root, which no machine trusts.
@@ -97,8 +97,8 @@ async fn serve(listener: &TcpListener, acceptor: &TlsAcceptor, upstream: &str) {
         };
         let (acceptor, upstream) = (acceptor.clone(), upstream.to_owned());
         tokio::spawn(async move {
-            // A client that does not trust us, or an upstream that is gone, ends only this
-            // connection; the test notices on its own side.
+            // If the client does not trust the certificate or the upstream is gone, only this
+            // connection ends; the test detects that at its own end.
             let Ok(mut client) = acceptor.accept(client).await else {
                 return;
             };

@@ -1,7 +1,7 @@
 //! An ear that loses packets, in virtual time: thousands of replies in seconds.
 //!
-//! In: a reply's sound, a loss model. Out: the errors of its onsets. Invariants: the truth is what
-//! the same ear hears in the same stream without loss; nothing reads a clock.
+//! In: a reply's sound, a loss model. Out: the errors of the onsets. Invariants: the truth is the
+//! onset that the same ear detects in the same stream without loss; nothing depends on the clock.
 
 use super::errors::{Error, Errors};
 use super::size;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// Minimum silence around a reply, in frames: longer than the gap that ends a talk spurt.
 const PAUSE: usize = 60;
-/// An onset further away than this does not belong to the reply.
+/// Maximum distance of an onset from the true onset of its reply, in ms.
 const NEAR_MS: f64 = 700.0;
 /// Number of replies per ear.
 const REPLIES: usize = 100;
@@ -46,7 +46,7 @@ fn stream(reply: &[Box<[u8]>], seed: u64) -> (Vec<Box<[u8]>>, Vec<usize>) {
     (frames, starts)
 }
 
-/// Onsets in ms of the stream, each with its flag, and the frames that were lost.
+/// Onsets in ms from the start of the stream, each with its flag, and the frames that were lost.
 fn hear(frames: &[Box<[u8]>], mut lose: Option<&mut Impairment>) -> (Vec<(f64, bool)>, Vec<usize>) {
     let start = Instant::now();
     let mut ear = Ear::new().expect("libopus");

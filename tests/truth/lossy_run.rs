@@ -67,7 +67,7 @@ fn check(run: &Run, truth: &Truth, (callers, network, burst): Case, turns: usize
 }
 
 #[test]
-fn configured_loss_is_reported_and_flags_touched_onsets() {
+fn configured_loss_is_reported_and_affected_onsets_are_flagged() {
     let server = LivekitServer::start();
     let turns = size(15, 30);
     let cases: [Case; 3] = [

@@ -1,8 +1,8 @@
 //! Compares the reference agent's truth file with a run's turns.
 //!
-//! In: both. Out: errors of `ttfa_wire` in ms. Invariants: a turn without a figure has no error;
-//! rooms in which the agent did not answer every turn are skipped, since the agent numbers turns by
-//! counting its answers.
+//! In: the file and the turns. Out: errors of `ttfa_wire` in ms. Invariants: a turn without a
+//! figure has no error; rooms in which the agent did not answer every turn are skipped, since the
+//! agent numbers turns by counting its answers.
 
 use super::errors::{Error, Errors};
 use super::support::reports::Row;

@@ -3,8 +3,8 @@
 In: LIVEKIT_URL, LIVEKIT_API_KEY, LIVEKIT_API_SECRET; a fixture, an agent's name.
 Out: one JSON line on standard output: the time from the end of speech to the reply's onset.
 Invariants: both instants are on CLOCK_MONOTONIC, like the reference agent's truth. Frame k of the
-utterance is handed to the SDK at start + (k + 1) frames, as by a microphone; a frame that the SDK
-hands out is assumed to be played from that moment on.
+utterance is handed to the SDK at start + (k + 1) frames, as by a microphone; a received frame is
+assumed to be played from the instant at which the SDK delivers it.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import numpy as np
 from livekit import api, rtc
 
 RATE = 48_000
-# The level rule: the first 2 ms window that reaches -40 dBFS, if seven of the next ten do too.
+# The onset is the first 2 ms window at -40 dBFS or more, if seven of the next ten are so too.
 WINDOW = RATE // 500
 AUDIBLE_DBFS = -40.0
 NEXT, NEEDED = 10, 7
@@ -41,7 +41,7 @@ def read_fixture(path: Path) -> tuple[np.ndarray, float]:
 
 
 def onset(samples: np.ndarray) -> int | None:
-    """The first audible sample by the level rule, if there is one."""
+    """The first audible sample according to these levels, if there is one."""
     count = len(samples) // WINDOW
     windows = samples[: count * WINDOW].astype(np.float64).reshape(count, WINDOW)
     power = np.maximum((windows**2).mean(axis=1) / 32768.0**2, 1e-12)
@@ -92,7 +92,7 @@ async def listen(track: rtc.Track, heard: list) -> None:
 
 
 def first_after(heard: list, since: float) -> float | None:
-    """The instant of the first audible sample in frames handed out after `since`."""
+    """The instant of the first audible sample in frames delivered after `since`."""
     frames = [(at, data) for at, data in heard if at >= since]
     if not frames:
         return None

@@ -1,6 +1,6 @@
 """Measures the same agent alternately with loadgen and with a client on the official SDK.
 
-In: as for client.py, and the built program. Out: a table, or JSON with --json.
+In: the variables of client.py, and the built program. Out: a table, or JSON with --json.
 Invariants: the two never call at the same time; each turn is a separate call in its own room.
 """
 
@@ -44,7 +44,7 @@ def by_sdk(fixture: Path, agent: str, queued: bool) -> dict:
 
 
 def apart(turns: list, truth: Path) -> dict:
-    """Where the SDK's turns spent their time, from the reference agent's truth file: median
+    """Parts of the latency of the SDK's turns, from the reference agent's truth file: median
     delays from the caller to the agent, in the agent, and from the agent to the caller."""
     lines = [json.loads(line) for line in truth.read_text().splitlines()]
     by_room = {line["room"]: line for line in lines if line["turn"] == 0}
@@ -105,8 +105,8 @@ def main() -> int:
         print(f"ttfa, median of {args.turns} turns each, ms")
         print(f"  loadgen {medians['loadgen']:8.1f}   = wire {medians['loadgen_wire']:.1f} and "
               f"modelled playout delay {medians['loadgen_playout']:.1f}")
-        print(f"  SDK     {medians['sdk']:8.1f}   its jitter buffer held "
-              f"{medians['sdk_buffer']:.1f} on average")
+        print(f"  SDK     {medians['sdk']:8.1f}   mean delay of its jitter buffer "
+              f"{medians['sdk_buffer']:.1f}")
         for name, value in parts.items():
             print(f"          {value:8.1f}   {name.replace('_', ' ')}")
         print(f"  SDK - loadgen {difference:+.1f}; bound ±{args.bound:g}; {missed} missed")

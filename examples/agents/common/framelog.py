@@ -30,24 +30,24 @@ AUDIBLE_SHARE = 10 ** (-20 / 10)
 WINDOW_S = 0.001
 # A silence this long separates two talk spurts.
 SPURT_GAP_S = 0.2
-# A segment holds at most this many windows with sound (ten minutes); later ones replace the
-# last, so that its end stays right.
+# A segment holds at most this many windows with sound (ten minutes); later windows replace the
+# last one, so that the segment's end stays correct.
 MAX_WINDOWS = 600_000
 MAX_LINE = 16 * 1024
-# A source whose next frame comes more than this late leaves a hole in the speech.
+# If a source's next frame comes later than this, the speech has a hole.
 HOLE_S = 0.002
 MAX_HOLES = 50
 
 
 class FrameLog:
-    """Writes events to standard error and, where a path is given, to a file."""
+    """Writes events to standard error and, if a path is given, to a file."""
 
     def __init__(self, path: str | None, echo: bool = True) -> None:
         self._path = path
         self._echo = echo
 
     def write(self, event: str, **fields: Any) -> None:
-        """Writes one line. `at` is now, unless a field says otherwise."""
+        """Writes one line. `at` is the current time unless it is among the fields."""
         record = {"event": event, "at": time.time(), **fields}
         self._emit(_line({name: _rounded(value) for name, value in record.items()}) + "\n")
 
@@ -64,13 +64,13 @@ class FrameLog:
             finally:
                 os.close(file)
         except OSError as error:
-            # The call continues: a full disk must not change what is measured.
+            # The call continues: a full disk must not affect the measurement.
             print(f"error: cannot write to {self._path}: {error}", file=sys.stderr)
 
 
 def _line(record: dict[str, Any]) -> str:
-    """The record as JSON of at most `MAX_LINE` characters. The longest fields of one that is longer
-    are left out and named in `left_out`, because a reader cannot parse half a line."""
+    """The record as JSON of at most `MAX_LINE` characters. If it is longer, its longest fields are
+    left out and listed in `left_out`, because a reader cannot parse half a line."""
     left_out: list[str] = []
     line = json.dumps(record)
     while len(line) > MAX_LINE and len(record) > 1:
@@ -91,10 +91,10 @@ def _rounded(value: Any) -> Any:
 
 
 class Playhead:
-    """When each frame leaves a source that plays its queue in real time.
+    """Computes when each frame leaves a source that plays its queue in real time.
 
-    A frame pushed into an empty queue leaves at once, any other when the frames before it
-    have left.
+    A frame pushed into an empty queue leaves at once; any other frame leaves after the frames
+    before it.
     """
 
     def __init__(self) -> None:
@@ -129,7 +129,7 @@ class Segment:
             self._powers.append(power)
 
     def clear(self, now: float) -> None:
-        """Forgets the audio that was not due by `now`."""
+        """Removes the audio that was not due by `now`."""
         kept = bisect.bisect_left(self._starts, now - WINDOW_S / 2)
         del self._starts[kept:], self._powers[kept:]
 
@@ -165,7 +165,7 @@ def sounding_windows(pcm: Samples, size: int) -> list[tuple[int, float]]:
 
 
 class SpeechLog:
-    """Follows one agent's voice and logs every segment of it.
+    """Logs every segment of one agent's speech.
 
     Writes `speech_begins` as soon as the first sound has been pushed, so that it is in the
     log even if the process is killed, and `speech` when the segment has ended.
@@ -186,7 +186,7 @@ class SpeechLog:
 
     @property
     def next_due(self) -> float:
-        """When a frame pushed now would leave; an instant in the past means at once."""
+        """The instant at which a frame pushed now would leave; a past instant means at once."""
         return self._playhead.next_due
 
     def begin(self, **fields: Any) -> None:
@@ -229,7 +229,7 @@ class SpeechLog:
         return spurts[-1][1] if spurts else None
 
     def end(self, **fields: Any) -> None:
-        """Ends the segment. Nothing is written for a silent one."""
+        """Ends the segment. Nothing is written for a silent segment."""
         if self._segment is None:
             return
         spurts, first_sound = self._segment.spurts(), self._segment.first_sound()

@@ -1,4 +1,4 @@
-"""What counts as heard, in virtual time: `python -m unittest`. Needs numpy."""
+"""Tests of the frame log in virtual time: `python -m unittest`. Needs numpy."""
 
 import json
 import os
@@ -36,7 +36,7 @@ class PlayheadTest(unittest.TestCase):
 
 
 class SegmentTest(unittest.TestCase):
-    def test_spurts(self) -> None:
+    def test_pauses_separate_talk_spurts(self) -> None:
         loud, quiet = SOUND + 1, SOUND
         cases: list[tuple[str, Samples, list[list[float]]]] = [
             ("silence", clip((quiet, 50)), []),
@@ -51,7 +51,7 @@ class SegmentTest(unittest.TestCase):
                 segment.push(5.0, pcm, RATE)
                 self.assertEqual(rounded(segment.spurts()), expected)
 
-    def test_discarded_audio_was_never_heard(self) -> None:
+    def test_discarded_audio_does_not_count_as_heard(self) -> None:
         segment = Segment()
         segment.push(5.0, clip((SOUND + 1, 100), (0, 100), (SOUND + 1, 100)), RATE)
         segment.clear(5.15)
@@ -68,7 +68,7 @@ class SpeechLogTest(unittest.TestCase):
             with open(path, encoding="utf-8") as file:
                 return [json.loads(line) for line in file]
 
-    def test_an_interrupted_segment(self) -> None:
+    def test_an_interrupted_segment_ends_where_its_queue_was_cleared(self) -> None:
         def act(speech: SpeechLog) -> None:
             speech.begin(turn=1)
             speech.push(clip((0, 100)), RATE, now=5.0)
@@ -94,7 +94,7 @@ class SpeechLogTest(unittest.TestCase):
 
         self.assertEqual(self.lines(act), [])
 
-    def test_a_source_that_ran_dry(self) -> None:
+    def test_a_source_that_ran_dry_leaves_a_hole(self) -> None:
         def act(speech: SpeechLog) -> None:
             speech.begin(turn=0)
             speech.push(clip((9_000, 40)), RATE, now=5.0)
@@ -120,7 +120,7 @@ class LineTest(unittest.TestCase):
 
 
 class MonoTest(unittest.TestCase):
-    def test_the_loudest_channel(self) -> None:
+    def test_mono_selects_the_loudest_channel(self) -> None:
         right = np.array([0, 5, 0, -7], np.int16).tobytes()
         self.assertEqual(mono(right, 2).tolist(), [5, -7])
         self.assertEqual(mono(right, 1).tolist(), [0, 5, 0, -7])

@@ -21,7 +21,7 @@ const VOICE = process.env.NODE_AGENT_VOICE || 'en-us';
 const AEC_WARMUP_MS = process.env.NODE_AGENT_AEC_WARMUP_MS || '3000';
 const Events = voice.AgentSessionEventTypes;
 
-/** Follows one session: its states, the caller's turns, its audio. */
+/** Logs one session: its states, the caller's turns and the agent's audio. */
 class Watch {
   constructor(log) {
     this.log = log;
@@ -60,7 +60,7 @@ class Watch {
     session.on(Events.Close, () => this.log.write('left'));
   }
 
-  /** Listens to the output that the session has made for itself. */
+  /** Listens to the audio output that the session has created. */
   attachOutput(output) {
     output.on('playbackFinished', ({ interrupted }) => this.speech.end({ interrupted }));
   }
@@ -140,7 +140,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     numIdleProcesses: 1,
     // The default of 10 s is too short on a busy machine, and the call would get no agent.
     initializeProcessTimeout: 60_000,
-    // The health endpoint is not for other machines.
+    // The health endpoint must not be reachable from other machines.
     host: '127.0.0.1',
     port: await freePort(),
     // Always report an idle worker: a load test keeps the machine busy on purpose, and the

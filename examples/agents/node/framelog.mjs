@@ -1,7 +1,7 @@
 /**
  * A log of when the agent's audio was really audible, as JSON lines with Unix timestamps.
  *
- * In: the PCM that the session hands to its audio source, and when. Out: one JSON object a
+ * In: the PCM that the session hands to its audio source, with times. Out: one JSON object a
  * line, each with `event`, `at` (Unix seconds), `room` and `identity`, as the Python agents
  * write it (`common/framelog.py`).
  * Invariants: a line is one write to a file opened for appending; audio that was discarded
@@ -18,9 +18,9 @@ const AUDIBLE_SHARE = 10 ** (-20 / 10);
 const WINDOW_S = 0.001;
 /** A silence this long separates two talk spurts. */
 const SPURT_GAP_S = 0.2;
-/** A source whose next frame comes more than this late leaves a hole in the speech. */
+/** If a source's next frame comes later than this, the speech has a hole. */
 const HOLE_S = 0.002;
-/** Ten minutes of sound; later windows replace the last, so that the end stays right. */
+/** Ten minutes of sound; later windows replace the last one, so that the end stays correct. */
 const MAX_WINDOWS = 600_000;
 const MAX_HOLES = 50;
 
@@ -33,7 +33,7 @@ function rounded(value) {
   return typeof value === 'number' ? Math.round(value * 1e6) / 1e6 : value;
 }
 
-/** Writes events to a file, or nowhere without a path. */
+/** Writes events to a file; without a path, it does nothing. */
 export class FrameLog {
   /** @param {string | undefined} path @param {Record<string, unknown>} labels */
   constructor(path, labels) {
@@ -41,7 +41,7 @@ export class FrameLog {
     this.labels = labels;
   }
 
-  /** Writes one line. `at` is now, unless a field says otherwise. */
+  /** Writes one line. `at` is the current time unless it is among the fields. */
   write(event, fields = {}) {
     if (!this.path) return;
     const record = { event, at: unixNow(), ...this.labels, ...fields };
@@ -49,13 +49,13 @@ export class FrameLog {
     try {
       appendFileSync(this.path, `${JSON.stringify(Object.fromEntries(entries))}\n`);
     } catch (error) {
-      // The call continues: a full disk must not change what is measured.
+      // The call continues: a full disk must not affect the measurement.
       console.error(`error: cannot write to ${this.path}: ${error.message}`);
     }
   }
 }
 
-/** Follows the agent's voice and logs every segment of it. */
+/** Logs every segment of the agent's speech. */
 export class SpeechLog {
   /** @param {FrameLog} log */
   constructor(log) {
@@ -107,7 +107,7 @@ export class SpeechLog {
     return this.segment ? spurts(this.segment).at(-1)?.[1] : undefined;
   }
 
-  /** Ends the segment. Nothing is written for a silent one. */
+  /** Ends the segment. Nothing is written for a silent segment. */
   end(fields = {}) {
     const segment = this.segment;
     this.segment = undefined;

@@ -1,4 +1,4 @@
-/** What counts as heard, in virtual time: `node --test`. */
+/** Tests of the frame log in virtual time: `node --test`. */
 
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -29,7 +29,7 @@ function lines(act) {
   }
 }
 
-test('spurts, and a hole', () => {
+test('talk spurts and holes are logged', () => {
   const [begins, ended] = lines((speech) => {
     speech.begin({ turn: 1 });
     speech.push(clip([0, 20], [9_000, 30]), RATE, 5);
@@ -43,7 +43,7 @@ test('spurts, and a hole', () => {
   assert.deepEqual([ended.turn, ended.interrupted], [1, false]);
 });
 
-test('discarded audio was never heard', () => {
+test('discarded audio does not count as heard', () => {
   const [, ended] = lines((speech) => {
     speech.begin({ turn: 0 });
     speech.push(clip([9_000, 400]), RATE, 5);

@@ -17,14 +17,14 @@ const ESPEAK_RATE = 22_050;
 const WAV_HEADER = 44;
 const MAX_CLIP_BYTES = 60 * ESPEAK_RATE * 2;
 const HEARD = 'This is what the caller said.';
-/** Each begins abruptly: a soft first sound has no definite onset. */
+/** Each reply begins abruptly: a soft first sound has no definite onset. */
 const REPLIES = [
   'Certainly. Your order left our warehouse this morning.',
   'Good news. It should arrive tomorrow before noon.',
   'You are welcome. Is there anything else I can do for you?',
 ];
 
-/** Hears the same text in every utterance. */
+/** Returns the same transcript for every utterance. */
 export class ScriptedSTT extends stt.STT {
   label = 'scripted.STT';
 
@@ -130,7 +130,7 @@ export function synthesize(text, voice, signal) {
     espeak.on('close', (status) => {
       const pcm = Buffer.concat(chunks).subarray(WAV_HEADER, WAV_HEADER + MAX_CLIP_BYTES);
       if (status === 0 && pcm.length > 0) resolve(new Uint8Array(pcm).buffer);
-      else reject(new APIConnectionError({ message: `espeak-ng gave no audio: ${message.trim()}` }));
+      else reject(new APIConnectionError({ message: `espeak-ng made no audio: ${message.trim()}` }));
     });
     espeak.stdin.on('error', () => {}); // espeak-ng has ended; `close` reports why
     espeak.stdin.end(text);

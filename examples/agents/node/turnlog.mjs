@@ -38,7 +38,7 @@ export class TurnLog {
     this.user = null;
   }
 
-  /** An item of the conversation was added. */
+  /** Handles a new item of the conversation. */
   add(item) {
     if (item.type !== 'message') return;
     if (item.role === 'user') {

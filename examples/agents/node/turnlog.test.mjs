@@ -1,4 +1,4 @@
-/** Which lines the turn log writes: `node --test`. */
+/** Tests of the turn log's lines: `node --test`. */
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -49,7 +49,7 @@ VOICE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{1,8}){0,4}(\+[a-zA-Z0-9_]{1,32})?")
 
 
 class Scribe(FrameProcessor):
-    """Stands between voice and transport and logs whose turn it is and what was heard."""
+    """Sits between the voice and the transport; logs turns, states and audible speech."""
 
     def __init__(self, log: FrameLog, room: str, identity: str) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class Scribe(FrameProcessor):
         # The caller's current turn, from 0; None before the first.
         self._turn: int | None = None
         self.speech = SpeechLog(log, **self._labels)
-        # The end of a reply whose last second is still in the source's queue.
+        # Ends a reply whose last second is still in the source's queue.
         self._ending: asyncio.Task[None] | None = None
 
     def write(self, event: str, **fields: Any) -> None:
@@ -66,7 +66,7 @@ class Scribe(FrameProcessor):
         self._log.write(event, **self._labels, **fields)
 
     def cleared(self) -> None:
-        """The source's queue has been emptied: the caller has interrupted the bot."""
+        """Called when the source's queue is emptied because the caller interrupted the bot."""
         self.end(interrupted=True)
 
     def end(self, **fields: Any) -> None:
@@ -83,7 +83,7 @@ class Scribe(FrameProcessor):
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
-        # Some frames pass in both directions; one is enough.
+        # Some frames pass in both directions; handle them in only one.
         if isinstance(frame, BotStartedSpeakingFrame | BotStoppedSpeakingFrame):
             if direction is FrameDirection.UPSTREAM:
                 self._bot_speaks(isinstance(frame, BotStartedSpeakingFrame))
@@ -142,7 +142,7 @@ class Bot:
         self._seen = names
 
     async def _serve(self, room: str) -> None:
-        """One call, from joining to its end."""
+        """Serves one call, from joining the room to the end of the call."""
         try:
             await self._call(room)
         except Exception as error:  # the other calls continue

@@ -34,7 +34,7 @@ ESPEAK_RATE = 22_050  # the rate of espeak-ng's built-in voices
 ESPEAK_CHUNK = 4_096
 WAV_HEADER = 44
 HEARD = "This is what the caller said."
-# Each begins abruptly: a soft first sound has no definite onset.
+# Each reply begins abruptly: a soft first sound has no definite onset.
 REPLIES = (
     "Certainly. Your order left our warehouse this morning.",
     "Good news. It should arrive tomorrow before noon.",
@@ -43,7 +43,7 @@ REPLIES = (
 
 
 class ScriptedSTT(SegmentedSTTService):
-    """Hears the same text in every utterance, after a fixed delay."""
+    """Returns the same transcript for every utterance, after a fixed delay."""
 
     def __init__(self) -> None:
         super().__init__(

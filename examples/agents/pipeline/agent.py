@@ -53,7 +53,7 @@ def check_voice(voice: str) -> None:
 
 
 def check_handover(settings: Settings) -> None:
-    """Raises `SettingsError` if the settings ask for a hand-over that cannot happen."""
+    """Raises `SettingsError` if the settings request a hand-over that is not possible."""
     if settings.handover_after_turns and not os.environ.get("LIVEKIT_AGENT_NAME"):
         raise SettingsError(
             ["handover_after_turns: needs LIVEKIT_AGENT_NAME; the successor is dispatched by it"]
@@ -70,8 +70,8 @@ def whole_number(name: str, default: int, highest: int, problems: list[str]) -> 
 
 
 def worker_settings() -> tuple[Settings, int, int | None]:
-    """This worker's settings, number of warm processes and port of its metrics, if it has one;
-    exits with 2 if they are invalid.
+    """This worker's settings, number of warm processes, and port of its metrics, if any; exits
+    with 2 if a setting is invalid.
     """
     problems: list[str] = []
     settings = Settings()
@@ -97,9 +97,9 @@ SETTINGS, IDLE_PROCESSES, PROMETHEUS_PORT = worker_settings()
 def prewarm(process: JobProcess) -> None:
     """Loads the VAD model (it comes with the plugin) before a call needs it.
 
-    Also loads the table that keeps the transcript in step with the speech: built on first use,
-    it blocks the event loop for 50 ms or more just after the first frame of the first reply,
-    and the caller hears a hole there.
+    Also builds the table by which the transcript is synchronized with the speech. Built on first
+    use, it would block the event loop for 50 ms or more just after the first frame of the first
+    reply, and the caller would hear a hole there.
     """
     telemetry.set_up()
     process.userdata["vad"] = silero.VAD.load()
@@ -138,14 +138,14 @@ server = AgentServer(
     prometheus_port=PROMETHEUS_PORT,
     initialize_process_timeout=60.0,
     drain_timeout=5,
-    # The health endpoint: any free port, not for other machines.
+    # The health endpoint: any free port, not reachable from other machines.
     host="127.0.0.1",
     port=0,
 )
 
 
 def make_session(settings: Settings, process: JobProcess) -> AgentSession:
-    """The session that the settings ask for."""
+    """A session with these settings."""
     aec_warmup = settings.aec_warmup_ms / 1000
     vad = process.userdata["vad"]
     # One job per process, and no stream of this VAD is open yet.
@@ -176,7 +176,7 @@ def make_session(settings: Settings, process: JobProcess) -> AgentSession:
 
 @server.rtc_session(on_request=accept)
 async def entrypoint(ctx: JobContext) -> None:
-    """One call."""
+    """Serves one call."""
     settings = with_metadata(SETTINGS, ctx.job.metadata)
     telemetry.attach(ctx)
     session = make_session(settings, ctx.proc)

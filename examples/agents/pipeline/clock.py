@@ -1,5 +1,5 @@
-"""Sets the wall clock of this agent wrong on purpose, so that a test can compare how a caller
-interprets its timestamps with the truth.
+"""Sets the wall clock of this agent wrong on purpose, so that a test can compare a caller's
+interpretation of the agent's timestamps with the truth.
 
 In: PIPELINE_CLOCK_OFFSET_MS and PIPELINE_CLOCK_DRIFT_PPM. Out: another `time.time` and
 `time.time_ns`.

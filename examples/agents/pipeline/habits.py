@@ -1,4 +1,4 @@
-"""What real agents do besides answering: tools, fillers, hand-overs, new tracks, crashes.
+"""Behaviours of real agents besides answering: tools, fillers, hand-overs, new tracks, crashes.
 
 In: the call's `Settings` and the session's events. Out: the `Agent` of the session; calls of
 its output; lines in the frame log.
@@ -34,12 +34,12 @@ from speech import TOOL
 logger = logging.getLogger("pipeline.habits")
 
 INSTRUCTIONS = "You are a helpful voice agent. Your answers are scripted."
-# How long a successor may take to join before the agent stays after all.
+# Maximum wait for a successor to join; after that, the agent stays.
 SUCCESSOR_S = 15.0
 
 
 class Habits:
-    """Follows one session and does what the settings ask for."""
+    """Adds the configured behaviours to one session."""
 
     def __init__(self, ctx: JobContext, settings: Settings, output: Output) -> None:
         self.settings = settings
@@ -62,7 +62,7 @@ class Habits:
         self._ctx.add_shutdown_callback(self._left)
 
     async def before_reply(self, agent: Agent) -> None:
-        """Runs when the caller's turn has ended, before the language model is asked."""
+        """Runs when the caller's turn has ended, before the request to the language model."""
         settings = self.settings
         if settings.filler:
             await agent.session.say(settings.filler).wait_for_playout()
@@ -79,7 +79,7 @@ class Habits:
 
     def _on_agent_state(self, event: AgentStateChangedEvent) -> None:
         self.output.write("state", state=event.new_state, turn=self.output.turn)
-        # A turn is over when the agent listens again and has answered it.
+        # A turn is over when the agent has answered it and is listening again.
         if event.new_state == "listening" and self._replied is not None:
             turn, self._replied = self._replied, None
             self._spawn(self._after_reply(turn))

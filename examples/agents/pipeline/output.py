@@ -1,6 +1,6 @@
 """The agent's audio output: livekit-agents' own, with a log; its track can be republished.
 
-In: the room, and what a session says. Out: the track `roomio_audio`, and JSON lines in the
+In: the room, and the session's speech. Out: the track `roomio_audio`, and JSON lines in the
 file named by PIPELINE_FRAMES_FILE.
 Invariants: frames pass through unchanged; a segment in the log is one playback of the
 session, labelled with the latest turn of the caller at its start.
@@ -24,7 +24,7 @@ from sourcelog import watch
 
 @dataclass
 class Output:
-    """What the rest of the agent knows about its audio output."""
+    """The state of the audio output that the rest of the agent uses."""
 
     room: str
     identity: str
@@ -64,7 +64,7 @@ class TrackOutput(_ParticipantAudioOutput):
         await super().capture_frame(frame)
 
     def _on_clear(self) -> None:
-        """Logs a pause: the session holds its speech back until it knows what the caller said."""
+        """Logs a pause: the session pauses its speech until the caller's words are recognised."""
         until = self._shared.speech.audible_until()
         if self._playback_enabled.is_set() or until is None or until == self._paused_at:
             return

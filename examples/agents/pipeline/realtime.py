@@ -1,9 +1,9 @@
-"""A speech-to-speech model that needs no cloud: it hears the caller's audio and answers in speech.
+"""A speech-to-speech model that needs no cloud: it takes the caller's audio and answers in speech.
 
 In: the call's `Settings`, and the audio that the session pushes. Out: a `RealtimeModel` for an
 `AgentSession`, with the events and figures that livekit-agents' plugins for such models provide.
-Invariants: it decides by itself when a turn is over, as the servers of real models do; the first
-audio of a reply comes `llm_ttft_ms` after that, as long as the event loop is not blocked.
+Invariants: the model itself decides when a turn is over, as the servers of real models do; the
+first audio of a reply comes `llm_ttft_ms` later, as long as the event loop is not blocked.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ REALTIME_MODEL = "scripted-realtime"
 # Speech is louder than this, in dBFS, for at least this long.
 SPEECH_DBFS = -45.0
 SPEECH_S = 0.06
-# Tokens per second of audio; about what OpenAI's realtime models count.
+# Tokens per second of audio, about as many as OpenAI's realtime models count.
 HEARD_TOKENS_PER_S = 10
 SPOKEN_TOKENS_PER_S = 20
 
 
 class EnergyDetector:
-    """Decides by level when speech begins and when it has ended.
+    """Detects the beginning and the end of speech by its level.
 
-    In: frames in order. Out: `started`, `stopped` or nothing for each. It uses no clock: time is
-    the duration of the frames.
+    In: frames in order. Out: `started`, `stopped` or nothing for each. Time is the
+    duration of the frames, not a clock.
     """
 
     def __init__(self, silence_s: float) -> None:
@@ -226,7 +226,7 @@ class ScriptedRealtimeSession(llm.RealtimeSession):
         return self._settings.replies[max(self._turn, 0) % len(self._settings.replies)]
 
     def _answer(self) -> tuple[str, llm.FunctionCall | None]:
-        """What the model answers to the caller: the reply, or a preamble and a call of the tool."""
+        """The model's answer to the caller: the reply, or a preamble and a call of the tool."""
         if not self._settings.tool_call_ms:
             return self._reply(), None
         call_id = utils.shortuuid("call_")

@@ -1,4 +1,4 @@
-"""The pipeline agent's settings: environment first, then the dispatch's metadata.
+"""The pipeline agent's settings: the environment, overridden by the dispatch's metadata.
 
 In: a mapping such as `os.environ`, and the metadata string of one dispatch.
 Out: a checked `Settings`.
@@ -22,7 +22,7 @@ MAX_TEXTS = 50
 # A language tag of espeak-ng with an optional variant: en-us, de, en-gb-x-rp, en+f3.
 _VOICE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{1,8}){0,4}(\+[a-zA-Z0-9_]{1,32})?")
 
-# Each begins abruptly: a soft first sound, as in "thanks", has no definite onset.
+# Each reply begins abruptly: a soft first sound, as in "thanks", has no definite onset.
 DEFAULT_REPLIES = (
     "Sure, let me help you with that. Your order left our warehouse this morning.",
     "Good news. It should arrive tomorrow before noon.",
@@ -31,7 +31,7 @@ DEFAULT_REPLIES = (
 
 
 class SettingsError(ValueError):
-    """Settings that cannot be used; `problems` names each of them."""
+    """Settings that cannot be used; `problems` lists every problem."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
@@ -40,7 +40,7 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """What the agent does in one call. All `_ms` are milliseconds."""
+    """The agent's settings for one call. All `_ms` are milliseconds."""
 
     vad_silence_ms: int = 550
     endpointing_delay_ms: int = 500
@@ -100,7 +100,7 @@ _FLAGS = (
     "publish_late",
     "text_only",
 )
-# These act where a pipeline asks its language model, which a speech-to-speech model does not have.
+# These act on a pipeline's request to its language model; speech to speech has no such request.
 _NOT_WITH_REALTIME = ("preemptive", "fallback_after_turns", "filler", "republish_before_reply")
 _OPTIONAL_TEXTS = ("greeting", "filler")
 # Used in rotation. In the environment, one per line.
@@ -127,7 +127,7 @@ def from_env(env: Mapping[str, str]) -> Settings:
 
 
 def with_metadata(base: Settings, metadata: str) -> Settings:
-    """`base` with what one dispatch's metadata (a JSON object, or nothing) overrides.
+    """`base`, overridden by one dispatch's metadata (a JSON object, or nothing).
 
     Raises `SettingsError`, also for unknown keys: a misspelt setting would otherwise be
     ignored, and the call measured as if it had been applied.

@@ -1,7 +1,7 @@
 """Speech recognition, language model and voice that need no cloud.
 
-In: the call's `Settings`. Out: the three plugins an `AgentSession` takes, which report what they
-used as the plugins of real providers do.
+In: the call's `Settings`. Out: the three plugins an `AgentSession` takes, which report their
+usage as the plugins of real providers do.
 Invariants: nothing is downloaded, nothing leaves the machine, and the scripted parts take
 exactly the delays that are set (as long as the event loop is not blocked).
 """
@@ -34,14 +34,14 @@ TOOL = "look_up"
 
 
 def make_stt(settings: Settings) -> stt.STT:
-    """The recogniser that the settings ask for."""
+    """The recogniser that the settings select."""
     if settings.stt == "pocketsphinx":
         return PocketSphinxSTT()
     return ScriptedSTT(settings)
 
 
 def make_llm(settings: Settings) -> llm.LLM:
-    """The language model that the settings ask for."""
+    """The language model that the settings select."""
     first = ScriptedLLM(settings, LLM_MODEL, fails_after_turns=settings.fallback_after_turns)
     if not settings.fallback_after_turns:
         return first
@@ -49,7 +49,7 @@ def make_llm(settings: Settings) -> llm.LLM:
 
 
 class ScriptedSTT(stt.STT):
-    """Hears the scripted texts in order, one per utterance, each after a fixed delay."""
+    """Returns the scripted transcripts in order, one per utterance, each after a fixed delay."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(capabilities=stt.STTCapabilities(streaming=False, interim_results=False))
@@ -143,7 +143,7 @@ class ScriptedLLM(llm.LLM):
     """Streams the scripted replies in order, one per turn.
 
     With a tool, it first says a preamble (unless disabled) and calls the tool; the reply follows
-    the result. A token is a word, and what the previous request already contained counts as read
+    the result. A token is a word; words that the previous request already contained count as read
     from the cache.
     """
 
@@ -165,7 +165,7 @@ class ScriptedLLM(llm.LLM):
     def check_works(self, turns: int) -> None:
         """Raises `APIConnectionError` if this model does not answer in the caller's `turns`th turn."""
         if 0 < self._fails_after_turns < turns:
-            raise APIConnectionError(f"{self._model} does not answer, as set", retryable=False)
+            raise APIConnectionError(f"{self._model} is set not to answer", retryable=False)
 
     def usage(self, prompt: int, completion: int) -> llm.CompletionUsage:
         """Tokens of one request."""
@@ -224,7 +224,7 @@ class _ScriptedStream(llm.LLMStream):
         return settings.replies[turn % len(settings.replies)]
 
     def _asked(self) -> int:
-        """User turns so far: a discarded generation does not shift the script."""
+        """Number of user turns so far, which discarded generations do not change."""
         return sum(1 for message in self._chat_ctx.messages() if message.role == "user")
 
     def _has_tool_result(self) -> bool:
@@ -287,9 +287,9 @@ class _EspeakStream(tts.ChunkedStream):
 
 
 async def espeak(settings: Settings, text: str) -> AsyncIterator[tuple[int, bytes]]:
-    """Speaks `text` with espeak-ng: its sample rate and 16-bit mono PCM, as it arrives.
+    """Speaks `text` with espeak-ng; yields the sample rate and 16-bit mono PCM as it arrives.
 
-    Raises `APIConnectionError` if espeak-ng gives no audio.
+    Raises `APIConnectionError` if espeak-ng makes no audio.
     """
     # The text goes through standard input: it can never be taken for an option.
     process = await asyncio.create_subprocess_exec(
@@ -315,7 +315,7 @@ async def espeak(settings: Settings, text: str) -> AsyncIterator[tuple[int, byte
             rest = chunk[whole:]
     except asyncio.IncompleteReadError:
         message = (await process.stderr.read(500)).decode(errors="replace").strip()
-        raise APIConnectionError(f"espeak-ng gave no audio: {message}") from None
+        raise APIConnectionError(f"espeak-ng made no audio: {message}") from None
     finally:
         if process.returncode is None:
             _kill(process)

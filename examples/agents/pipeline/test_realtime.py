@@ -1,4 +1,4 @@
-"""When the speech-to-speech model hears a turn, and what it answers and reports. Needs the agent's
+"""Tests of the speech-to-speech model: turns, answers and reported figures. Needs the agent's
 packages, but no server and no espeak-ng: `.venv/bin/python -m unittest`."""
 
 from __future__ import annotations
@@ -118,12 +118,12 @@ class Call(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(first.output_token_details.audio_tokens, 10)
         self.assertEqual(first.output_token_details.text_tokens, 2)
         self.assertEqual(first.metadata.model_provider, PROVIDER)
-        # The first turn's words: transcript and reply.
+        # The second prompt has the words of the first turn: transcript and reply.
         self.assertEqual(first.input_token_details.text_tokens, 0)
         self.assertEqual(second.input_token_details.text_tokens, 3)
         self.assertEqual(second.input_tokens, 3 + 10)
 
-    async def test_a_tool_is_called_after_a_preamble_and_the_reply_is_asked_for(self) -> None:
+    async def test_a_tool_call_follows_a_preamble_and_the_reply_follows_on_request(self) -> None:
         session = self.session(tool_call_ms=1, replies=("Done.",))
         self.speak(session)
         said = await self.heard(self.emitted("generation_created")[-1])

@@ -10,7 +10,7 @@ class FromEnv(unittest.TestCase):
     def test_valid_settings_are_accepted(self) -> None:
         cases = [
             ("nothing set", {}, Settings()),
-            ("empty is not set", {"PIPELINE_VOICE": ""}, Settings()),
+            ("an empty variable", {"PIPELINE_VOICE": ""}, Settings()),
             ("unrelated variables", {"HOME": "/", "LLM_TTFT_MS": "1"}, Settings()),
             ("a number", {"PIPELINE_LLM_TTFT_MS": "0"}, Settings(llm_ttft_ms=0)),
             ("a flag", {"PIPELINE_PREEMPTIVE": "True"}, Settings(preemptive=True)),
@@ -19,7 +19,7 @@ class FromEnv(unittest.TestCase):
             ("a tool", {"PIPELINE_TOOL_CALL_MS": "3000"}, Settings(tool_call_ms=3000)),
             ("a filler", {"PIPELINE_FILLER": "Hm, yes"}, Settings(filler="Hm, yes")),
             (
-                "what is heard, one a line",
+                "transcripts, one a line",
                 {"PIPELINE_STT_TEXT": "where is my order\nthank you"},
                 Settings(stt_text=("where is my order", "thank you")),
             ),
@@ -58,7 +58,7 @@ class WithMetadata(unittest.TestCase):
                 Settings(voice="de", stt_text=("yes", "no")),
             ),
             (
-                "another model",
+                "a fallback model",
                 '{"fallback_after_turns": 2}',
                 Settings(voice="de", fallback_after_turns=2),
             ),
@@ -101,23 +101,23 @@ class WithMetadata(unittest.TestCase):
             ("too small", '{"vad_silence_ms": 49}', "from 50 to 5000"),
             ("too large", '{"llm_ttft_ms": 60001}', "from 0 to 60000"),
             ("not whole", '{"stt_delay_ms": 1.5}', "whole number"),
-            ("a flag for a number", '{"stt_delay_ms": true}', "whole number"),
+            ("a flag as a number", '{"stt_delay_ms": true}', "whole number"),
             ("a number as text", '{"stt_delay_ms": "1"}', "whole number"),
-            ("a text for a flag", '{"preemptive": "no"}', "true or false"),
+            ("a text as a flag", '{"preemptive": "no"}', "true or false"),
             ("a long tool call", '{"tool_call_ms": 60001}', "from 0 to 60000"),
-            ("a flag for a turn", '{"crash_turn": true}', "from 0 to 1000"),
-            ("a number for a flag", '{"publish_late": 1}', "true or false"),
-            ("a filler nobody hears", '{"filler": "..."}', "with a word"),
-            ("an option for a voice", '{"voice": "--stdin"}', "must be a voice"),
+            ("a flag as a turn", '{"crash_turn": true}', "from 0 to 1000"),
+            ("a number as a flag", '{"publish_late": 1}', "true or false"),
+            ("a filler without a word", '{"filler": "..."}', "with a word"),
+            ("an option as a voice", '{"voice": "--stdin"}', "must be a voice"),
             ("a voice with a newline", '{"voice": "en\\n"}', "must be a voice"),
-            ("nothing heard", '{"stt_text": []}', "1 to 50"),
-            ("a number for what is heard", '{"stt_text": 1}', "1 to 50"),
-            ("a text nobody says", '{"stt_text": ["yes", "..."]}', "with a word"),
-            ("another model in no turn", '{"fallback_after_turns": -1}', "from 0 to 1000"),
+            ("no transcripts", '{"stt_text": []}', "1 to 50"),
+            ("a number for transcripts", '{"stt_text": 1}', "1 to 50"),
+            ("a transcript without a word", '{"stt_text": ["yes", "..."]}', "with a word"),
+            ("a negative number of turns", '{"fallback_after_turns": -1}', "from 0 to 1000"),
             ("realtime with a filler", '{"realtime": true, "filler": "Hm"}', "with filler"),
             ("realtime with a recogniser", '{"realtime": true, "stt": "pocketsphinx"}', "with stt"),
             ("no replies", '{"replies": []}', "1 to 50"),
-            ("a reply nobody hears", '{"replies": ["…"]}', "with a word"),
+            ("a reply without a word", '{"replies": ["…"]}', "with a word"),
             ("a long greeting", json.dumps({"greeting": "a" * 2001}), "at most 2000"),
             ("too long", '"' + "a" * MAX_METADATA_BYTES + '"', "longer than"),
         ]
@@ -125,7 +125,7 @@ class WithMetadata(unittest.TestCase):
             with self.subTest(name), self.assertRaisesRegex(SettingsError, message):
                 with_metadata(Settings(), metadata)
 
-    def test_what_clashes_with_the_workers_own_settings_is_refused(self) -> None:
+    def test_metadata_that_clashes_with_the_workers_settings_is_refused(self) -> None:
         base = Settings(fallback_after_turns=1)
         with self.assertRaisesRegex(SettingsError, "metadata.realtime: .*fallback_after_turns"):
             with_metadata(base, '{"realtime": true}')

@@ -1,4 +1,4 @@
-"""What the scripted plugins say, hear and report. Needs the agent's packages, but no server and no
+"""Tests of the scripted plugins: texts and usage. Needs the agent's packages, but no server and no
 espeak-ng: `.venv/bin/python -m unittest`."""
 
 import unittest
@@ -12,7 +12,7 @@ QUICK = {"llm_ttft_ms": 0, "llm_tokens_per_s": 10_000, "stt_delay_ms": 0}
 
 
 def asked(*texts: str) -> llm.ChatContext:
-    """A conversation of the user's `texts` with an answer between each two."""
+    """A conversation of the user's `texts`, with an answer after each one but the last."""
     chat = llm.ChatContext.empty()
     for index, text in enumerate(texts):
         if index:
@@ -39,7 +39,7 @@ class Model(unittest.IsolatedAsyncioTestCase):
         self.assertEqual((usage.prompt_tokens, usage.prompt_cached_tokens), (4, 0))
         self.assertEqual((usage.completion_tokens, usage.total_tokens), (3, 7))
 
-    async def test_what_the_previous_request_contained_is_cached(self) -> None:
+    async def test_words_of_the_previous_request_count_as_cached(self) -> None:
         model = make_llm(Settings(**QUICK))
         await answer(model, asked("where is my order"))
         _, usage = await answer(model, asked("where is my order", "thank you"))
@@ -56,12 +56,12 @@ class Model(unittest.IsolatedAsyncioTestCase):
         text, usage = await answer(model, chat)
         self.assertEqual((text, usage.prompt_tokens), ("On its way.", 6))
 
-    async def test_without_a_preamble_the_tool_is_called_without_a_word(self) -> None:
+    async def test_a_tool_call_without_a_preamble_has_no_text(self) -> None:
         settings = Settings(**QUICK, tool_call_ms=1, tool_preamble=False)
         text, usage = await answer(make_llm(settings), asked("where is my order"))
         self.assertEqual((text, usage.completion_tokens), ("", 0))
 
-    async def test_the_fallback_answers_after_the_turns_that_are_set(self) -> None:
+    async def test_the_fallback_answers_after_the_configured_turns(self) -> None:
         model = make_llm(Settings(**QUICK, fallback_after_turns=1, replies=("One.", "Two.")))
         served = []
         model.on("metrics_collected", lambda metrics: served.append(metrics.metadata.model_name))
@@ -79,13 +79,13 @@ class Model(unittest.IsolatedAsyncioTestCase):
 
 
 class Recogniser(unittest.IsolatedAsyncioTestCase):
-    async def test_each_utterance_is_heard_as_the_next_text(self) -> None:
+    async def test_transcripts_are_the_scripted_texts_in_order(self) -> None:
         recogniser = make_stt(Settings(**QUICK, stt_text=("yes", "no"), first_turn=1))
         silence = rtc.AudioFrame.create(16_000, 1, 1_600)
         heard = [await recogniser.recognize(silence) for _ in range(3)]
         self.assertEqual([event.alternatives[0].text for event in heard], ["no", "yes", "no"])
 
-    async def test_it_reports_the_audio_that_it_was_given(self) -> None:
+    async def test_the_recogniser_reports_the_duration_of_its_audio(self) -> None:
         recogniser = make_stt(Settings(**QUICK))
         reported = []
         recogniser.on("metrics_collected", reported.append)

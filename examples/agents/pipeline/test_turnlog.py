@@ -1,5 +1,5 @@
-"""Which lines the turn log writes for a session's events. Needs the agent's packages, but no
-server: `.venv/bin/python -m unittest`."""
+"""Tests of the lines that the turn log writes for a session's events. Needs the agent's packages,
+but no server: `.venv/bin/python -m unittest`."""
 
 import contextlib
 import io
@@ -18,7 +18,7 @@ from turnlog import TurnLog
 
 
 class Session(rtc.EventEmitter[Any]):
-    """What the log needs of a session."""
+    """The parts of a session that the log uses."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class Lines(unittest.TestCase):
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.path.read_text().splitlines()]
 
-    def test_a_turn_names_its_models(self) -> None:
+    def test_a_turn_has_the_names_of_its_models(self) -> None:
         self.session.says("user", "yes", stt_metadata={"model_name": "ear"})
         self.session.says(
             "assistant", "Sure.", llm_metadata={"model_name": "mind"}, e2e_latency=1.5
@@ -65,7 +65,7 @@ class Lines(unittest.TestCase):
         models = (line["stt_model"], line["llm_model"], line["tts_model"])
         self.assertEqual(models, ("ear", "mind", None))
 
-    def test_a_line_has_what_was_used_since_the_previous_line(self) -> None:
+    def test_a_line_has_the_usage_since_the_previous_line(self) -> None:
         self.session.has_used(3, 20, 1.5)
         self.session.says("user", "yes")
         self.session.says("assistant", "Sure.")

@@ -1,5 +1,5 @@
 """JSON lines with the agent's own figures: one for each conversation turn, one for each tool
-call, and one with what the whole call used.
+call, and one with the usage of the whole call.
 
 In: the session's events. Out: lines on standard error and in the file named by
 PIPELINE_METRICS_FILE.
@@ -29,7 +29,7 @@ _REPLY_FIGURES = (
     "playback_latency",
     "e2e_latency",
 )
-# What a turn used: name in the log, kind of livekit-agents' usage, and field of that usage.
+# Usage of a turn: name in the log, kind of livekit-agents' usage, and field of that usage.
 _USED = (
     ("llm_input_tokens", "llm_usage", "input_tokens"),
     ("llm_input_cached_tokens", "llm_usage", "input_cached_tokens"),
@@ -84,7 +84,7 @@ class TurnLog:
             )
 
     def _used_since(self) -> dict[str, float]:
-        """What was used since the last call of this function, whatever the model."""
+        """Usage since the last call of this function, summed over all models."""
         total: dict[str, float] = {name: 0 for name, _, _ in _USED}
         for entry in self._session.usage.model_usage if self._session else []:
             for name, kind, figure in _USED:
@@ -156,5 +156,5 @@ class TurnLog:
             finally:
                 os.close(file)
         except OSError as error:
-            # The call continues: a full disk must not change what is measured.
+            # The call continues: a full disk must not affect the measurement.
             logger.error("cannot write the turn to %s: %s", self._path, error)

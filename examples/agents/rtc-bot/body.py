@@ -18,7 +18,7 @@ from habits import Options, Publish, Side, Stereo
 from livekit import api, rtc
 
 EAR_RATE = 16_000
-# Capacity of a source's queue. The mouth keeps it nearly empty.
+# Capacity of a source's queue, which `voice.Mouth` keeps nearly empty.
 QUEUE_MS = 200
 SUBSCRIPTION_S = 5.0
 STATE = "lk.agent.state"
@@ -27,7 +27,7 @@ Heard = Callable[[Samples, int], None]
 
 
 def token(options: Options, room: str, identity: str) -> str:
-    """An access token for the kind of participant that the options ask for."""
+    """An access token for the kind of participant that the options select."""
     grants = api.VideoGrants(room_join=True, room=room, can_update_own_metadata=True)
     made = api.AccessToken().with_identity(identity).with_name("rtc-bot").with_grants(grants)
     if options.state:
@@ -38,7 +38,7 @@ def token(options: Options, room: str, identity: str) -> str:
 
 
 class Body:
-    """A participant that can speak and hear."""
+    """A participant that speaks and receives the caller's audio."""
 
     def __init__(
         self, options: Options, log: FrameLog, room: str, identity: str, heard: Heard
@@ -103,9 +103,9 @@ class Body:
         self._write("published", track=self._sid)
 
     async def until_subscribed(self) -> None:
-        """Waits until somebody has subscribed to the voice track, a few seconds at most.
+        """Waits until a participant has subscribed to the voice track, a few seconds at most.
 
-        Words said before that are lost, so agents wait for it.
+        Words said before the subscription are lost, so agents wait for it.
         """
         publication = self.room.local_participant.track_publications.get(self._sid)
         if isinstance(publication, rtc.LocalTrackPublication):

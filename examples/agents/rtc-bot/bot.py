@@ -46,14 +46,14 @@ def parser() -> argparse.ArgumentParser:
     add("--prefix", default="loadgen", help="name prefix of the rooms to join")
     add("--log", help="file to which the log is appended")
     add("--silence-ms", type=milliseconds, default=400, help="silence that ends a caller's turn")
-    add("--answer-delay-ms", type=milliseconds, help="from that silence to the reply")
+    add("--answer-delay-ms", type=milliseconds, help="time from that silence to the reply")
     add("--pause-ms", type=milliseconds, help="pause between filler and answer")
-    add("--stop-ms", type=milliseconds, default=450, help="from an interruption to the stop")
-    add("--answer-ms", type=milliseconds, default=310, help="from that stop to the answer")
+    add("--stop-ms", type=milliseconds, default=450, help="time from interruption to stop")
+    add("--answer-ms", type=milliseconds, default=310, help="time from that stop to the answer")
     add("--answer-from", choices=("silence", "caller-end"), default="silence",
         help="whether --answer-ms counts from the bot's silence or from the caller's end")
     add("--at-turn", type=int, default=1, help="turn (from 0) of a crash, hand-over etc.")
-    add("--after-ms", type=milliseconds, default=700, help="crash or leave this far into its reply")
+    add("--after-ms", type=milliseconds, default=700, help="time in a reply until it breaks off")
     add("--reply", help="a 16-bit WAV file to say instead of the habit's sentences")
     add("--voice", default="en-us+f4", help="voice of espeak-ng")
     add("--seed", type=int, default=0, help="seed of the pauses between sentences")
@@ -62,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def make_clips(options: Options) -> Clips:
-    """Everything the bot says. Raises `VoiceError`."""
+    """Clips of everything that the bot says. Raises `VoiceError`."""
     if options.reply:
         sentences = [voice.read_clip(options.reply)]
     else:
@@ -92,7 +92,7 @@ class Bot:
                 await asyncio.sleep(POLL_S)
 
     async def serve(self, room: str) -> None:
-        """One call, from joining to its end."""
+        """Serves one call, from joining the room to the end of the call."""
         try:
             await Call(self._options, self._clips, self._log, room).run()
         except Exception as error:  # the other calls continue

@@ -1,8 +1,8 @@
-"""One call: hears the caller's turns and answers them as the habit says.
+"""One call: detects the caller's turns and answers them according to the habit.
 
 In: the room's name and the `Options`. Out: a participant in the room that speaks; log lines.
-Invariants: one reply at a time; `turn` in the log is the caller's utterance, counted from 0,
-that a segment of speech belongs to.
+Invariants: one reply at a time; `turn` in the log is the number, from 0, of the caller's
+utterance to which a segment of speech belongs.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Call:
         identity = f"agent-{self._name[-24:]}" + (f"-{self._bodies}" if self._bodies > 1 else "")
 
         def heard(pcm: Samples, rate: int) -> None:
-            # During a hand-over two participants hear the caller.
+            # During a hand-over, two participants receive the caller's audio.
             if self._body is body:
                 self._ears.feed(pcm, rate, time.time())
 
@@ -139,7 +139,7 @@ class Call:
             await self._reply(utterance.turn)
 
     async def _yield_to(self, utterance: Utterance) -> float:
-        """Stops for an interruption. Returns the instant at which its answer is due."""
+        """Stops for an interruption. Returns the instant at which the answer is due."""
         await sleep_until(utterance.began + self._options.stop_ms / 1000)
         stopped = self._body.mouth.stop("interrupted") if self._body.mouth else None
         if stopped is None:
@@ -152,7 +152,7 @@ class Call:
         return due
 
     async def _reply(self, turn: int) -> None:
-        """Says the reply, with the habit's changes before, during and after it."""
+        """Speaks the reply, with the habit's changes before, during and after the reply."""
         chosen = turn == self._options.at_turn
         if chosen or not self._habit.only_at_turn:
             await self._change(self._habit.before_reply)
@@ -169,7 +169,7 @@ class Call:
             await self._change(self._habit.after_reply)
 
     async def _say_everything(self, turn: int) -> bool:
-        """Says the filler and the sentences. Returns false if the bot was stopped."""
+        """Speaks the filler and the sentences. Returns false if the bot was stopped."""
         if self._habit.filler_pause_ms is not None:
             pause = self._options.pause_ms
             pause = self._habit.filler_pause_ms if pause is None else pause

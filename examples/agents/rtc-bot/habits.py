@@ -1,6 +1,6 @@
 """The habits that the bot can take on, one row each, and the settings that shape them.
 
-In: nothing. Out: `HABITS`, a table by name, and `Options`, what the command line sets.
+In: nothing. Out: `HABITS`, a table by name, and `Options`, the settings of the command line.
 Invariant: a habit is data; `call.py` and `body.py` read it and refer to no habit by name.
 """
 
@@ -27,7 +27,7 @@ class Publish(Enum):
 
 
 class Change(Enum):
-    """What happens to the voice track, or to its participant, around a reply."""
+    """A change of the voice track, or of its participant, before or after a reply."""
 
     NONE = "none"
     REPUBLISH = "republish"
@@ -46,7 +46,7 @@ class Ending(Enum):
 
 
 class Stereo(Enum):
-    """Where the voice is in a stereo track; `MONO` is a mono track."""
+    """Position of the voice in a stereo track; `MONO` is a mono track."""
 
     MONO = "mono"
     RIGHT = "right"
@@ -70,7 +70,7 @@ FILLER = "One moment."
 
 @dataclass(frozen=True)
 class Habit:
-    """What the bot does differently from a plain agent."""
+    """Differences of the bot from a plain agent."""
 
     about: str
     track: str = "agent"
@@ -80,7 +80,7 @@ class Habit:
     stereo: Stereo = Stereo.MONO
     side: Side = Side.NONE
     publish: Publish = Publish.JOINING
-    # Before and after every reply, or only around that of the chosen turn.
+    # Before and after every reply, or only the reply of the chosen turn.
     before_reply: Change = Change.NONE
     after_reply: Change = Change.NONE
     only_at_turn: bool = False
@@ -130,7 +130,7 @@ HABITS: dict[str, Habit] = {
     "filler-pause": Habit("a filler, a pause of 650 ms, the answer", filler_pause_ms=650),
     "barge": Habit("stops when it is interrupted, and answers", yields=True, sentences=LONG),
     "talk-on": Habit(
-        "talks on through interruptions, with pauses between its sentences",
+        "keeps talking through interruptions, with pauses between its sentences",
         sentences=SENTENCES,
         sentence_pause_ms=(200, 600),
     ),

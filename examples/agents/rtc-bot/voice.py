@@ -23,15 +23,15 @@ RATE = 48_000
 FRAME = RATE // 100
 FRAME_S = FRAME / RATE
 # How far ahead of its due time a frame is handed over: enough that a late wake-up on a
-# busy machine leaves no hole, little enough that a stop discards next to nothing.
+# busy machine leaves no hole, but so little that a stop discards almost nothing.
 LEAD_S = 0.02
-# Kept around the audible part of a clip.
+# Samples kept around the audible part of a clip.
 MARGIN = RATE // 100
 MAX_CLIP_S = 60
 
 
 class VoiceError(RuntimeError):
-    """A clip cannot be made; the message says what to do."""
+    """A clip cannot be made, for the reason in the message."""
 
 
 def synthesize(text: str, voice: str) -> Samples:
@@ -118,7 +118,7 @@ class Mouth:
         self._stopped = False
 
     async def say(self, pcm: Samples, **fields: object) -> bool:
-        """Says `pcm` to its end. Returns false if it was stopped.
+        """Plays `pcm` to its end. Returns false if playback was stopped.
 
         `fields` go into the segment's lines in the log.
         """
@@ -137,7 +137,7 @@ class Mouth:
         return True
 
     def stop(self, why: str) -> float | None:
-        """Falls silent at once. Returns the instant, or None if nothing was being said."""
+        """Stops the speech at once. Returns the instant, or None if no speech was in progress."""
         if not self._speech.open:
             return None
         self._stopped = True

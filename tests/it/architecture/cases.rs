@@ -40,7 +40,7 @@ fn the_checker_finds_every_violation() {
             ],
         ),
         (
-            "everything in the crate",
+            "glob import of the crate",
             "src/net/x.rs",
             "//! h\nuse crate::*;",
             &["2: `net` may not use `*`"],
@@ -81,9 +81,9 @@ fn the_checker_finds_every_violation() {
             "use std::fs;",
             &["1: no `//!` header"],
         ),
-        ("as long as allowed", "benches/x.rs", &long, &[]),
-        ("too long", "benches/x.rs", &longer, &["4: `f` has 71 lines, more than 70"]),
-        ("tests may be long", "src/cli/x.rs", &tests, &[]),
+        ("a function of the maximum length", "benches/x.rs", &long, &[]),
+        ("a function above the maximum length", "benches/x.rs", &longer, &["4: `f` has 71 lines, more than 70"]),
+        ("a long function in a test module", "src/cli/x.rs", &tests, &[]),
         (
             "stub",
             "src/cli/x.rs",
@@ -133,13 +133,13 @@ fn the_checker_finds_every_violation() {
             &[],
         ),
         (
-            "after the tests",
+            "clock after a test module",
             "src/call/x.rs",
             "//! h\n#[cfg(test)]\nmod tests { }\nfn f() { Instant::now() }",
             &["4: `Instant::now` in the pure module `call`"],
         ),
         (
-            "a test's file",
+            "clock and file in a test file",
             "src/call/tests/x.rs",
             "//! h\nfn f() { Instant::now(); std::fs::read(p) }",
             &["2: `std::fs::read` in the pure module `call`"],
@@ -196,7 +196,7 @@ fn the_checker_finds_every_violation() {
             &[],
         ),
         (
-            "a system's own code",
+            "code for one operating system",
             "src/run/x.rs",
             "//! h\n#[cfg(not(target_os = \"linux\"))]\nuse procfs::process::Process;\nuse nix::sys::{epoll::Epoll, eventfd, prctl};\nfn f() { libc::recvmmsg(); let _ = cfg!(target_os = \"macos\"); std::fs::read(\"/proc/stat\") }",
             &[
@@ -211,7 +211,7 @@ fn the_checker_finds_every_violation() {
             ],
         ),
         (
-            "one of two implementations",
+            "direct use of one implementation",
             "src/net/x.rs",
             "//! h\nuse crate::os::portable::Poller;\nuse crate::os::Waker;\nuse mio::Poll;\nuse std::os::linux::fs::MetadataExt;",
             &[
@@ -221,13 +221,13 @@ fn the_checker_finds_every_violation() {
             ],
         ),
         (
-            "a system's own code in its place",
+            "code for one operating system in src/os",
             "src/os/linux/x.rs",
             "//! h\n#[cfg(target_os = \"linux\")]\nuse procfs::process::Process;\nfn f() { std::fs::read(\"/proc/stat\") }",
             &[],
         ),
         (
-            "a system's own code in tests",
+            "code for one operating system in tests",
             "tests/it/x.rs",
             "//! h\n#[cfg(target_os = \"linux\")]\nfn f() { std::fs::read(\"/proc/stat\") }",
             &["2: `target_os` outside src/os"],

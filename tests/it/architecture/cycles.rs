@@ -2,9 +2,9 @@
 //!
 //! In: path and text of every source file. Out: each cycle, with its files and the imports that
 //! form it. Invariants: a path is an edge to the file that defines the item, however many
-//! re-exports it goes through; a parent's `mod` and `pub use` are not edges; test code has none.
+//! re-exports it goes through; a parent's `mod` and `pub use` are not edges, nor is test code.
 //! Not detected: methods called on values, paths in the strings of attributes, names that a macro
-//! builds. `super` in an inline module is treated as the file's own.
+//! builds. `super` in an inline module is resolved as if it were outside that module.
 
 use super::scan::{Named, Token, named, tokens};
 use super::{files, is_test_file};
@@ -13,10 +13,10 @@ use std::fmt::Write as _;
 
 /// A module's path from the crate's root: `["audio", "ear"]`.
 type Module = Vec<String>;
-/// For each file, the files that it uses, each with the line and the path that refer to it.
+/// For each file, the files that it uses, each with the line and the path of a reference to it.
 type Edges = BTreeMap<String, BTreeMap<String, (usize, String)>>;
 
-/// Maximum depth to which re-exports are followed; only names that import themselves go deeper.
+/// Maximum depth to which re-exports are followed; only imports that form a loop go deeper.
 const MOST_REEXPORTS: usize = 16;
 
 /// One name that a `use` declaration imports.
@@ -26,7 +26,7 @@ struct Import {
     name: String,
     path: Vec<String>,
     line: usize,
-    /// Whether other files can use it: `pub`, `pub(super)` and the like.
+    /// Whether other files can use the name: `pub`, `pub(super)` and the like.
     public: bool,
 }
 
@@ -196,7 +196,7 @@ impl Crate {
         }
     }
 
-    /// The module that a path names, if it names one.
+    /// The module that a path refers to, if it refers to a module.
     fn module(&self, from: &Module, path: &[String], depth: usize) -> Option<Module> {
         if depth > MOST_REEXPORTS {
             return None;
@@ -214,7 +214,7 @@ impl Crate {
         Some(module)
     }
 
-    /// The file that defines the item that a path names. `None` for an item of another crate, an
+    /// The file that defines the item at a path. `None` for an item of another crate, an
     /// item in scope without an import, and a module: only items named inside a module count.
     fn defines(&self, from: &Module, path: &[String], depth: usize) -> Option<&File> {
         if depth > MOST_REEXPORTS {
@@ -260,7 +260,7 @@ impl Crate {
         None
     }
 
-    /// Which file uses which.
+    /// Every reference from one file to another.
     fn edges(&self) -> Edges {
         let mut edges = Edges::new();
         for (module, file) in &self.0 {
@@ -443,7 +443,7 @@ fn the_search_finds_every_cycle() {
             &[],
         ),
         (
-            "a module is named, not what it defines",
+            "imports of a module itself",
             &[
                 ("src/lib.rs", "pub mod a;\npub mod b;"),
                 ("src/a/mod.rs", "mod x;\nfn f() { x::go() }"),

@@ -1,6 +1,6 @@
-//! Tokenizes source text and extracts the paths that it names.
+//! Tokenizes source text and extracts the paths in it.
 //!
-//! Invariants: comments and literals are left out; line numbers are kept; no text makes it panic.
+//! Invariants: comments and literals are left out; line numbers are kept; no input causes a panic.
 
 /// A word or a punctuation mark, with its line number from 1.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,4 +1,4 @@
-//! Completions in real shells: the script is sourced, its function called, and its answers read.
+//! Completions in real shells: the tests source the script, call its function and read the results.
 //!
 //! Invariant: a shell that is not installed is reported as skipped.
 
@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Sources the script, then completes the last of the words.
+/// Sources the completion script, then completes the last argument.
 const BASH: &str = r#"
 eval "$(loadgen completions bash)" || exit 3
 complete -p loadgen | grep -q -- '-F _clap_complete_loadgen' || exit 4
@@ -16,7 +16,7 @@ _clap_complete_loadgen loadgen "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CW
 ((${#COMPREPLY[@]} == 0)) || printf '%s\n' "${COMPREPLY[@]}"
 "#;
 
-/// `PATH` with the built program first.
+/// `PATH` with the folder of the built program first.
 fn path() -> std::ffi::OsString {
     let bin = Path::new(env!("CARGO_BIN_EXE_loadgen")).parent();
     let mut paths: Vec<PathBuf> = vec![bin.expect("a folder").to_owned()];
@@ -48,7 +48,7 @@ fn bash(dir: &Path, words: &[&str]) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// Scenarios, runs and a baseline to choose from.
+/// A folder with scenarios, runs and a baseline for the shell to complete.
 fn prepared() -> tempfile::TempDir {
     let dir = folder();
     let at = |name: &str| dir.path().join(name);
@@ -119,7 +119,7 @@ fn bash_completes_commands_flags_scenarios_runs_and_baselines() {
     }
 }
 
-/// Each shell checks the syntax of its script, if it is installed.
+/// Each installed shell checks the syntax of its script.
 #[test]
 fn scripts_are_valid_for_their_shells() {
     for (shell, check) in [("bash", "-n"), ("zsh", "-n"), ("fish", "--no-execute")] {
@@ -155,7 +155,7 @@ fn an_unknown_shell_is_bad_usage() {
     let output = asked
         .env("LOADGEN_COMPLETE", "tcsh")
         .output()
-        .expect("it starts");
+        .expect("the binary starts");
     assert_eq!(output.status.code(), Some(2));
     assert!(
         shown(&output).contains("unknown shell `tcsh`"),

@@ -1,4 +1,4 @@
-//! `loadgen init` writes everything or nothing, and what it writes works.
+//! `loadgen init` writes all its files or none, and the scenarios that it writes are valid.
 
 use super::{folder, loadgen, shown, snapshot};
 use std::fs;
@@ -56,7 +56,7 @@ fn init_writes_a_scenario_and_a_job_for_the_named_agent() {
         let output = loadgen(&folder, &[&["init"], *flags].concat());
         assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
         let scenario = fs::read_to_string(folder.join("scenarios/my-agent.yaml")).expect("written");
-        // The first lines say what to do next.
+        // The first lines list the commands to run next.
         let next = scenario
             .lines()
             .filter_map(|line| line.strip_prefix("#   loadgen "));
@@ -105,7 +105,7 @@ fn init_overwrites_nothing() {
 }
 
 #[test]
-fn a_failed_init_removes_what_it_wrote() {
+fn a_failed_init_removes_the_files_that_it_wrote() {
     let dir = folder();
     // Scenarios can be written, but a file has the name of the folder for sounds.
     fs::write(dir.path().join("fixtures"), "a file").expect("written");
@@ -116,6 +116,6 @@ fn a_failed_init_removes_what_it_wrote() {
         "{}",
         shown(&output)
     );
-    assert_eq!(count(dir.path()), 1, "only what was there before");
+    assert_eq!(count(dir.path()), 1, "only the file from before is left");
     assert!(!dir.path().join("scenarios").exists());
 }

@@ -1,8 +1,8 @@
 //! Standard output and standard error that are closed or full: nothing panics, and the exit code
 //! shows whether the result reached its reader.
 //!
-//! Invariants: a reader that closes the pipe is not an error; a full disk is an error if the result
-//! exists nowhere else, and changes nothing if the run folder has it too.
+//! Invariants: a reader that closes the pipe is not an error; a full disk is an error, except for
+//! the table of a run, whose results are in the run folder too.
 
 use super::{command, copy_files, folder, shown};
 use crate::support::in_repo;
@@ -46,7 +46,7 @@ impl Sink {
                 drop(reader);
                 writer.into()
             }
-            // The shell closes it.
+            // `spawn` makes the shell close the descriptor.
             Self::Closed => Stdio::null(),
             Self::Full => {
                 let full = File::options().write(true).open("/dev/full");
@@ -101,7 +101,7 @@ fn short(dir: &Path) {
     std::fs::write(dir.join("short.yaml"), text).expect("writable");
 }
 
-/// The lines with the metrics' address, progress and the reports' folder are lost; the run is not.
+/// Only the metrics' address, the progress and the path of the reports are lost.
 #[test]
 fn a_run_continues_if_its_progress_cannot_be_written() {
     let sinks = SINKS.map(|sink| {
@@ -119,7 +119,7 @@ fn a_run_continues_if_its_progress_cannot_be_written() {
         (sink, dir, child)
     });
     for (sink, dir, child) in sinks {
-        let output = child.wait_with_output().expect("it ends");
+        let output = child.wait_with_output().expect("the process ends");
         assert_eq!(code(&output), 0, "{sink:?}: {}", shown(&output));
         assert!(!output.stdout.is_empty(), "{sink:?}: no table");
         assert!(dir.path().join("run/summary.json").is_file(), "{sink:?}");
@@ -127,7 +127,8 @@ fn a_run_continues_if_its_progress_cannot_be_written() {
 }
 
 /// The reports of a run are in its folder, so its exit code is its verdict even if the table is
-/// lost; on a full disk, a warning reports the loss. JSON is for a program, which needs to know.
+/// lost; on a full disk, a warning reports the loss. JSON is read by a program, so losing it is an
+/// error.
 #[test]
 fn an_unwritable_table_is_a_warning_and_unwritable_json_an_error() {
     for json in [false, true] {
@@ -140,7 +141,7 @@ fn an_unwritable_table_is_a_warning_and_unwritable_json_an_error() {
             (sink, dir, child)
         });
         for (sink, dir, child) in sinks {
-            let output = child.wait_with_output().expect("it ends");
+            let output = child.wait_with_output().expect("the process ends");
             let full = sink == Sink::Full;
             let context = format!("{sink:?}, JSON {json}: {}", shown(&output));
             assert_eq!(code(&output), i32::from(full && json), "{context}");
@@ -152,7 +153,7 @@ fn an_unwritable_table_is_a_warning_and_unwritable_json_an_error() {
     }
 }
 
-/// Losing a result that goes only to stdout is an error, unless the reader closed the pipe.
+/// On a full disk, losing a result that goes only to stdout is an error.
 #[test]
 fn a_result_that_cannot_be_written_is_an_error() {
     let dir = folder();
@@ -168,12 +169,12 @@ fn a_result_that_cannot_be_written_is_an_error() {
     ];
     for args in commands {
         let usual = spawn(dir.path(), args, None, None);
-        let usual = usual.wait_with_output().expect("it ends");
+        let usual = usual.wait_with_output().expect("the process ends");
         assert_eq!(code(&usual), 0, "{args:?}: {}", shown(&usual));
         assert!(!usual.stdout.is_empty(), "{args:?}: no result");
         for sink in SINKS {
             let output = spawn(dir.path(), args, Some(sink), None);
-            let output = output.wait_with_output().expect("it ends");
+            let output = output.wait_with_output().expect("the process ends");
             let full = sink == Sink::Full;
             let context = format!("{args:?}, {sink:?}: {}", shown(&output));
             assert_eq!(code(&output), i32::from(full), "{context}");
@@ -183,7 +184,7 @@ fn a_result_that_cannot_be_written_is_an_error() {
     }
 }
 
-/// Errors keep their exit code even if nobody can read their message.
+/// Errors keep their exit code even if their message cannot be written.
 #[test]
 fn a_closed_stderr_does_not_change_the_exit_code() {
     let dir = folder();
@@ -200,7 +201,7 @@ fn a_closed_stderr_does_not_change_the_exit_code() {
     for (args, expected) in cases {
         for sink in SINKS {
             let output = spawn(dir.path(), args, Some(sink), Some(sink));
-            let output = output.wait_with_output().expect("it ends");
+            let output = output.wait_with_output().expect("the process ends");
             assert_eq!(code(&output), expected, "{args:?}, {sink:?}");
         }
     }
@@ -211,5 +212,5 @@ fn a_closed_stderr_does_not_change_the_exit_code() {
         Some(Sink::Full),
         Some(Sink::Full),
     );
-    assert_eq!(code(&both.wait_with_output().expect("it ends")), 1);
+    assert_eq!(code(&both.wait_with_output().expect("the process ends")), 1);
 }

@@ -179,7 +179,7 @@ fn closed_pipes_succeed_and_full_disks_fail() {
     .spawn()
     .expect("the binary starts");
     drop(child.stdout.take());
-    let output = child.wait_with_output().expect("it ends");
+    let output = child.wait_with_output().expect("the process ends");
     assert_eq!(code(&output), 0, "{}", shown(&output));
     assert!(output.stderr.is_empty(), "{}", shown(&output));
     let full = fs::File::options()

@@ -13,15 +13,18 @@ fn record(dir: &Path, from: &str) {
 }
 
 fn stdout(command: &mut Command) -> String {
-    let output = command.stdin(Stdio::null()).output().expect("it starts");
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program starts");
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// Variables, whether output to a pipe has colours, and whether output to a terminal does.
+/// Environment variables, whether output to a pipe has colours, and whether a terminal's has.
 type Case<'a> = (&'a [(&'a str, &'a str)], bool, bool);
 
 #[test]
-fn colour_is_for_terminals_only_by_default() {
+fn only_terminals_get_colour_by_default() {
     let dir = folder();
     record(dir.path(), "tests/records/v1");
     let cases: [Case<'_>; 7] = [
@@ -77,7 +80,7 @@ fn on_terminal(dir: &Path, args: &[&str], columns: usize) -> Command {
     script
 }
 
-/// The text without its colours, and without the carriage returns that a terminal adds.
+/// The text without colour codes, and without the carriage returns that a terminal adds.
 fn bare(text: &str) -> String {
     let mut parts = text.split("\u{1b}[");
     let mut bare = parts.next().unwrap_or_default().to_owned();
@@ -129,7 +132,7 @@ fn reports_and_comparisons_fit_terminals_of_80_and_120_columns() {
 }
 
 #[test]
-fn the_width_without_a_terminal_is_100_or_columns() {
+fn the_width_without_a_terminal_is_100_or_the_columns_variable() {
     let dir = folder();
     record(dir.path(), "reports/sample");
     let widest = |columns: Option<&str>| {
@@ -153,7 +156,7 @@ fn the_width_without_a_terminal_is_100_or_columns() {
 }
 
 #[test]
-fn explain_knows_every_name_and_suggests_the_nearest() {
+fn explain_defines_every_name_and_suggests_the_nearest() {
     let dir = folder();
     let one = loadgen(dir.path(), &["explain", "ttfa"]);
     assert_eq!(one.status.code(), Some(0));

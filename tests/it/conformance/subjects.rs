@@ -13,12 +13,12 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// How long a first turn may take.
+/// Maximum wait for the first turns to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A target with our own agent.
 pub(super) trait Subject {
-    /// Runs the case: two calls to its agent.
+    /// Runs the two calls of the case.
     fn run(&self, case: &Case) -> Records;
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Livekit;
 /// The embedded agent.
 pub(super) struct Embedded;
 
-/// A server for all cases except those that stop it.
+/// A server for all cases except those that kill the server.
 static SERVER: Shared<LivekitServer> = Shared::new();
 /// Number of agents started so far, for unique names.
 static AGENTS: AtomicU32 = AtomicU32::new(0);
@@ -42,7 +42,7 @@ impl Subject for InThisProcess {
     fn run(&self, case: &Case) -> Records {
         let folder = TempDir::with_prefix("conformance-").expect("a temporary folder");
         let scenario = scenario(&case.scenario("{kind: embedded}", folder.path()));
-        // Long after the first turn, and long before the second.
+        // Virtual time well after the first turn and well before the second.
         let when = Duration::from_secs(20);
         let mishap = case.mishap.map(|mishap| match mishap {
             Mishap::AgentLeaves => (when, in_process::Mishap::AgentLeaves),
@@ -115,14 +115,14 @@ impl Subject for Livekit {
     }
 }
 
-/// Kills a process of this test.
+/// Kills a process that this test started.
 fn kill(pid: u32) {
     let pid = Pid::from_raw(pid.cast_signed());
     // The process may have ended already.
     let _ = signal::kill(pid, Signal::SIGKILL);
 }
 
-/// Writes the scenario where the run will look for it. No sentinels: there are only two calls.
+/// Writes the scenario into the run's folder, without sentinels: there are only two calls.
 fn prepare(case: &Case, target: &str, folder: &Path) {
     let text = case.scenario(target, folder) + "sentinels: off\n";
     std::fs::write(folder.join("conformance.yaml"), text).expect("a writable folder");

@@ -44,8 +44,8 @@ fn anchors(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// Why the link to `target` in the page at `from`, whose text is `text`, does not resolve; `None`
-/// if it does.
+/// The reason why the link to `target` does not resolve; `None` if it does. `from` and `text` are
+/// the path and the text of the page with the link.
 fn leads_nowhere(from: &Path, text: &str, target: &str) -> Option<String> {
     if target.contains("://") {
         return None;
@@ -112,7 +112,7 @@ fn the_contents_list_every_page_once() {
     assert_eq!(listed, written, "docs/SUMMARY.md and the pages of docs/");
 }
 
-/// A scenario that a page tells its reader to save.
+/// A scenario on a page, which the reader is to save as a file.
 struct Shown {
     /// The page, such as `docs/howto/capacity.md`.
     page: String,
@@ -121,7 +121,7 @@ struct Shown {
 }
 
 impl Shown {
-    /// Where the reader saves it.
+    /// The path at which the reader saves the scenario.
     fn file(&self) -> String {
         format!("scenarios/{}.yaml", self.name)
     }
@@ -164,7 +164,7 @@ fn in_docs(page: &Page) -> String {
     path.display().to_string()
 }
 
-/// The scenario files that the commands of a page name.
+/// The scenario files in the commands of a page.
 fn files_named(page: &Page) -> BTreeSet<String> {
     let fences = split(&page.text).0.into_iter();
     let shell = fences.filter(|fence| fence.info == "sh");
@@ -172,7 +172,7 @@ fn files_named(page: &Page) -> BTreeSet<String> {
     all.filter(|word| word.ends_with(".yaml")).collect()
 }
 
-/// A folder as `loadgen init` writes it, with these scenarios saved in it.
+/// A folder written by `loadgen init`, with these scenarios saved in it.
 fn folder_of_a_reader(shown: &[Shown]) -> TempDir {
     let folder = TempDir::with_prefix("loadgen-book-").expect("a folder");
     let init = Loadgen::new(["init"]).arg(folder.path()).run();
@@ -240,7 +240,7 @@ fn guide_scenarios_that_need_no_server_run() {
     }
 }
 
-/// Runs the program of a page on a run folder: it prints a line for every turn.
+/// Runs a page's Python program on a run folder; checks that it prints a line for every turn.
 fn reads_every_turn(program: &str, reports: &Reports) {
     let output = Command::new("python3")
         .args(["-c", program])

@@ -1,7 +1,7 @@
 //! A minimal OpenTelemetry collector for spans: OTLP over HTTP on a real socket.
 //!
-//! In: protobuf posted to `/v1/traces`. Out: the spans. Invariant: it panics if a body does not
-//! decode as the protocol's own types.
+//! In: protobuf posted to `/v1/traces`. Out: the spans. Invariant: a body that does not decode as
+//! the protocol's own types causes a panic.
 
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,

@@ -1,7 +1,7 @@
 //! A real Prometheus (`scripts/prometheus`) that scrapes one address twice a second.
 //!
-//! In: the address, PromQL. Out: values. Invariants: it listens on loopback, keeps its data in a
-//! temporary folder, and ends when the value is dropped.
+//! In: the address, PromQL. Out: values. Invariants: Prometheus listens on loopback, keeps its data
+//! in a temporary folder, and ends when the value is dropped.
 
 use crate::support::{Process, free_tcp_port, in_repo, poll};
 use serde_json::Value;
@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// How long to wait for values that take several scrapes.
+/// Maximum wait for values that take several scrapes.
 const PATIENCE: Duration = Duration::from_secs(40);
 
 pub(super) struct Prometheus {

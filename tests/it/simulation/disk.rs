@@ -1,7 +1,7 @@
 //! A disk that fails under the journal.
 //!
-//! In: which writes or syncs fail, and how. Out: a file with whatever was written, and how often
-//! the fault fired. Invariant: without a fault it behaves like an ordinary file.
+//! In: a fault, and the range of writes or syncs that fail. Out: a file with the bytes that were
+//! written, and the number of failures. Invariant: other writes and syncs are those of a file.
 
 use loadgen::record::Storage;
 use std::fs::File;
@@ -37,13 +37,13 @@ impl Fault {
     }
 }
 
-/// A fault, and how long it lasts.
+/// A disk, its fault, and the range of operations that fail.
 #[derive(Debug, Clone)]
 pub(super) struct FaultyDisk {
     pub(super) fault: Fault,
     /// Number of the first line, or sync, that fails.
     pub(super) from: u64,
-    /// Number of the first one that succeeds again.
+    /// Number of the first line, or sync, that succeeds again.
     pub(super) until: u64,
     /// Number of lines, or syncs, so far, in both files.
     seen: Arc<AtomicU64>,
@@ -61,7 +61,7 @@ impl FaultyDisk {
         }
     }
 
-    /// How often the fault fired.
+    /// Number of times that the fault has fired.
     pub(super) fn fired(&self) -> u64 {
         self.fired.load(Relaxed)
     }
@@ -133,7 +133,7 @@ impl Storage for Faulty {
     fn cut(&mut self, length: u64) -> io::Result<()> {
         let fails = self.disk.seen.load(Relaxed) < self.disk.until;
         if self.disk.fault == Fault::Ragged && fails {
-            // The journal tries again before its next line.
+            // The journal tries to cut again before it writes its next line.
             self.disk.seen.fetch_add(1, Relaxed);
             return Err(io::ErrorKind::Other.into());
         }

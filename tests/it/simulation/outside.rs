@@ -1,7 +1,7 @@
 //! Checks that a run's events, its files and its exit code agree with each other.
 //!
-//! In: a run seen from outside. Out: every disagreement. Invariant: the expected exit code comes
-//! from docs/ARCHITECTURE.md ("Exit codes"), not from the code that chooses it.
+//! In: a run with its events, files and exit code. Out: every disagreement. Invariant: the expected
+//! exit code comes from docs/ARCHITECTURE.md ("Exit codes"), not from the code that chooses it.
 
 use super::{Case, facts};
 use crate::in_process::Observed;
@@ -34,7 +34,7 @@ pub(super) struct Seen {
 }
 
 /// The gate of a case. Its bound is a millisecond, which no latency meets, or an hour, which nearly
-/// all meet.
+/// all latencies meet.
 pub(super) fn gate(bound_ms: f64) -> Threshold {
     Threshold {
         metric: "ttfa".to_owned(),
@@ -93,7 +93,7 @@ impl Seen {
     }
 }
 
-/// The exit code that the documentation promises.
+/// The exit code that the documentation specifies.
 fn promised(case: &Case, scenario: &Scenario, seen: &Seen) -> u8 {
     let calls = &seen.run.calls;
     let completed = |c: &CallRecord| c.outcome == Some(CallOutcome::Completed);
@@ -151,7 +151,7 @@ pub(super) fn findings(case: &Case, scenario: &Scenario, seen: &Seen) -> Vec<Str
         );
         check(
             last(&written) || seen.says_lost,
-            format!("{at:?} is not in the journal as shown, and the run does not say so"),
+            format!("{at:?} is not in the journal as shown, and the run does not report it"),
         );
     }
     for at in kept.keys() {
@@ -166,7 +166,7 @@ pub(super) fn findings(case: &Case, scenario: &Scenario, seen: &Seen) -> Vec<Str
     check(
         seen.says_lost == seen.disk_failed,
         format!(
-            "the disk failed: {}, the run says so: {}",
+            "the disk failed: {}, the run reports it: {}",
             seen.disk_failed, seen.says_lost
         ),
     );
