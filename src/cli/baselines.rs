@@ -44,7 +44,7 @@ pub(super) fn file(text: &str) -> Result<PathBuf, Trouble> {
     Ok(folder()?.join(format!("{text}.{JSON}")))
 }
 
-/// Reads the record that `text` names: a named baseline if there is one, else a run folder or a
+/// Reads the record that `text` refers to: a named baseline if there is one, else a run folder or a
 /// baseline file.
 pub(super) fn read(text: &str) -> Result<RunRecord, Trouble> {
     let path = Path::new(text);

@@ -1,4 +1,4 @@
-//! Whether runs differ from a baseline, and by how much; for `compare` and for `run --baseline`.
+//! Compares runs with a baseline, for `compare` and for `run --baseline`.
 //!
 //! In: records, the comparison flags. Out: the comparison, an exit code. Invariant: runs made
 //! under different conditions are compared only with `--force`.
@@ -29,7 +29,7 @@ pub(crate) struct HowArgs {
     /// Exit with 99 if a metric regressed
     #[arg(long)]
     pub fail_on_regression: bool,
-    /// Compare even invalid runs and runs under different conditions, and say what differs
+    /// Compare even invalid runs and runs under different conditions, and list the differences
     #[arg(long)]
     pub force: bool,
 }
@@ -72,7 +72,8 @@ fn noise(text: &str) -> Result<Noise, String> {
     Ok(noise)
 }
 
-/// Prints a comparison as a table; the run folder contains the comparison too.
+/// Prints a comparison as a table. Losing it is not an error: the run folder contains the
+/// comparison too.
 pub(super) fn show(compared: &Compared, screen: Screen) {
     console::out(&format!("\n{}", comparison::render(compared, screen)));
 }
@@ -158,8 +159,8 @@ pub(super) fn of_records(
     Ok(Compared { settings, pairs })
 }
 
-/// Pairs of variants to compare: those of the same name, or, if the baseline has only one variant,
-/// that one with every variant of the candidate.
+/// Pairs of variants to compare: variants of the same name, or, if the baseline has only one
+/// variant, that variant paired with every variant of the candidate.
 fn variants<'a>(baseline: &'a RunRecord, candidate: &'a RunRecord) -> Vec<(&'a str, &'a str)> {
     let (before, after) = (baseline.variants(), candidate.variants());
     match (before.as_slice(), after.as_slice()) {
@@ -251,7 +252,7 @@ pub(super) fn check_before(
 }
 
 fn unknown(name: &str) -> String {
-    format!("the conditions of `{name}` are unknown: an earlier version of loadgen made it")
+    format!("the conditions of `{name}` are unknown: an earlier version of loadgen recorded it")
 }
 
 /// Reasons why the two records are not comparable.

@@ -12,7 +12,7 @@ use clap_complete::engine::{
 use std::ffi::OsStr;
 use std::path::Path;
 
-/// The environment variable that a shell's completion script sets to ask for candidates.
+/// The environment variable that a shell's completion script sets to request candidates.
 pub(super) const VARIABLE: &str = "LOADGEN_COMPLETE";
 /// Maximum number of past runs that are offered by their path.
 const RUNS: usize = 50;
@@ -52,7 +52,7 @@ pub(super) fn baselines() -> ArgValueCompleter {
     })
 }
 
-/// Names that `loadgen explain` knows.
+/// Names that `loadgen explain` accepts.
 pub(super) fn explained() -> ArgValueCandidates {
     ArgValueCandidates::new(|| explain::names().map(CompletionCandidate::from).collect())
 }
@@ -88,7 +88,7 @@ fn files(current: &OsStr, extensions: &'static [&'static str]) -> Vec<Completion
     PathCompleter::any().filter(wanted).complete(current)
 }
 
-/// As [`files`], without folders, which [`folders`] already offers.
+/// JSON files, without folders, which [`folders`] already offers.
 fn json_files(current: &OsStr) -> Vec<CompletionCandidate> {
     let mut found = files(current, &["json"]);
     found.retain(|c| !c.get_value().to_string_lossy().ends_with('/'));

@@ -1,9 +1,10 @@
 //! The one place that prints: results on stdout, everything else on stderr.
 //!
 //! In: text. Out: stdout and stderr; an [`Exit`] if the text is the result itself. Invariants: an
-//! output that is closed or full never causes a panic; a reader that goes away (`| head`) is not an
-//! error; a full disk is an error if the result is nowhere else, and a warning if it is in a file
-//! too. Text that stderr does not accept is lost, since there is nowhere to report that.
+//! output that is closed or full never causes a panic; a reader that closes the pipe (`| head`) is
+//! not an error; a full disk is an error if the result is stored nowhere else, and a warning if a
+//! file contains it too. Text that stderr does not accept is lost, since there is nowhere to report
+//! the failure.
 
 use super::exit::Exit;
 use crate::report::{Screen, Style};
@@ -50,15 +51,15 @@ pub(super) fn data<T: AsRef<str>>(pieces: impl IntoIterator<Item = T>) -> Exit {
     }
 }
 
-/// Prints text that is in a file too, or that another process reads: losing it does not change the
-/// exit code.
+/// Prints text that a file contains too, or that another process reads: losing the text does not
+/// change the exit code.
 pub(super) fn out(text: &str) {
     if let Some(error) = print([text]) {
         warn(&format!("cannot write to standard output: {error}"));
     }
 }
 
-/// Writes to stdout; returns why that failed, unless the reader went away.
+/// Writes to stdout; returns the error, if any, unless the reader has closed the pipe.
 fn print<T: AsRef<str>>(pieces: impl IntoIterator<Item = T>) -> Option<Error> {
     let mut out = BufWriter::new(std::io::stdout().lock());
     let mut pieces = pieces.into_iter();
@@ -67,8 +68,8 @@ fn print<T: AsRef<str>>(pieces: impl IntoIterator<Item = T>) -> Option<Error> {
     (error.kind() != ErrorKind::BrokenPipe).then_some(error)
 }
 
-/// The screen that stdout is shown on: with colours on a terminal or if `CLICOLOR_FORCE` asks for
-/// them, but never with `NO_COLOR`; as wide as the terminal or, failing that, `COLUMNS` columns.
+/// The screen that stdout is shown on: with colours on a terminal or if `CLICOLOR_FORCE` is set,
+/// but never with `NO_COLOR`; as wide as the terminal or, failing that, `COLUMNS` columns.
 pub(super) fn screen() -> Screen {
     let style = match AutoStream::choice(&std::io::stdout()) {
         ColorChoice::Never => Style::Plain,
@@ -77,7 +78,7 @@ pub(super) fn screen() -> Screen {
     let terminal = terminal_size::terminal_size_of(std::io::stdout());
     let terminal = terminal.map(|(columns, _)| usize::from(columns.0));
     let said = || std::env::var("COLUMNS").ok()?.parse().ok();
-    // A terminal that does not know its size reports 0.
+    // A terminal of unknown size reports 0.
     let columns = terminal.filter(|columns| *columns > 0).or_else(said);
     Screen::new(style, columns)
 }

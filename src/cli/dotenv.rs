@@ -26,31 +26,31 @@ pub(crate) enum Unreadable {
     /// One of our names without a value.
     #[error("line {line} of `.env` has a name without `=` after it")]
     NoValue {
-        /// From 1.
+        /// Line number, counted from 1.
         line: usize,
     },
     /// A quoted value that is not closed before the next of our names, or at all.
     #[error("line {line} of `.env` has a quote that is not closed")]
     Unclosed {
-        /// Where it begins, from 1.
+        /// Number of the line with the opening quote, counted from 1.
         line: usize,
     },
     /// A value with text after its closing quote.
     #[error("line {line} of `.env` has text after the closing quote")]
     Behind {
-        /// Where the value begins, from 1.
+        /// Number of the line on which the value begins, counted from 1.
         line: usize,
     },
     /// A value that is not text.
     #[error("line {line} of `.env` is not UTF-8 text")]
     NotUtf8 {
-        /// From 1.
+        /// Line number, counted from 1.
         line: usize,
     },
     /// A value that expands more than [`REFERENCES`] references.
     #[error("line {line} of `.env` refers to too many variables")]
     TooMuch {
-        /// From 1.
+        /// Line number, counted from 1.
         line: usize,
     },
 }
@@ -82,15 +82,15 @@ struct Value {
     plain: Vec<usize>,
 }
 
-/// The value of a line with a name.
+/// The value that a line assigns to a name, or the error in that line.
 type Entry = Result<Value, Unreadable>;
 
 /// The variables of a file.
 #[derive(Debug, Default)]
 pub(crate) struct DotEnv {
-    /// Each with the number of its line.
+    /// Each entry with its line number, in the order of the file.
     entries: Vec<(usize, Entry)>,
-    /// The last entry of each name.
+    /// Index in `entries` of the last entry of each name.
     last: HashMap<String, usize>,
 }
 
@@ -122,8 +122,8 @@ impl DotEnv {
         file
     }
 
-    /// The value of a variable with its references expanded: from `outer`, else from the lines
-    /// before it, else from the default after `:-`; without any of these, to the empty string.
+    /// The value of a variable. A reference in it expands to the variable's value in `outer`, else
+    /// to its value in an earlier line, else to the default after `:-`, else to the empty string.
     pub(crate) fn get(
         &self,
         name: &str,
@@ -136,7 +136,7 @@ impl DotEnv {
         self.expanded(*entry, outer, &mut left).map(Some)
     }
 
-    /// The value of an entry; `left`: how many references may still be expanded.
+    /// The value of an entry; `left`: number of references that may still be expanded.
     fn expanded(
         &self,
         entry: usize,
@@ -189,7 +189,7 @@ fn decoded(bytes: &[u8]) -> String {
     }
 }
 
-/// The name at the beginning of a line, and what follows it.
+/// The name at the beginning of a line, and the rest of the line.
 fn name_of(line: &str) -> Option<(&str, &str)> {
     let line = line.trim_start();
     let exported = line.strip_prefix("export");
@@ -224,7 +224,7 @@ impl<'a> Lines<'a> {
         Some((line, end))
     }
 
-    /// The value that begins at `from`; `rest` is the part of it on its first line.
+    /// The value that begins at `from`; `rest` is the part of the value on its first line.
     fn value(&mut self, rest: &str, from: usize) -> Entry {
         let line = self.line;
         let value = rest.trim_start();
@@ -298,7 +298,8 @@ fn line_at(text: &str) -> &str {
     text.split(['\n', '\r']).next().unwrap_or_default()
 }
 
-/// A value without its comment: everything from a `#` at its beginning or after whitespace.
+/// The part of a value before its comment. A comment begins with a `#` at the start of the value or
+/// after whitespace.
 fn uncommented(value: &str) -> &str {
     let is_comment = |(at, _): &(usize, &str)| {
         value[..*at]

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 pub enum Exit {
     /// 0: success. For a run: every gate passed, or there is no gate and a call completed.
     Success = 0,
-    /// 1: the command could not be carried out. Also if no call reached an agent, or if none
-    /// completed and there is no gate.
+    /// 1: the command could not be carried out, no call reached an agent, or there is no gate and
+    /// no call completed.
     Error = 1,
     /// 2: usage error: invalid flags, or a missing file. clap exits with 2 as well.
     Usage = 2,
@@ -36,7 +36,7 @@ impl Exit {
         Self::InvalidRun,
     ];
 
-    /// What it means, for the manual.
+    /// Meaning of the exit code, for the manual.
     pub(crate) fn meaning(self) -> &'static str {
         match self {
             Self::Success => {
@@ -60,7 +60,7 @@ impl Exit {
         self as u8
     }
 
-    /// How a run ended; `lost`: some of its records are not safe on disk.
+    /// The exit code for the status of a run; `lost`: some of its records are not safe on disk.
     pub fn of_run(status: Status, lost: bool) -> Self {
         match status {
             _ if lost => Self::Error,

@@ -45,7 +45,7 @@ use clap_complete::CompleteEnv;
     arg_required_else_help = true
 )]
 pub struct Cli {
-    /// What to do.
+    /// The command to execute.
     #[command(subcommand)]
     pub(crate) command: Command,
 }

@@ -1,9 +1,9 @@
-//! Whole numbers on the command line.
+//! Parses whole numbers on the command line.
 
 use crate::vocab::number;
 use std::ops::RangeInclusive;
 
-/// Parses a whole number within bounds; the error says what is valid.
+/// Parses a whole number within bounds; the error states the valid range.
 pub(super) fn whole(
     bounds: RangeInclusive<u32>,
 ) -> impl Fn(&str) -> Result<u32, String> + Clone + Send + Sync + 'static {
@@ -15,7 +15,7 @@ pub(super) fn whole(
     }
 }
 
-/// Parses a seed; the error says what is valid.
+/// Parses a seed; the error states the valid range.
 pub(super) fn seed(text: &str) -> Result<u64, String> {
     number::whole(text, 0..=u64::MAX)
 }

@@ -4,7 +4,7 @@ use crate::scenario::Overrides;
 use clap::Args;
 use std::time::Duration;
 
-/// What the command line changes in a scenario.
+/// Flags that override values of a scenario.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Scenario overrides")]
 pub(crate) struct OverrideArgs {
@@ -14,14 +14,14 @@ pub(crate) struct OverrideArgs {
     /// At most N calls at once
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = super::number::whole(1..=100_000))]
     pub concurrency: Option<u32>,
-    /// Keep starting calls for this long, such as 1m30s, however many that makes
+    /// Keep starting calls for this long, such as 1m30s, instead of a fixed number of calls
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = super::duration::parse_duration)]
     pub duration: Option<Duration>,
-    /// Agent to dispatch to every room; not allowed if variants differ in it
+    /// Agent to dispatch to every room; not allowed if variants have different agents
     #[arg(long, value_name = "NAME")]
     pub agent_name: Option<String>,
     /// Attribute to set on every caller, in addition to the scenario's; not allowed if variants
-    /// differ in it; may be repeated
+    /// have different values for it; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_attribute)]
     pub attribute: Vec<(String, String)>,
     /// Timeout of every turn, from the end of speech
@@ -30,7 +30,7 @@ pub(crate) struct OverrideArgs {
 }
 
 impl OverrideArgs {
-    /// The overrides that these flags ask for; `url` is `--url`, which `loadgen plan` lacks.
+    /// The overrides that these flags specify; `url` is `--url`, which `loadgen plan` lacks.
     pub(crate) fn overrides(&self, url: Option<String>) -> Overrides {
         Overrides {
             rooms: self.rooms,

@@ -11,8 +11,8 @@ use crate::report::{self, Format, Screen};
 use std::path::Path;
 
 /// Writes the files of `formats`, in that order, each atomically, and calls `progress` after each.
-/// A file that cannot be written does not stop the others; returns the last error, since the record
-/// itself comes last.
+/// A file that cannot be written does not prevent the others from being written. Returns the last
+/// error, since the record itself is written last.
 pub(super) fn write(
     folder: &RunFolder,
     record: &RunRecord,
@@ -32,7 +32,7 @@ pub(super) fn write(
 /// Reads a run folder, and warns about parts of it that are left out.
 ///
 /// # Errors
-/// As [`RunRecord::read`].
+/// Those of [`RunRecord::read`].
 pub(super) fn read(folder: &Path) -> Result<RunRecord, RecordError> {
     RunRecord::read(folder).inspect(warn_of_parts)
 }
@@ -40,7 +40,7 @@ pub(super) fn read(folder: &Path) -> Result<RunRecord, RecordError> {
 /// Like [`read`], without the data that only the HTML report shows.
 ///
 /// # Errors
-/// As [`RunRecord::read`].
+/// Those of [`RunRecord::read_figures`].
 pub(super) fn read_figures(folder: &Path) -> Result<RunRecord, RecordError> {
     RunRecord::read_figures(folder).inspect(warn_of_parts)
 }
@@ -95,7 +95,7 @@ pub(super) fn show(
         return printed;
     };
     let page = folder.map(|folder| folder.file(Format::HTML_FILE));
-    // It does not exist if only other formats were requested.
+    // The page does not exist if only other formats were requested.
     let page = page.filter(|page| page.is_file());
     let place = page.or_else(|| folder.map(|folder| folder.path().to_owned()));
     let place = place.map(|place| place.display().to_string());

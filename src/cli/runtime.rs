@@ -1,7 +1,7 @@
-//! The runtime around a command that makes calls or serves them.
+//! Runs a command that makes or serves calls, on an async runtime with signal handling.
 //!
 //! In: a future, the token that stops it. Out: the future's result. Invariant: the first SIGINT,
-//! SIGTERM or SIGHUP asks the command to end; the second ends the process at once.
+//! SIGTERM or SIGHUP cancels the command; the second ends the process at once.
 
 use super::signals::{self, CancellablePart};
 use super::trouble::Trouble;

@@ -6,7 +6,7 @@ use super::settings::ServerFlags;
 use clap::Args;
 
 /// The LiveKit server. Does not use clap's `env`: a variable must not count as a flag if the target
-/// is embedded, and `.env` and the scenario come after it.
+/// is embedded. `settings` resolves flags, environment, `.env` and scenario, in that order.
 #[derive(Clone, Default, Args)]
 #[command(next_help_heading = "LiveKit server")]
 pub(crate) struct ServerArgs {

@@ -58,7 +58,7 @@ impl Environment {
     /// The value of a flag, else of a variable.
     ///
     /// # Errors
-    /// As [`Self::get`].
+    /// Those of [`Self::get`].
     pub(crate) fn flag_or(
         &self,
         flag: Option<&String>,
@@ -142,7 +142,7 @@ const SECRET: Setting = Setting {
 };
 
 impl Setting {
-    /// Its value, without surrounding whitespace, which copying may have added.
+    /// The value of the setting, without surrounding whitespace, which copying may have added.
     fn pick(
         &self,
         flag: &Option<String>,
@@ -156,7 +156,7 @@ impl Setting {
         found.filter(|value| !value.is_empty()).ok_or_else(missing)
     }
 
-    /// As [`Self::pick`]; a value with an invisible character is refused.
+    /// Like [`Self::pick`], but refuses a value with an invisible character.
     fn pick_visible(
         &self,
         flag: &Option<String>,

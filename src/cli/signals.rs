@@ -1,4 +1,4 @@
-//! SIGINT, SIGTERM and SIGHUP, from a command's first calls to its end.
+//! Handles SIGINT, SIGTERM and SIGHUP, from a command's first calls to its end.
 //!
 //! In: signals, and the part of the command that is in progress. Out: a cancelled token, or the end
 //! of the process. Invariant: from the first part on, every signal has an effect. The first one
@@ -11,12 +11,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// What the next signal does.
+/// The state that determines the effect of the next signal.
 #[derive(Debug)]
 struct Watch {
     /// The thread that waits for signals has been started.
     started: bool,
-    /// What the next signal cancels.
+    /// The token that the next signal cancels.
     next: Option<CancellationToken>,
     /// A part is in progress.
     busy: bool,
@@ -103,7 +103,7 @@ pub(super) fn listen() -> io::Result<()> {
             }
         });
     })?;
-    // If the thread ended without an answer, it has panicked; the panic has been printed.
+    // If the thread ended without sending a result, it panicked; the panic has been printed.
     ready.recv().unwrap_or(Ok(()))?;
     watch.started = true;
     Ok(())
@@ -142,7 +142,7 @@ impl Handlers {
     }
 }
 
-/// Returns at the next hang-up; never if they are ignored.
+/// Returns at the next hang-up; never returns if hang-ups are ignored.
 async fn hung_up(signal: &mut Option<Signal>) {
     match signal {
         Some(signal) => drop(signal.recv().await),

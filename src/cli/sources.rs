@@ -35,8 +35,8 @@ impl ScenarioSource {
     /// Opens a file or, if there is none, the built-in scenario of that name.
     ///
     /// # Errors
-    /// With [`Exit::Usage`] if there is neither or the file cannot be read; with [`Exit::Error`] if
-    /// a built-in scenario cannot be unpacked.
+    /// [`Exit::Usage`] if neither exists or the file cannot be read; [`Exit::Error`] if a built-in
+    /// scenario cannot be unpacked.
     pub(crate) fn open(name: &str) -> Result<Self, Trouble> {
         let opened = |path: PathBuf, text, unpacked| Self {
             name: name.to_owned(),
@@ -137,7 +137,7 @@ fn file_problem(error: &RunError) -> FileProblem {
     FileProblem { message, hint }
 }
 
-/// The hint for a path that names no file because it is misspelled.
+/// The hint for a path that does not exist because it is misspelled.
 fn spelling_hint(path: &Path) -> Option<String> {
     let text = path.to_str()?;
     let name = path.file_name()?.to_str()?;

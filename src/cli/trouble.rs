@@ -1,4 +1,4 @@
-//! Error messages of commands.
+//! Error messages with which commands end.
 //!
 //! In: a message and a hint. Out: stderr, an exit code.
 

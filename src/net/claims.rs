@@ -1,41 +1,40 @@
 //! Decides what happens to the packets of each media section: heard, ignored, or unheard.
 //!
-//! In: what the session says about sections; packets with their section. Out: each packet's fate.
-//! Invariant: a packet counts as unheard only if the session has not said what its section holds
-//! within [`GRACE`] of the section's first packet: descriptions may arrive after the media that
-//! they describe.
+//! In: the session's claims on sections; packets with their section. Out: each packet's fate.
+//! Invariant: a packet counts as unheard only if its section is still unclaimed [`GRACE`] after the
+//! section's first packet: descriptions may arrive after the media that they describe.
 
 use std::time::{Duration, Instant};
 use str0m::media::Mid;
 
-/// How long a section may receive packets before the session says what the section holds.
+/// How long a section may receive packets before the session claims it.
 const GRACE: Duration = Duration::from_secs(1);
 /// Maximum number of sections remembered; a session negotiates fewer.
 const MOST: usize = 256;
 
-/// What the session has said about a section.
+/// The session's claim on a section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Claim {
-    /// It holds this track, as numbered by the session.
+    /// The section holds this track, as numbered by the session.
     Heard(u32),
-    /// It holds something that the session does not want.
+    /// The section holds something that the session does not want.
     Ignored,
-    /// Nothing yet; its first packet came at this instant.
+    /// There is no claim yet; the section's first packet arrived at this instant.
     Unknown(Instant),
 }
 
 /// What happens to a received audio packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// It goes to the endpoint, as a packet of this track.
+    /// Passed to the endpoint, as a packet of this track.
     Heard(u32),
-    /// It is dropped for a known reason.
+    /// Dropped for a known reason.
     Ignored,
-    /// It is dropped, and the session has not said why.
+    /// Dropped because the session has not claimed the section.
     Unheard,
 }
 
-/// A section of one of the peer's transports; `None` if a packet names no section.
+/// A section of one of the peer's transports; `None` for packets of no known section.
 type SectionKey = (usize, Option<Mid>);
 
 /// The claims on a peer's sections.
@@ -47,12 +46,12 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    /// The section holds `track`; this replaces an older claim on the section.
+    /// Claims the section for `track`, replacing an older claim on the section.
     pub(super) fn hear(&mut self, transport: usize, mid: Mid, track: u32) {
         self.set((transport, Some(mid)), Claim::Heard(track));
     }
 
-    /// The section holds something that the session does not want.
+    /// Marks the section as one that the session does not want.
     pub(super) fn ignore(&mut self, transport: usize, mid: Mid) {
         self.set((transport, Some(mid)), Claim::Ignored);
     }
@@ -120,7 +119,7 @@ mod tests {
         assert_eq!(claims.fate(1, Some(one), at(1_000)), Fate::Unheard);
         claims.ignore(1, one);
         assert_eq!(claims.fate(1, Some(one), at(1_020)), Fate::Ignored);
-        // A packet that names no section gets the grace period too.
+        // A packet without a section gets the grace period too.
         assert_eq!(claims.fate(0, None, at(0)), Fate::Ignored);
         assert_eq!(claims.fate(0, None, at(5_000)), Fate::Unheard);
         // The section is reused for another track.

@@ -35,7 +35,7 @@ pub(crate) struct Stamp {
 }
 
 /// Change of (wall − monotonic) between two batches beyond which the wall clock has
-/// stepped. Slewing moves it by at most 0.5 ms a second (adjtimex's 500 ppm).
+/// stepped. Slewing changes it by at most 0.5 ms a second (adjtimex's 500 ppm).
 const STEP: i64 = 2_000_000;
 /// For this long after a step, kernel timestamps are not used: a packet that is read may have been
 /// timestamped before the step. This is longer than packets are normally left in a socket.
@@ -83,7 +83,7 @@ impl Stamper {
         best.map_or_else(|| (Instant::now(), 0), |(_, at, offset)| (at, offset))
     }
 
-    /// Updates the mapping; call it before each batch of reads.
+    /// Updates the mapping. Must be called before each batch of reads.
     pub(super) fn begin_batch(&mut self) {
         let (now, offset) = Self::sample();
         self.advance(now, offset);
@@ -129,7 +129,7 @@ pub(super) fn since_held_up(before: Instant) -> Instant {
         .unwrap_or(before)
 }
 
-/// Longer than any system call that sends a datagram takes.
+/// A system call that sends a datagram takes less time than this unless the thread is held up.
 const HELD_UP: Duration = Duration::from_millis(1);
 
 #[cfg(test)]

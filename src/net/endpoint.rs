@@ -1,4 +1,4 @@
-//! What the media engine requires of an endpoint: a party that listens and speaks.
+//! The interface of an endpoint, a party that listens and speaks, to the media engine.
 
 use super::grid::PERIOD;
 use crate::vocab::Packet;
@@ -30,8 +30,8 @@ pub struct Outgoing {
     pub marker: bool,
 }
 
-/// A party that listens to tracks and publishes one of its own. It handles events and says when
-/// it next wants to be called; it never sleeps and never blocks.
+/// A party that listens to tracks and publishes one of its own. It handles events and reports when
+/// it must next be called; it never sleeps and never blocks.
 pub trait Endpoint: Send + 'static {
     /// A packet of a track arrived.
     fn audio(&mut self, now: Instant, stream: RtpStream, packet: Packet<'_>);

@@ -2,7 +2,7 @@
 //!
 //! In: peers, and closures to run on a peer's own thread. Out: the closures' results.
 //! Invariants: a peer never moves between threads; threads share no lock. A thread's inbox is
-//! bounded by its users: a session waits for one answer before it asks again.
+//! bounded by its users: a session awaits each reply before it sends another request.
 
 mod inbox;
 
@@ -81,7 +81,7 @@ impl<E: Endpoint> Engine<E> {
         })
     }
 
-    /// Adds a peer that will talk to `remote`. Send phases are assigned to peers in turn.
+    /// Adds a peer that will exchange media with `remote`. Peers are assigned send phases in turn.
     pub fn add(&self, endpoint: E, remote: IpAddr) -> (PeerHandle<E>, PeerEvents) {
         let key = self.next.fetch_add(1, Relaxed);
         let worker = &self.workers[key as usize % self.workers.len()];
@@ -99,7 +99,7 @@ impl<E: Endpoint> Engine<E> {
         (handle, inbox)
     }
 
-    /// How well the threads have kept up since the start.
+    /// Health of all threads since the engine started.
     pub(crate) fn health(&self) -> HealthSnapshot {
         HealthSnapshot::of(self.workers.iter().map(|w| &*w.health))
     }
@@ -146,8 +146,8 @@ impl<E: Endpoint> PeerHandle<E> {
         rx.await.map_err(|_| NetError::Gone)
     }
 
-    /// Runs `f` on the peer, on the peer's own thread, without waiting for it. Users must bound how
-    /// often they call this.
+    /// Runs `f` on the peer, on the peer's own thread, without waiting for it to run. Users must
+    /// bound how often they call this.
     pub(crate) fn tell(&self, f: impl FnOnce(&mut Peer<E>, Instant) + Send + 'static) {
         self.inbox.push(PeerCommand::With(self.key, Box::new(f)));
     }
@@ -163,7 +163,7 @@ struct PeerEntry<E> {
     peer: Box<Peer<E>>,
     /// The peer's earliest entry in the heap; its later entries are stale.
     scheduled: Option<Instant>,
-    /// Its sockets are read in its send slots, so the poller need not report them.
+    /// The peer's sockets are read in its send slots, so the poller need not report them.
     slotted: bool,
 }
 
@@ -226,7 +226,7 @@ impl<E: Endpoint> Loop<E> {
     }
 
     fn run(mut self) {
-        // However the thread ends, release everyone who is waiting for an answer.
+        // However the thread ends, release every session that is waiting for a reply.
         let inbox = self.inbox.clone();
         let _closed = Closing(&inbox);
         Poller::sharpen();
@@ -242,8 +242,8 @@ impl<E: Endpoint> Loop<E> {
         self.entries.len() >= BUSY
     }
 
-    /// Waits until something is due. With many peers that is a timer or the next tick; with few,
-    /// whatever comes first, including a packet.
+    /// Waits until there is work to do: with many peers, until a timer or the next tick; with few,
+    /// until a timer or a packet.
     fn wait(&mut self) {
         let now = Instant::now();
         let due = self.heap.peek().map_or(now + NAP, |Reverse((at, _))| *at);
@@ -362,7 +362,7 @@ impl<E: Endpoint> Loop<E> {
             entry.peer.fail(why, &self.health);
         }
         if entry.peer.is_dead() {
-            // Nobody reads its sockets any more.
+            // The sockets of a dead peer are no longer read.
             entry.peer.close_all();
         }
         let now = Instant::now();

@@ -1,4 +1,4 @@
-//! What can go wrong in the media engine.
+//! Errors of the media engine.
 
 /// A failure of one peer's media, or of starting the media threads.
 #[derive(Debug, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! The parts of the media engine that the fuzz targets exercise.
 //!
 //! In: bytes as they would come from the network or a server. Out: the engine's results.
-//! Invariant: nothing is sent, whatever address an input names.
+//! Invariant: nothing is sent, whatever address an input contains.
 
 pub(crate) use super::path::Received;
 
@@ -18,11 +18,11 @@ use str0m::Output;
 use str0m::change::{SdpAnswer, SdpOffer};
 use str0m::crypto::dtls::SrtpProfile;
 
-/// Room for any datagram.
+/// Size of a buffer that holds any datagram, in bytes.
 const ROOM: usize = 2_048;
 /// SSRC of our own stream.
 const OWN: u32 = 0x0102_0304;
-/// Outputs of str0m after one change; more would be an endless loop.
+/// Maximum number of str0m's outputs after one change; more would be an endless loop.
 const MOST_OUTPUTS: usize = 10_000;
 
 fn keys(client: bool, long: bool) -> Keys {
@@ -124,7 +124,7 @@ impl DirectReceiver {
         Some(received)
     }
 
-    /// Our next report if one is due, as the other side opens it.
+    /// Our next report if one is due, decrypted by the other side.
     pub(crate) fn report(&mut self, at: Duration) -> Option<Vec<u8>> {
         let mut room = [0; ROOM];
         let (length, _) = self.path.report(self.start + at, 0, &mut room)?;
@@ -138,7 +138,7 @@ pub(crate) fn sender_report(packet: &[u8]) -> Option<(u32, u32)> {
     rtcp::sender_report(packet)
 }
 
-/// A transport whose datagrams go nowhere.
+/// A transport whose datagrams are never sent.
 pub(crate) struct Described(Transport);
 
 impl Described {
@@ -181,7 +181,7 @@ impl Described {
         let to = self.0.port.local();
         if let Ok(read) = str0m::net::Receive::new(str0m::net::Protocol::Udp, from, to, datagram) {
             let now = Instant::now();
-            // As in `Transport::receive`: an error means a bad datagram.
+            // As in `Str0mPath::receive`, an error means a bad datagram.
             let _ = self
                 .0
                 .str0m

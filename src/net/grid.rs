@@ -1,4 +1,4 @@
-//! When packets leave: every 20 ms, each peer at its own phase.
+//! The schedule of outgoing packets: every 20 ms, each peer at its own phase.
 //!
 //! In: an instant. Out: the next send slot.
 //! Invariant: slots stay on the grid; a missed slot does not shift the later ones.
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// The send period; phases lie within it.
 pub(super) const PERIOD: Duration = Duration::from_millis(20);
 
-/// Where a peer's send slots lie: 20 ms apart, at the peer's own phase.
+/// A peer's send slots: 20 ms apart, at the peer's own phase.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Grid {
     pub epoch: Instant,

@@ -1,4 +1,4 @@
-//! How well the generator itself keeps up.
+//! Generator health: how well the media threads keep up.
 //!
 //! In: send lateness, waits in sockets, packets. Out: quantiles and counts.
 //! Invariants: send lateness runs from the planned send to the handover to the kernel; each
@@ -36,7 +36,7 @@ pub(super) struct HealthCounters {
 /// A histogram of durations.
 #[derive(Debug)]
 pub(crate) struct Durations {
-    /// Written by one thread and read only by snapshots, so it is almost never contended.
+    /// Written by one thread and read only by snapshots, so the lock is almost never contended.
     us: Mutex<Histogram<u64>>,
 }
 

@@ -37,7 +37,7 @@ pub(super) fn take() -> Option<Keys> {
     LAST.take()
 }
 
-/// The crypto provider of every connection: str0m's own, whose handshakes leave their keys here.
+/// The crypto provider of every connection: str0m's own, wrapped to record each handshake's keys.
 pub(super) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     let made = || {

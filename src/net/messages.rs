@@ -1,4 +1,4 @@
-//! Passes the messages of a peer's data channels on to its session, at once or together, or drops
+//! Passes on the messages of a peer's data channels to its session, at once or in batches, or drops
 //! them.
 //!
 //! In: messages with their arrivals. Out: batches for the session. Invariants: messages keep their
@@ -7,22 +7,22 @@
 
 use std::time::{Duration, Instant};
 
-/// How long messages are held so that they are passed on together.
+/// How long messages are held so that they are passed on as a batch.
 const HOLD: Duration = Duration::from_millis(500);
-/// Number of held messages from which they are passed on at once.
+/// Size of a batch that is passed on at once.
 const MOST: usize = 32;
 
 /// A message, and when its last packet arrived.
 pub type Message = (Instant, Vec<u8>);
 
-/// What happens to messages.
+/// What happens to the messages that a peer receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Messages {
-    /// They are passed on at once.
+    /// Each message is passed on at once.
     #[default]
     AtOnce,
-    /// They are passed on together: waking the session for each of them costs several times as much
-    /// as reading it.
+    /// They are passed on in batches: waking the session for a message costs several times as much
+    /// as reading the message.
     Together,
     /// They are dropped.
     Dropped,
@@ -36,14 +36,14 @@ pub(super) struct Mailbox {
 }
 
 impl Mailbox {
-    /// Takes a message.
+    /// Adds a message, unless messages are dropped.
     pub(super) fn put(&mut self, message: Message) {
         if self.policy != Messages::Dropped {
             self.held.push(message);
         }
     }
 
-    /// When the messages held are to be passed on, if there are any.
+    /// When the held messages must be passed on, if there are any.
     pub(super) fn due(&self) -> Option<Instant> {
         let (arrival, _) = self.held.first()?;
         match self.policy {

@@ -2,7 +2,7 @@
 //!
 //! In: endpoints (parties that listen and speak) and their session descriptions.
 //! Out: packets on time, arrivals with their timestamps.
-//! Invariants: a peer lives on one thread; nothing here knows about LiveKit, turns or files.
+//! Invariants: a peer lives on one thread; nothing here depends on LiveKit, turns or files.
 
 mod claims;
 mod clock;

@@ -1,9 +1,9 @@
-//! The two paths that a connection's packets can take: through str0m while their stream begins, and
-//! past it afterwards.
+//! The two paths that a connection's packets can take: through str0m at the start of their stream,
+//! and around str0m afterwards.
 //!
 //! In: the other side's datagrams, packets to send. Out: received packets and reports, datagrams to
 //! send. Invariants: a received packet is the same whichever path it took; a path has no socket:
-//! the [`Transport`](super::Transport) that owns both chooses one for each packet, and sends.
+//! the [`Transport`](super::Transport) that owns both paths chooses one for each packet, and sends.
 
 mod direct;
 mod via_str0m;
@@ -41,7 +41,7 @@ pub(super) trait MediaPath {
     ) -> Option<(usize, SocketAddr)>;
 }
 
-/// What a received datagram turned out to be.
+/// The result of handling a received datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Received<'r> {
     /// A packet of an audio stream.
@@ -55,7 +55,7 @@ pub(crate) enum Received<'r> {
     },
     /// An authentic packet without a negotiated section or payload type; dropped.
     Unplaced,
-    /// A report, with the packets of our stream lost since the last one, if any.
+    /// A report, with the packets of our stream lost since the last report, if any.
     Report(Option<ReportedLoss>),
     /// Anything else from the other side: connectivity checks, the handshake, data.
     Other,
@@ -63,7 +63,7 @@ pub(crate) enum Received<'r> {
     Lost,
     /// A packet that has arrived before; dropped.
     Repeated,
-    /// A packet that is too old to tell whether it has arrived before; dropped.
+    /// A packet so old that it is unknown whether it has arrived before; dropped.
     Behind,
     /// A datagram that the other side did not send; dropped.
     Unauthenticated,

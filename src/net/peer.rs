@@ -25,7 +25,8 @@ use tokio::sync::mpsc::error::TrySendError;
 const PUBLISHER: usize = 0;
 /// Batches of datagrams read from one socket before timers are checked.
 const READS_PER_TURN: usize = 4;
-/// Maximum number of such turns before an endpoint's timer fires regardless: 10 s of audio.
+/// Maximum number of read turns per socket before an endpoint's timer fires regardless: 10 s of
+/// audio.
 const LONGEST_BACKLOG: usize = 16;
 
 /// Places in the queue to the session that are kept free for events other than messages.
@@ -38,7 +39,7 @@ pub enum PeerEvent {
     Connected(usize),
     /// ICE lost the other side on this transport.
     Disconnected(usize),
-    /// Messages came over the data channels. Dropped if the session is too busy to take them.
+    /// Messages came over the data channels. They are dropped if the session is too busy.
     Messages(Vec<Message>),
     /// The media transport failed.
     Dead(String),
@@ -52,7 +53,7 @@ pub struct Peer<E> {
     /// The party that listens and speaks.
     pub endpoint: E,
     remote: IpAddr,
-    /// Boxed, because most peers have only one.
+    /// Boxed, because most peers have only one transport.
     transports: [Option<Box<Transport>>; 2],
     claims: Claims,
     sequence: u64,
@@ -60,10 +61,10 @@ pub struct Peer<E> {
     grid: Grid,
     /// Transports opened since [`Peer::take_fresh`] was last called.
     fresh: [bool; 2],
-    /// The send slot in which its sockets are read next, if they are read in slots.
+    /// The send slot in which the peer's sockets are read next, if they are read in slots.
     read_next: Option<Instant>,
-    /// The other side's last datagram had a kernel timestamp, so it does not matter when the next
-    /// is read.
+    /// The other side's last datagram had a kernel timestamp, so reading the next one later does
+    /// not change its arrival.
     stamped: bool,
     /// Simulated loss of received packets, if requested.
     impairment: Option<Impairment>,
@@ -127,7 +128,8 @@ impl<E: Endpoint> Peer<E> {
         self.transports[index] = None;
     }
 
-    /// Sends a message on the reliable data channel; false if it is not open, or full.
+    /// Sends a message on the reliable data channel; false if the channel is not open or
+    /// its buffer is full.
     pub(crate) fn send_message(&mut self, message: &[u8]) -> bool {
         let transport = self.transports[PUBLISHER].as_mut();
         transport.is_some_and(|transport| transport.str0m.write(message))
@@ -169,7 +171,7 @@ impl<E: Endpoint> Peer<E> {
         Some(transport.port.descriptor())
     }
 
-    /// Ends this peer's media and tells its session why.
+    /// Ends this peer's media and reports the reason to its session.
     pub(super) fn fail(&mut self, why: PeerEvent, health: &HealthCounters) {
         if std::mem::replace(&mut self.dead, true) {
             return;
@@ -219,7 +221,7 @@ impl<E: Endpoint> Peer<E> {
         }
     }
 
-    /// Whether reading its sockets can wait for its next send slot.
+    /// Whether the peer's sockets need not be read before its next send slot.
     pub(super) fn reads_in_slots(&self, now: Instant) -> bool {
         let sends = self.endpoint.poll_send();
         self.stamped && sends.is_some_and(|due| due <= now + PERIOD)
@@ -306,7 +308,7 @@ impl<E: Endpoint> Peer<E> {
         self.pass_on_events(index, tools.health);
     }
 
-    /// Sends the packet that is due at `due`, if there is one; the endpoint learns when it left.
+    /// Sends the packet due at `due`, if there is one, and reports the send time to the endpoint.
     fn send(&mut self, due: Instant, tools: &mut Tools<'_>) {
         let Some(packet) = self.endpoint.send(due) else {
             return;
@@ -372,7 +374,7 @@ impl<E: Endpoint> Peer<E> {
         self.serve(now, tools);
     }
 
-    /// When this peer next needs the thread.
+    /// When this peer must next be served.
     pub(super) fn next_wake(&self, now: Instant) -> Instant {
         if self.dead {
             return now + IDLE;
@@ -412,8 +414,8 @@ impl<E> Peer<E> {
     }
 }
 
-/// Passes an event on. It is lost if the queue is full; a session that has closed its end has ended
-/// and misses nothing.
+/// Passes an event on to the session. The event counts as lost if the queue is full, but not if the
+/// session has ended.
 fn pass_on(events: &mpsc::Sender<PeerEvent>, event: PeerEvent, health: &HealthCounters) {
     if let Err(TrySendError::Full(_)) = events.try_send(event) {
         health.event_lost();
@@ -431,7 +433,7 @@ mod tests {
         let lost = || HealthSnapshot::of(std::iter::once(&health)).events_lost;
         let (sender, receiver) = mpsc::channel(1);
         pass_on(&sender, PeerEvent::Connected(0), &health);
-        assert_eq!(lost(), 0, "it is in the queue");
+        assert_eq!(lost(), 0, "the event is in the queue");
         pass_on(&sender, PeerEvent::Connected(1), &health);
         assert_eq!(lost(), 1, "the queue is full");
         drop(receiver);

@@ -45,8 +45,9 @@ pub(super) struct Reception {
     received: u64,
     /// Packets expected and received as of the last report.
     before: (u64, u64),
-    /// Interarrival jitter in timestamp units, and the arrival and RTP time of the last packet.
+    /// Interarrival jitter in timestamp units.
     jitter: f64,
+    /// Arrival and RTP time of the last packet.
     last: Option<(Instant, u32)>,
     /// Middle 32 bits of the last sender report's NTP time, and when that report came.
     reported: Option<(u32, Instant)>,
@@ -84,7 +85,7 @@ impl Reception {
         self.reported = Some((ntp_middle, at));
     }
 
-    /// Builds the stream's report block; the next block counts from here.
+    /// Builds the stream's report block, which covers the packets since the previous block.
     fn block(&mut self, now: Instant) -> [u8; BLOCK_BYTES] {
         let expected = self.highest - self.first + 1;
         let lost = expected.cast_signed() - self.received.cast_signed();
@@ -121,8 +122,8 @@ fn signed_seconds(a: Instant, b: Instant) -> f64 {
         .map_or_else(|| -apart(b.duration_since(a)), apart)
 }
 
-/// Writes a sender report about our stream and the ones that we receive into `out`; returns its
-/// length, or `None` if `out` is too small.
+/// Writes a sender report about our stream and the ones that we receive into `out`; returns the
+/// report's length, or `None` if `out` is too small.
 pub(super) fn report<'a>(
     sender: &SenderInfo,
     heard: impl Iterator<Item = &'a mut Reception>,
@@ -175,7 +176,7 @@ pub(super) fn sender_report(packet: &[u8]) -> Option<(u32, u32)> {
     (report[1] == SENDER_REPORT).then(|| (word(4), word(8) << 16 | word(12) >> 16))
 }
 
-/// What a receiver reports about one stream.
+/// A receiver's report on one stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ReportBlock {
     /// Packets lost since the stream began; less than 0 if more were received than sent.
@@ -289,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn report_needs_room_for_all_of_it() {
+    fn a_report_that_does_not_fit_is_not_written() {
         let mut r = Reception::new(1, 0);
         r.packet(0, 0, Instant::now());
         for room in 0..72 {

@@ -20,12 +20,14 @@ pub(super) struct UdpPort {
     steady: Option<(SocketAddr, u32)>,
 }
 
-/// Packets in a row from and to one address before the socket is connected to it: a second.
+/// Number of consecutive packets from and to one address before the socket is connected to it: a
+/// second's worth.
 const STEADY: u32 = 100;
 
 impl UdpPort {
-    /// Binds a socket for talking to `remote`: on loopback if `remote` is there, else on every
-    /// address, announcing the one that the system's routing table picks for `remote`.
+    /// Binds a socket for exchanging datagrams with `remote`: on loopback if `remote` is a loopback
+    /// address, else on every address. The address to announce is then the one that the system's
+    /// routing table selects for `remote`.
     ///
     /// # Errors
     /// The operating system's error, for example when file descriptors run out.
@@ -65,7 +67,8 @@ impl UdpPort {
     }
 
     /// Records that a media packet goes to this address, or that an authenticated one came from it.
-    /// Once all media has gone to and come from a single address, the socket is connected to it.
+    /// Once more than [`STEADY`] packets in a row have had one address, the socket is connected to
+    /// that address.
     pub(super) fn meets(&mut self, address: SocketAddr) {
         if self.is_connected() {
             return;
@@ -95,7 +98,7 @@ impl UdpPort {
     ///
     /// # Errors
     /// The operating system's error; `WouldBlock` when the send buffer is full. A refused
-    /// connection is not an error here: ICE notices that nobody listens.
+    /// connection is not an error here: ICE detects that the other side is gone.
     pub(super) fn send(&self, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
         let sent = match self.connected {
             Some(known) if known == to => self.socket.send(bytes),
@@ -107,21 +110,21 @@ impl UdpPort {
         }
     }
 
-    /// Reads waiting datagrams into `batch` and returns how many. Fewer than the batch can hold
-    /// mean that nothing is left.
+    /// Reads waiting datagrams into `batch` and returns their number. A number below the batch's
+    /// capacity means that no datagram is left.
     ///
     /// # Errors
     /// The operating system's error.
     pub(super) fn recv(&self, batch: &mut Batch) -> io::Result<usize> {
         match batch.fill(self.descriptor()) {
-            // The response to a datagram that we sent; other datagrams may still be waiting.
+            // An ICMP error caused by a datagram that we sent; datagrams may still be waiting.
             Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => batch.fill(self.descriptor()),
             filled => filled,
         }
     }
 }
 
-/// Whether a datagram is RTP (RFC 7983, and RFC 5761 for telling it from RTCP).
+/// Whether a datagram is RTP (RFC 7983, and RFC 5761 for distinguishing it from RTCP).
 pub(super) fn is_rtp(bytes: &[u8]) -> bool {
     matches!(bytes, [128..=191, kind, ..] if !(192..=223).contains(kind))
 }
@@ -143,7 +146,7 @@ mod tests {
         let mut batch = Batch::new();
         assert_eq!(b.recv(&mut batch).expect("empty"), 0);
 
-        // The first socket that asks for timestamps enables them kernel-wide, a moment later.
+        // The first socket that requests timestamps enables them kernel-wide, a moment later.
         std::thread::sleep(Duration::from_millis(100));
         let mut stamper = Stamper::new();
         let before = Instant::now();
@@ -201,13 +204,13 @@ mod tests {
             (0..times).for_each(|_| port.meets(address(whom)));
             port.is_connected()
         };
-        // One packet from elsewhere, and the count begins again.
+        // A packet from another address restarts the count.
         assert!(!met(&mut port, 5_000, STEADY));
         assert!(!met(&mut port, 5_001, 1));
         assert!(!met(&mut port, 5_000, STEADY));
         assert!(met(&mut port, 5_000, 1));
         met(&mut port, 5_001, 2 * STEADY);
-        assert_eq!(port.connected, Some(address(5_000)), "for good");
+        assert_eq!(port.connected, Some(address(5_000)), "permanently");
     }
 
     #[test]

@@ -67,8 +67,8 @@ pub struct Context {
     rtcp_salt: [u8; SALT],
 }
 
-/// The contexts of both directions: what we send, what we receive. `None` for another profile
-/// or too little keying material; str0m then handles all media.
+/// The contexts for sending and for receiving. `None` for another profile or too little keying
+/// material; str0m then handles all media.
 pub(super) fn contexts(keys: &Keys) -> Option<(Context, Context)> {
     let length = match keys.profile {
         SrtpProfile::AEAD_AES_128_GCM => 16,
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn sealing_and_opening_match_the_rfc_7714_vectors() {
-        // Section 16.1.1: its header, "Gallia est omnis divisa in partes tres", its result.
+        // Header, payload and result from section 16.1.1.
         let key: Vec<u8> = (0..16).collect();
         let text = b"Gallia est omnis divisa in partes tres";
         let expected = bytes(

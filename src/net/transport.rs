@@ -1,8 +1,8 @@
 //! One peer connection: its socket, and the two paths of its packets.
 //!
 //! In: datagrams, session descriptions, candidates, time, packets to send. Out: received packets,
-//! datagrams sent, events. Invariants: what str0m has to send is sent after every change; RTP is
-//! authenticated before str0m sees it.
+//! datagrams sent, events. Invariants: str0m's pending datagrams are sent after every change;
+//! RTP is authenticated before it is passed to str0m.
 
 mod describe;
 
@@ -36,8 +36,8 @@ pub enum Topology {
 pub struct Transport {
     pub(super) port: UdpPort,
     pub(super) str0m: Str0mPath,
-    /// Takes over the streams that str0m has started. Absent until the handshake is over, and with
-    /// an SRTP profile that it does not support.
+    /// The path that takes over streams from str0m. Absent until the handshake is over, and if the
+    /// path does not support the SRTP profile.
     pub(super) direct: Option<DirectPath>,
     pending: Option<SdpPendingOffer>,
     /// Sections that we only receive on.
@@ -116,7 +116,7 @@ impl Transport {
         let received = self.str0m.receive(now, datagram, stamp, room);
         self.flush();
         match received {
-            // Without our keys, anybody may have sent it.
+            // Without the direct path's keys, the packet has not been authenticated.
             Received::Unplaced if self.direct.is_none() => Received::Other,
             received => received,
         }
@@ -126,7 +126,7 @@ impl Transport {
     /// the direct path receives the rest of the stream.
     pub(super) fn take_over(&mut self, section: Mid, ssrc: u32, packet: &Packet<'_>) {
         let steady = self.port.is_connected();
-        // While nothing is sent, str0m goes on reporting, but only about the packets it sees.
+        // Until we send, the reports come from str0m and cover only the packets that it receives.
         let ready = |direct: &&mut DirectPath| steady && direct.sends() && !direct.receives(ssrc);
         if let Some(direct) = self.direct.as_mut().filter(ready)
             && let Some(negotiated) = self.str0m.negotiated(section)
@@ -187,14 +187,14 @@ impl Transport {
         }
     }
 
-    /// Sends what str0m has to send, and takes the keys of a handshake that has ended.
+    /// Sends str0m's pending datagrams, and takes the keys of a handshake that has ended.
     fn flush(&mut self) {
         if let Some(keys) = self.str0m.take_keys() {
             self.direct = DirectPath::new(&keys);
         }
         let sends_directly = self.direct.as_ref().is_some_and(DirectPath::sends);
         for datagram in self.str0m.take_outbox() {
-            // str0m's reports do not count what is sent without it, so they are suppressed.
+            // str0m's reports do not count packets that bypass it, so they are suppressed.
             if sends_directly && is_rtp_or_rtcp(&datagram.contents) {
                 continue;
             }

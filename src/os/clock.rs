@@ -12,7 +12,7 @@ const MONOTONIC: ClockId = ClockId::from_raw(libc::CLOCK_UPTIME_RAW);
 const MONOTONIC: ClockId = ClockId::CLOCK_MONOTONIC;
 
 fn now(id: ClockId) -> u64 {
-    // These clocks exist on every system that this builds for.
+    // These clocks exist on every system that loadgen builds for.
     clock_gettime(id).map_or(0, |t| {
         (t.tv_sec().max(0) as u64) * 1_000_000_000 + t.tv_nsec().max(0) as u64
     })

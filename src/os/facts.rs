@@ -15,13 +15,13 @@ pub(crate) struct Usage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ProcessUsage {
     pub(crate) pid: u32,
-    /// When it started; identifies the process together with its id, because ids are reused.
+    /// When the process started. Id and start together identify a process, because ids are reused.
     pub(crate) start: u64,
     pub(crate) usage: Usage,
 }
 
-/// The processes among `all`, given with the ids of their parents, that descend from `root`, and
-/// `root` itself; none if it is not among them.
+/// The process `root` and its descendants among `all`, in which each process is paired with the id
+/// of its parent; empty if `root` is not among them.
 pub(super) fn descendants(root: u32, all: Vec<(ProcessUsage, u32)>) -> Vec<ProcessUsage> {
     let mut children: BTreeMap<u32, Vec<ProcessUsage>> = BTreeMap::new();
     let mut found = Vec::new();
@@ -45,7 +45,7 @@ pub(super) fn descendants(root: u32, all: Vec<(ProcessUsage, u32)>) -> Vec<Proce
 pub(crate) struct ThreadTimes {
     /// Processor time.
     pub(crate) used: Duration,
-    /// Time that it was runnable but waited for a core.
+    /// Time for which the thread was runnable but waited for a core.
     pub(crate) waited: Option<Duration>,
 }
 
@@ -53,14 +53,14 @@ pub(crate) struct ThreadTimes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MachineTimes {
     pub(crate) all: u64,
-    /// Time that the machine's host gave to others (steal).
+    /// Time for which the hypervisor ran something else (steal).
     pub(crate) stolen: u64,
 }
 
 /// A machine, identified together with its current boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Boot {
-    /// Its host name; containers have their own.
+    /// Host name; containers have their own.
     pub(crate) host: String,
     /// Identifies the current boot; containers share it with their host.
     pub(crate) id: String,

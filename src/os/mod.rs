@@ -1,4 +1,4 @@
-//! What differs between operating systems, behind one interface with two implementations.
+//! The interface to the operating system, with two implementations.
 //!
 //! In: sockets, deadlines, process ids. Out: readable sockets, datagrams with the kernel's stamps,
 //! facts about processes and the machine.

@@ -1,4 +1,4 @@
-//! What both implementations of the common interface must do.
+//! Tests that both implementations of the common interface must pass.
 
 use super::*;
 use std::net::UdpSocket;
@@ -32,7 +32,7 @@ fn the_poller_wakes_for_timeouts_sockets_and_the_waker() {
     assert_eq!(p.readable().count(), 0, "the waker is not a socket");
     assert!(
         t.elapsed() < Duration::from_secs(5),
-        "it was woken, not timed out"
+        "the wait was woken, not timed out"
     );
 }
 
@@ -57,9 +57,9 @@ fn an_arrival_is_reported_once_and_not_while_notifications_are_off() {
     send().expect("send");
     assert_eq!(reported(&mut p), [0; 0]);
     p.tell(s.as_fd(), 7, true).expect("on");
-    assert_eq!(reported(&mut p), [7], "what came in the meantime");
+    assert_eq!(reported(&mut p), [7], "data that arrived in the meantime");
     drop(s);
-    assert_eq!(reported(&mut p), [0; 0], "a closed socket is forgotten");
+    assert_eq!(reported(&mut p), [0; 0], "a closed socket is not reported");
 }
 
 #[test]
@@ -82,14 +82,14 @@ fn queued_datagrams_are_read_in_batches() {
             let d = batch.get(k).expect("a datagram");
             assert_eq!(d.bytes, vec![k as u8; 1 + k]);
             assert_eq!(d.from, from.local_addr().expect("address"));
-            assert_eq!(d.wall_ns, None, "nobody asked for stamps");
+            assert_eq!(d.wall_ns, None, "no timestamps were requested");
         }
         assert_eq!(batch.fill(to.as_fd()).expect("read"), 2);
     }
 }
 
 #[test]
-fn datagrams_are_cut_off_at_the_largest_length() {
+fn datagrams_are_truncated_to_the_maximum_length() {
     let to = UdpSocket::bind("127.0.0.1:0").expect("bind");
     let from = UdpSocket::bind("127.0.0.1:0").expect("bind");
     let at = to.local_addr().expect("address");
@@ -110,7 +110,7 @@ fn datagrams_are_cut_off_at_the_largest_length() {
 fn stamps_come_from_the_wall_clock() {
     let to = UdpSocket::bind("127.0.0.1:0").expect("bind");
     request_stamps(&to);
-    // The first socket that asks for timestamps enables them kernel-wide, a moment later.
+    // The first socket that requests timestamps enables them kernel-wide, a moment later.
     std::thread::sleep(Duration::from_millis(100));
     let before = wall_ns();
     to.send_to(b"x", to.local_addr().expect("address"))
@@ -125,9 +125,9 @@ fn stamps_come_from_the_wall_clock() {
     assert!(stamp.is_some_and(|ns| near.contains(&ns)), "{stamp:?}");
 }
 
-/// A refused datagram leaves an error in the socket, behind which datagrams may wait.
+/// A refused datagram leaves an error pending on the socket, while received datagrams wait.
 #[test]
-fn datagrams_are_read_around_errors_of_the_socket() {
+fn a_pending_socket_error_does_not_hide_waiting_datagrams() {
     let socket = || UdpSocket::bind("127.0.0.1:0").expect("bind");
     let (a, b) = (socket(), socket());
     a.connect(b.local_addr().expect("address"))
@@ -146,7 +146,7 @@ fn datagrams_are_read_around_errors_of_the_socket() {
 }
 
 #[test]
-fn the_monotonic_clock_is_that_of_instants() {
+fn the_monotonic_clock_is_the_clock_of_instant() {
     let (start, ns) = (Instant::now(), monotonic_ns_now());
     std::thread::sleep(Duration::from_millis(30));
     let apart = Duration::from_nanos(monotonic_ns_now() - ns);
@@ -154,7 +154,7 @@ fn the_monotonic_clock_is_that_of_instants() {
 }
 
 #[test]
-fn processor_time_and_memory_of_processes_are_known() {
+fn processor_time_and_memory_of_processes_are_reported() {
     let before = own_cpu_time().expect("known");
     let begun = thread_cpu_time();
     while thread_cpu_time() - begun < Duration::from_millis(50) {
@@ -194,7 +194,7 @@ fn threads_are_found_by_their_names() {
 }
 
 #[test]
-fn processes_are_told_apart_by_their_start() {
+fn a_process_is_identified_by_its_start() {
     let own = process_start(std::process::id());
     assert!(own.is_some());
     assert_eq!(own, process_start(std::process::id()), "it does not change");
@@ -212,7 +212,7 @@ fn processes_are_told_apart_by_their_start() {
 }
 
 #[test]
-fn memory_is_released_while_it_is_in_use() {
+fn releasing_free_memory_keeps_memory_in_use() {
     let kept: Vec<Vec<u8>> = (0..1_000).map(|k| vec![k as u8; 10_000]).collect();
     release_free_memory();
     assert!(kept.iter().enumerate().all(|(k, v)| v[9_999] == k as u8));

@@ -5,7 +5,7 @@
 
 /// ln Γ(x) for x > 0: Stirling's series (Abramowitz & Stegun, 6.1.41) after a shift upwards.
 fn ln_gamma(x: f64) -> f64 {
-    /// From here on, the first five terms of the series are accurate to the last few bits.
+    /// From this value on, the first five terms of the series are accurate to the last few bits.
     const LARGE: f64 = 12.0;
     let mut shift = 1.0;
     let mut x = x;
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn logarithms_of_factorials() {
+    fn ln_gamma_matches_logarithms_of_factorials() {
         let mut exact = 0.0;
         for n in 1..=200_u32 {
             exact += f64::from(n).ln();
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn binomial_tails_are_accurate_for_a_million_samples() {
-        // Half of a symmetric binomial; its middle term as the difference of two tails.
+        // The lower tail of a symmetric binomial and half of its middle term add up to one half.
         let n = 1e6;
         let half =
             at_most(499_999.0, n, 0.5) + 0.5 * (at_most(5e5, n, 0.5) - at_most(499_999.0, n, 0.5));
@@ -174,7 +174,6 @@ mod tests {
 
     #[test]
     fn student_quantiles_match_printed_tables() {
-        // As in any printed table of t.
         for (tail, freedom, t) in [
             (0.025, 1.0, 12.706),
             (0.025, 9.0, 2.262),

@@ -57,7 +57,7 @@ impl Promise {
     }
 }
 
-/// What to do next.
+/// The next step of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SearchStep {
     /// Measure this many calls at once.
@@ -114,7 +114,7 @@ impl Search {
         self.kept.last().copied()
     }
 
-    /// Records whether the level that [`Search::step`] asked for meets the SLO.
+    /// Records whether the level that [`Search::step`] returned meets the SLO.
     pub(crate) fn measured(&mut self, level: u32, keeps: bool) {
         let again = matches!(self.step(), SearchStep::Recheck(_));
         if keeps {

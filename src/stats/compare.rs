@@ -181,8 +181,8 @@ fn judge(difference: &Difference, worse: f64, settings: &CompareSettings) -> Cha
         true => absolute.max(settings.noise.share * baseline),
         false => absolute,
     };
-    // Only the tested statistic is known to differ: if it points the other way, there is no
-    // verdict.
+    // Only the tested statistic is known to differ: if it differs in the other direction, there is
+    // no verdict.
     let agree = by * difference.tested > 0.0;
     if by.abs() > noise && agree && difference.p_adjusted <= 1.0 - settings.level {
         return match by * worse > 0.0 {

@@ -48,7 +48,7 @@ pub struct Distribution {
 }
 
 impl Distribution {
-    /// No samples.
+    /// The distribution without samples.
     pub(crate) const EMPTY: &Self = &Self {
         sorted: Vec::new(),
         groups: Vec::new(),
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_by_table() {
+    fn quantiles_are_the_expected_samples() {
         let hundred: Vec<u64> = (1..=100).collect();
         let twenty: Vec<u64> = (1..=20).collect();
         let cases: &[(&str, &[u64], f64, Option<u64>)] = &[
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn mean_minimum_and_maximum() {
+    fn mean_minimum_and_maximum_are_computed() {
         let d = ms(&[30, 10, 20]);
         assert_eq!(d.mean(), Some(Duration::from_millis(20).into()));
         assert_eq!(d.min(), Some(Duration::from_millis(10).into()));

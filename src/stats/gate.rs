@@ -67,7 +67,7 @@ pub struct Gate {
     pub bound: f64,
 }
 
-/// Decides a gate whose bound lies within the interval.
+/// The value that decides a gate whose bound lies within the interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Decider {
     /// The estimate; the answer is weak.
@@ -122,7 +122,7 @@ pub(crate) enum Basis {
     Samples,
     /// The estimate alone: a mean has no distribution-free interval.
     Estimate,
-    /// There are too few samples to bracket the figure; this many independent ones are needed.
+    /// There are too few samples to bracket the figure; this many independent samples are needed.
     TooFew(usize),
     /// There are no samples.
     Empty,
@@ -201,8 +201,8 @@ impl Gate {
             (Population::Latencies(d), Aggregate::Quantile(q)) if q > 0.0 && q < 1.0 => {
                 self.quantile_is_refuted(d, q, level)
             }
-            // One sample past an upper bound refutes a maximum for good; a minimum that is too
-            // large can still decrease.
+            // One sample past an upper bound refutes a maximum, whatever samples follow; a minimum
+            // that is too large can still decrease.
             (Population::Latencies(d), Aggregate::Max | Aggregate::Quantile(1.0)) => {
                 self.comparison.is_upper() && d.max().is_some_and(|s| !self.holds(s.as_ms()))
             }

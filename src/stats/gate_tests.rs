@@ -1,4 +1,4 @@
-//! Tables of gates: every answer and its basis.
+//! Tests of gates: tables with every answer and its basis.
 
 use super::super::Sample;
 use super::Aggregate::{Max, Mean, Min, Quantile, Rate};
@@ -20,8 +20,8 @@ fn up_to(n: u64) -> Distribution {
     (1..=n).map(Duration::from_millis).collect()
 }
 
-/// `calls` calls of `turns` turns each: `late` of the calls late in all their turns (900 ms),
-/// the rest in time (100 ms).
+/// `calls` calls of `turns` turns each: `late` of the calls reply late in all their turns (900 ms),
+/// the others in time (100 ms).
 fn calls(calls: usize, turns: usize, late: usize) -> Distribution {
     let ms = |call| if call < late { 900 } else { 100 };
     let turn = |i: usize| (i / turns, Duration::from_millis(ms(i / turns)));
@@ -34,7 +34,7 @@ fn share(hits: usize, total: usize) -> Proportion {
 
 #[test]
 #[rustfmt::skip]
-fn quantiles_by_table() {
+fn quantile_gates_are_judged() {
     let p95 = |bound| gate(Quantile(0.95), Lt, bound);
     let never: Distribution = [Sample::Infinite; 6].into_iter().collect();
     let late = |late: usize, of: usize| -> Distribution {
@@ -152,7 +152,7 @@ fn extremes_and_means_are_judged_without_an_interval() {
 
 #[test]
 #[rustfmt::skip]
-fn shares_by_table() {
+fn share_gates_are_judged() {
     for (name, hits, total, comparison, bound, answer, basis) in [
         ("none of 299", 0, 299, Lt, 0.01, Pass, Basis::Interval),
         ("none of 298", 0, 298, Lt, 0.01, Undecided, Basis::TooFew(299)),
@@ -197,7 +197,7 @@ fn only_clear_refutations_end_a_run_early() {
         ("two of two late", latencies(up_to(2)), gate(Quantile(0.95), Lt, 0.5), false),
         ("three of three late", latencies(up_to(3)), gate(Quantile(0.95), Lt, 0.5), true),
         ("one past a maximum", latencies(up_to(3)), gate(Max, Lt, 3.0), true),
-        ("a maximum that may still come", latencies(up_to(3)), gate(Max, Gt, 5.0), false),
+        ("a maximum that can still grow", latencies(up_to(3)), gate(Max, Gt, 5.0), false),
         ("one below a minimum", latencies(up_to(3)), gate(Min, Gt, 1.0), true),
         ("a mean", latencies(up_to(3)), gate(Mean, Lt, 0.1), false),
         ("half of them missed", Population::Share(share(5, 10)), gate(Rate, Lt, 0.01), true),

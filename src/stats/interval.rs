@@ -1,6 +1,6 @@
 //! Distribution-free confidence intervals of quantiles.
 //!
-//! In: a [`Distribution`], grouped or not, a quantile, a level. Out: two of its samples, or how
+//! In: a [`Distribution`], grouped or not, a quantile, a level. Out: two of the samples, or how
 //! many samples are needed. Invariant: for independent samples, the interval covers the true
 //! quantile with probability `level` or more; for grouped samples, it is computed from the
 //! effective sample size.
@@ -9,7 +9,7 @@ use super::beta::{at_least, at_most};
 use super::distribution::{Distribution, Sample};
 use super::proportion::{Proportion, Worth};
 
-/// Why there is no interval.
+/// The reason why there is no interval.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum StatsError {
     /// No pair of order statistics reaches the level.

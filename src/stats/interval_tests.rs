@@ -1,4 +1,4 @@
-//! Intervals of quantiles, by table and by simulation.
+//! Tests of the intervals of quantiles, against tables and by simulation.
 
 use super::*;
 use proptest::prelude::*;
@@ -19,8 +19,8 @@ fn ends(n: u64, q: f64, level: f64) -> Result<(u64, u64), StatsError> {
 }
 
 #[test]
-fn ranks_by_table() {
-    // Ends from binomial tables, worked by hand from their tails.
+fn ranks_match_binomial_tables() {
+    // Ends calculated by hand from the tails of binomial tables.
     let cases: &[(&str, u64, f64, (u64, u64))] = &[
         ("median of 6: the extremes", 6, 0.5, (1, 6)),
         ("median of 10: P(X≤1) = 0.0107", 10, 0.5, (2, 9)),
@@ -31,7 +31,7 @@ fn ranks_by_table() {
             0.9,
             (84, 96),
         ),
-        ("p10 of 100 mirrors it", 100, 0.1, (5, 17)),
+        ("p10 of 100 mirrors the p90", 100, 0.1, (5, 17)),
         (
             "p95 of 59: no upper tail is left, so the lower gets the rest",
             59,
@@ -61,7 +61,7 @@ fn too_few_samples_and_invalid_quantiles_are_errors() {
         );
         assert!(up_to(needed as u64).interval(q, 0.95).is_ok(), "{q}");
     }
-    // Even for floats close to 0 or 1 there is an answer, and without delay.
+    // The search also ends quickly for floats close to 0 or 1.
     for (q, least) in [
         (1e-17, usize::MAX),
         (1e-9, 1 << 30),
@@ -129,7 +129,7 @@ fn interval_coverage_reaches_its_level() {
 
 proptest! {
     #[test]
-    fn brackets_the_point_estimate(n in 6_usize..3_000, q in 0.02_f64..0.98, level in 0.5_f64..0.99) {
+    fn intervals_bracket_the_point_estimate(n in 6_usize..3_000, q in 0.02_f64..0.98, level in 0.5_f64..0.99) {
         let d = up_to(n as u64);
         match d.interval(q, level) {
             Ok(found) => {
@@ -147,7 +147,7 @@ proptest! {
     }
 }
 
-/// Groups of `size`: all samples of group k are k ms.
+/// `groups` groups of `size` samples: all samples of group k are k ms.
 fn alike(groups: u64, size: usize) -> Distribution {
     let group = |g: u64| std::iter::repeat_n((g as usize, Duration::from_millis(g)), size);
     Distribution::in_groups((1..=groups).flat_map(group))

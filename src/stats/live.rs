@@ -6,7 +6,7 @@
 use hdrhistogram::Histogram;
 use std::time::Duration;
 
-/// Longest latency recorded, in microseconds: ten minutes; longer ones are clamped to it.
+/// Longest latency recorded, in microseconds: ten minutes. Longer ones are clamped.
 const LONGEST_US: u64 = 600_000_000;
 
 /// A running histogram of latencies.

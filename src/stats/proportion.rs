@@ -7,7 +7,7 @@
 use super::beta::{at_least, inverse_beta, student_t};
 use std::collections::BTreeMap;
 
-/// A share of samples that came in groups.
+/// A share of grouped samples.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct Proportion {
     hits: usize,
@@ -189,8 +189,8 @@ impl Proportion {
     /// Whether the hits refute, at `level`, that the true share is at most `most`: that many hits
     /// or more would have a probability of at most 1 − `level`. Exact binomial test.
     ///
-    /// If all samples are hits (or none is), it counts groups instead of samples, which is valid
-    /// however strongly the samples of a group are correlated.
+    /// If all samples are hits (or none is), the test counts groups instead of samples, which is
+    /// valid however strongly the samples of a group are correlated.
     pub(crate) fn refutes_at_most(&self, most: f64, level: f64) -> bool {
         /// Tolerance for the rounding error of 1 − `level`.
         const ROUNDING: f64 = 1e-9;

@@ -1,14 +1,14 @@
-//! Tables of proportions of grouped samples.
+//! Tests of proportions of grouped samples.
 
 use super::*;
 
-/// `groups` groups of `size`; in `hits` of them all samples are hits, in the others none.
+/// `groups` groups of `size` samples; in `hits` groups all samples are hits, in the others none.
 fn alike(groups: usize, size: usize, hits: usize) -> Proportion {
     Proportion::of_groups((0..groups).map(|g| (if g < hits { size } else { 0 }, size)))
 }
 
 #[test]
-fn design_effects_by_table() {
+fn design_effects_match_hand_calculations() {
     let cases: &[(&str, Proportion, f64, f64)] = &[
         ("nothing", Proportion::default(), 0.0, 1.0),
         ("one sample a group", alike(50, 1, 20), 0.0, 1.0),
@@ -16,7 +16,7 @@ fn design_effects_by_table() {
         ("no hits", alike(20, 5, 0), 0.0, 1.0),
         ("all hits", alike(20, 5, 20), 0.0, 1.0),
         (
-            "a single group shows nothing about groups",
+            "a single group, whose correlation is unknown",
             Proportion::of_groups([(3, 6)]),
             1.0,
             6.0,
@@ -58,7 +58,7 @@ fn design_effects_by_table() {
             1.0,
         ),
         (
-            // Worked by hand: MSB = 8/3, MSW = 0, sizes 2, 2, 4, 4: Σm²/Σm = 40/12.
+            // Calculated by hand: MSB = 8/3, MSW = 0, sizes 2, 2, 4, 4: Σm²/Σm = 40/12.
             "groups of equal samples, of different sizes",
             Proportion::of_groups([(2, 2), (0, 2), (4, 4), (0, 4)]),
             1.0,
@@ -95,7 +95,7 @@ fn few_groups_reduce_the_effective_sample_size() {
 }
 
 #[test]
-fn intervals_of_shares_by_table() {
+fn intervals_of_shares_match_published_tables() {
     // Clopper & Pearson's own table at 95 %, for independent samples.
     for (hits, total, lower, upper) in [
         (0, 10, 0.0, 0.3085),

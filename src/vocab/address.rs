@@ -94,7 +94,7 @@ impl Address {
     /// Parses the URL of a collector: `http` or `https`.
     ///
     /// # Errors
-    /// As [`Self::parse`].
+    /// Those of [`Self::parse`].
     pub(crate) fn parse_collector(url: &str) -> Result<Self, AddressError> {
         Self::of_kind(url, &COLLECTOR)
     }
@@ -102,7 +102,7 @@ impl Address {
     /// Parses the URL of a Prometheus endpoint: `http` or `https`.
     ///
     /// # Errors
-    /// As [`Self::parse`].
+    /// Those of [`Self::parse`].
     pub(crate) fn parse_metrics(url: &str) -> Result<Self, AddressError> {
         Self::of_kind(url, &METRICS)
     }
@@ -156,14 +156,14 @@ impl Address {
             port: port.unwrap_or(if secure { 443 } else { 80 }),
             path: path_of(path)?,
         };
-        // With the port that it implies, a URL can be longer than it was written.
+        // The scheme's default port is added, so the result can be longer than the text.
         if address.http().len() > MAX_URL {
             return Err(("it is too long", None));
         }
         Ok(address)
     }
 
-    /// Whether connections to it use TLS.
+    /// Whether connections to the server use TLS.
     pub(crate) fn is_secure(&self) -> bool {
         self.secure
     }
@@ -188,7 +188,7 @@ impl Address {
         self.with_scheme(if self.secure { "https" } else { "http" })
     }
 
-    /// Whether the URL names nothing but the server.
+    /// Whether the URL has no path.
     pub(crate) fn is_bare(&self) -> bool {
         self.path.is_empty()
     }
@@ -278,7 +278,7 @@ fn host_and_port(authority: &str, scheme: &str) -> Result<(String, Option<u16>),
     Ok((host_of(host, authority.starts_with('['))?, port))
 }
 
-/// The host in lower case; `bracketed`: it was in brackets.
+/// The host in lower case; `bracketed`: the host was in brackets.
 fn host_of(host: &str, bracketed: bool) -> Result<String, Fault> {
     if host.is_empty() {
         return Err(("it has no host", None));

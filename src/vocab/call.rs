@@ -1,10 +1,10 @@
-//! Terms of a call: how it handles its agent.
+//! Terms of a call: its policies for the agent's greeting, absence, audio and account.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 
-/// How the caller deals with an agent that speaks first.
+/// How the caller handles an agent that speaks first.
 #[derive(
     Debug,
     Clone,
@@ -21,9 +21,9 @@ use strum::{IntoStaticStr, VariantArray};
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum GreetingPolicy {
-    /// Wait for it and measure it.
+    /// Wait for the greeting and measure it.
     Expect,
-    /// Wait until the agent is silent; at most 5 s if it says nothing.
+    /// Wait until the agent is silent, or at most 5 s if it does not speak.
     Ignore,
     /// Do not wait.
     None,
@@ -35,7 +35,7 @@ named!(pub(crate) for GreetingPolicy);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnAgentLeft {
-    /// The call goes on: the agent may come back, or another one may join, within
+    /// The call continues: the agent may return, or another agent may join, within
     /// `agent_timeout`.
     #[default]
     Follow,
@@ -43,14 +43,14 @@ pub enum OnAgentLeft {
     Fail,
 }
 
-/// What is done with the texts of what callers and agents said.
+/// Whether the transcripts of callers and agents are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Transcripts {
-    /// They are kept in the run folder.
+    /// The transcripts are kept in the run folder.
     #[default]
     Keep,
-    /// They are not kept; their word errors are.
+    /// The transcripts are dropped; only their word errors are recorded.
     Drop,
 }
 
@@ -85,37 +85,38 @@ named!(pub(crate) for Channel);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Decode {
-    /// All of it.
+    /// All audio.
     Always,
-    /// All until the call's last turn has ended.
+    /// All audio until the call's last turn has ended.
     #[default]
     Listening,
-    /// As `listening`, but without packets whose level header says digital silence (RFC 6464).
+    /// Like `listening`, but without packets whose level header indicates digital silence
+    /// (RFC 6464).
     Level,
 }
 
-/// What happens to what the agent says about its session.
+/// Whether the agent's account of its session is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum AccountUse {
-    /// It is read and recorded, and the agent is asked for its usage.
+    /// The account is read and recorded, and the agent's usage is requested.
     #[default]
     Read,
-    /// It is dropped unread, and the agent is asked nothing.
+    /// The account is dropped unread, and nothing is requested from the agent.
     Ignore,
 }
 
 /// The state that an agent reports (LiveKit: the attribute `lk.agent.state`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AgentState {
-    /// It is starting.
+    /// The agent is starting.
     Initializing,
-    /// It is idle.
+    /// The agent is idle.
     Idle,
-    /// It is listening to the caller.
+    /// The agent is listening to the caller.
     Listening,
-    /// It is preparing an answer or waiting for a tool.
+    /// The agent is preparing a reply or waiting for a tool.
     Thinking,
-    /// It is speaking.
+    /// The agent is speaking.
     Speaking,
 }

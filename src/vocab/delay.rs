@@ -14,9 +14,9 @@ pub enum AgentDelay {
     Fixed(Duration),
     /// Uniformly distributed from `min` to `max`; `min <= max`.
     Uniform {
-        /// The shortest.
+        /// Shortest delay.
         min: Duration,
-        /// The longest.
+        /// Longest delay.
         max: Duration,
     },
     /// Normally distributed; a negative draw counts as zero.
@@ -43,7 +43,7 @@ pub struct DelayError {
     hint: String,
 }
 
-/// What delays look like.
+/// Examples of delays, for hints.
 const LIKE: &str = "delays look like `400ms`, `uniform(300ms,500ms)`, `normal(400ms,50ms)` or \
                     `lognormal(400ms,0.3)`";
 

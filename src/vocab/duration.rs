@@ -33,13 +33,13 @@ pub(crate) enum DurationError {
     /// A number has no unit.
     #[error("`{text}` has no unit")]
     NoUnit {
-        /// As typed.
+        /// The text as typed.
         text: String,
     },
     /// The unit does not exist.
     #[error("`{unit}` is not a unit of time")]
     UnknownUnit {
-        /// As typed.
+        /// The unit as typed.
         unit: String,
         /// The whole text.
         text: String,
@@ -47,25 +47,25 @@ pub(crate) enum DurationError {
     /// The text does not follow the grammar.
     #[error("`{text}` is not a duration")]
     Malformed {
-        /// As typed.
+        /// The text as typed.
         text: String,
     },
     /// A unit is repeated, or the units are not in descending order.
     #[error("the units in `{text}` must go from longest to shortest, each at most once")]
     Order {
-        /// As typed.
+        /// The text as typed.
         text: String,
     },
     /// The duration is not a whole number of nanoseconds.
     #[error("`{text}` is finer than a nanosecond")]
     TooFine {
-        /// As typed.
+        /// The text as typed.
         text: String,
     },
     /// The duration is longer than [`MAX`].
     #[error("`{text}` is longer than 365 days")]
     TooLong {
-        /// As typed.
+        /// The text as typed.
         text: String,
     },
 }
@@ -87,10 +87,10 @@ impl DurationError {
     }
 }
 
-/// What durations look like.
+/// Examples of durations, for hints.
 pub(super) const LIKE: &str = "durations look like `250ms`, `2.5s`, `1m30s` or `1h`";
 
-/// The hint for a number in place of a duration; for any other text, what durations look like.
+/// The hint for a number in place of a duration; for any other text, [`LIKE`].
 pub(crate) fn without_unit(text: &str) -> String {
     let plain = number::meant(text, true);
     let plain = plain.as_deref().unwrap_or(text.trim());
@@ -144,12 +144,12 @@ fn meant(text: &str) -> Option<String> {
     while !rest.is_empty() {
         let (digits, after) = split(rest, |c| c.is_ascii_digit() || ".,".contains(c));
         let (name, after) = split(after, |c| c.is_ascii_alphabetic());
-        // A last number without a unit counts the next smaller one: `1h30`.
+        // A last number without a unit has the next smaller unit: `1h30`.
         let unit = match name {
             "" => UNITS.windows(2).find(|pair| pair[0].0 == last)?[1].0,
             name => NAMES.iter().find(|(_, names)| names.contains(&name))?.0,
         };
-        // `1,500ms` is a second and a half; `1,500s` may be anything.
+        // `1,500ms` is a second and a half; `1,500s` is ambiguous.
         let thousands = number::meant(digits, false).filter(|_| ["ms", "us"].contains(&unit));
         let digits = thousands
             .or_else(|| number::meant(digits, true))
@@ -241,7 +241,7 @@ fn nanos(text: &str, number: &str, unit: u128) -> Result<u128, DurationError> {
     if whole.is_empty() || fraction.contains('.') {
         return Err(malformed(text));
     }
-    // With more than 15 digits, every unit exceeds MAX; with fewer, nothing overflows u128.
+    // A number of more than 15 digits exceeds MAX in every unit; any other cannot overflow u128.
     let whole = whole.trim_start_matches('0');
     let fraction = fraction.trim_end_matches('0');
     if whole.len() > 15 {

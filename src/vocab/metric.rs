@@ -55,7 +55,7 @@ pub enum Metric {
     ReplyMismatched,
 }
 
-/// What a metric's values are.
+/// The kind of a metric's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum MetricKind {
     /// Durations, one per turn or call: `p(95)<1500ms`.
@@ -64,7 +64,7 @@ pub(crate) enum MetricKind {
     Share,
 }
 
-/// The unit of observation: each has at most one value of a metric.
+/// The unit of observation. Each unit has at most one value of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum SampleUnit {
     Turn,
@@ -85,18 +85,18 @@ pub(crate) enum Visibility {
     /// screen, all of these metrics share a few lines, which show where the time went according to
     /// the agent.
     Account,
-    /// Only if a threshold or a comparison names it.
+    /// Only if a threshold or a comparison specifies it.
     Asked,
 }
 
 /// The properties of a metric.
 #[derive(Debug, Clone, Copy)]
 pub struct MetricRow {
-    /// What its values are.
+    /// The kind of the metric's values.
     pub(crate) kind: MetricKind,
     /// The unit of observation.
     pub(crate) about: SampleUnit,
-    /// The interval that it measures, or the turns whose share it is.
+    /// The interval that the metric measures, or the turns whose share it is.
     pub definition: &'static str,
     /// Where it is shown.
     pub(crate) shown: Visibility,
@@ -139,7 +139,7 @@ const fn compared(row: MetricRow) -> MetricRow {
     }
 }
 
-// Definitions of what an agent says about its turns, and of parts of `ttfa`.
+// Definitions of metrics from an agent's account of its turns, and of parts of `ttfa`.
 const TRANSCRIPTION_DELAY: &str = "by the agent's own account, from where it places the caller's end of speech until the final transcript";
 const END_OF_TURN_DELAY: &str = "by the agent's own account, from where it places the caller's end of speech until its decision that the caller's turn is over; contains transcription_delay";
 const ON_USER_TURN_COMPLETED_DELAY: &str = "by the agent's own account, the time that the application's hook at the end of the caller's turn took";
@@ -154,7 +154,7 @@ const UNEXPLAINED: &str =
     "the part of the agent's critical path that none of its own figures covers";
 const TRANSCRIPT_DELAY: &str =
     "from the end of the caller's speech until the arrival of its final transcript at the caller";
-const BLIND_SPOT: &str = "the part of ttfa that the agent does not know of: ttfa minus its own e2e_latency, or, if it reports none, minus the time between its two instants";
+const BLIND_SPOT: &str = "the part of ttfa that the agent does not measure: ttfa minus its own e2e_latency, or, if it reports none, minus the time between its two instants";
 const BLIND_SPOT_FRONT: &str = "the front of the blind spot: from the end of the caller's speech until where the agent places that end, on the caller's clock";
 const BLIND_SPOT_BACK: &str = "the back of the blind spot: from the instant at which the agent began to play its reply out, on the caller's clock, until the caller heard it";
 const PLAYOUT: &str = "how long the adaptive jitter buffer of a WebRTC receiver would have held back the onset packet of a reply";
@@ -166,7 +166,7 @@ const TEXT_REPLY: &str = "from the sending of the caller's text until the end of
 const LEAD_IN: &str =
     "silence at the head of a reply: from its first packet with audio until its onset";
 
-// Shares of words, and of turns by what was said.
+// Word error rates, and the share of turns whose reply does not match.
 const WER: &str = "word error rate of the agent's transcripts: words replaced, left out or added, as a share of the words of the utterances that have a `text`; at most all words of a turn";
 const REPLY_WER: &str =
     "word error rate of the agent's replies against the turns' `reply_text`, as in wer";
@@ -249,8 +249,8 @@ impl Metric {
         name.parse().ok()
     }
 
-    /// Whether the metric is, or is computed from, what the agent says about a turn. Such a metric
-    /// is known only some time after the end of the turn.
+    /// Whether the metric comes from the agent's account of a turn, or is computed from it. Such a
+    /// metric is known only some time after the end of the turn.
     pub const fn is_from_agent(self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! Numbers as people type them.
+//! Parses numbers as people type them.
 //!
 //! In: text from a file, a flag or a variable. Out: a whole number, exactly, even if it is
 //! written `1.0` or `1e3`; for text that is not a number, the number that was probably meant.
@@ -54,10 +54,11 @@ fn exponent(text: &str) -> Option<i64> {
     Some(if text.starts_with('-') { -size } else { size })
 }
 
-/// Parses a whole number within bounds for a flag; ignores surrounding spaces, as from copying.
+/// Parses a whole number within bounds for a flag; ignores surrounding spaces, which copying may
+/// have added.
 ///
 /// # Errors
-/// A message that says what the number must be, and what to write instead.
+/// A message that states the valid range and, if possible, a correction.
 pub(crate) fn whole(text: &str, bounds: RangeInclusive<u64>) -> Result<u64, String> {
     let (least, most) = (*bounds.start(), *bounds.end());
     let typed = text.trim();
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flags_error_names_its_range_and_a_correction() {
+    fn errors_of_flags_state_the_range_and_a_correction() {
         for (text, expected) in [
             ("5", Ok(5)),
             (" 5\n", Ok(5)),

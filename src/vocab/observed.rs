@@ -1,6 +1,6 @@
-//! What is observed during a run besides the calls: bounds, and the series that are recognised.
+//! Series that are observed during a run besides the calls: bounds, and the recognised series.
 //!
-//! In: the name of a series. Out: what it means, in words and with its unit. Invariant: every
+//! In: the name of a series. Out: its kind, description and unit. Invariant: every
 //! recognised series is listed once, here; scraping, reports and the capacity search read this
 //! table.
 
@@ -21,22 +21,22 @@ pub(crate) const MEMORY: &str = "process_resident_memory_bytes";
 /// The kind of a series: how its values are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SeriesKind {
-    /// Its values may rise and fall, and are shown as they are.
+    /// The values may rise and fall, and are shown unchanged.
     Gauge,
-    /// Its values only rise, and are shown as a rate per second.
+    /// The values only rise, and are shown as a rate per second.
     Counter,
 }
 
-/// A series that is recorded without being asked for.
+/// A series that is recorded even if the scenario does not list it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct KnownSeries {
-    /// Its name at the endpoint.
+    /// Name of the series at the endpoint.
     pub name: &'static str,
-    /// Its kind, even if the endpoint declares no types.
+    /// Kind of the series, even if the endpoint declares no types.
     pub kind: SeriesKind,
-    /// What it shows, in words.
+    /// Description of the series, as shown in reports.
     pub words: &'static str,
-    /// Its unit as shown; empty for counts.
+    /// Unit as shown; empty for counts.
     pub unit: &'static str,
     /// Number of the series' own units in one shown unit.
     pub divisor: u32,
@@ -72,7 +72,7 @@ pub(crate) const KNOWN_SERIES: &[KnownSeries] = &[
     },
     known("lk_agents_active_job_count", Gauge, "active jobs"),
     known("lk_agents_child_process_count", Gauge, "child processes"),
-    // livekit-server, whose gauges are named like counters and the other way round.
+    // livekit-server, which names gauges like counters and counters like gauges.
     known("livekit_room_total", Gauge, "rooms"),
     known("livekit_participant_total", Gauge, "participants"),
     KnownSeries {

@@ -15,7 +15,7 @@ pub struct Packet<'a> {
     pub rtp_time: u32,
     /// Extended sequence number: it never wraps around.
     pub sequence: u64,
-    /// Audio level that the sender reports, in -dBov, 0 to 127 (RFC 6464); `None` if there is none.
+    /// Audio level that the sender reports, in -dBov, 0 to 127 (RFC 6464), if it reports one.
     pub level: Option<u8>,
     /// The encoded frame; empty for padding.
     pub payload: &'a [u8],

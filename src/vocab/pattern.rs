@@ -3,7 +3,7 @@
 //! In: the pattern as written. Out: whether it matches anywhere in a text. Invariant: the size of a
 //! pattern and the time of a match are bounded.
 
-/// A regular expression; two are equal if they are written the same.
+/// A regular expression; two expressions are equal if their texts are.
 #[derive(Debug, Clone)]
 pub(crate) struct Pattern(regex_lite::Regex);
 
@@ -11,7 +11,7 @@ impl Pattern {
     /// Reads a pattern.
     ///
     /// # Errors
-    /// What is wrong with it, in words.
+    /// A message that describes the error in the pattern.
     pub(crate) fn new(written: &str) -> Result<Self, String> {
         match regex_lite::Regex::new(written) {
             Ok(regex) => Ok(Self(regex)),
@@ -19,7 +19,7 @@ impl Pattern {
         }
     }
 
-    /// Whether it matches anywhere in the text.
+    /// Whether the pattern matches anywhere in the text.
     pub(crate) fn matches(&self, text: &str) -> bool {
         self.0.is_match(text)
     }

@@ -1,4 +1,4 @@
-//! What the models of an agent cost.
+//! Prices of the models that an agent uses.
 //!
 //! In: the scenario's `prices`. Out: the prices of each model. Invariant: a price that is not given
 //! is unknown, never 0.
@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What models cost: amounts of money in `currency`.
+/// Prices of models and calls, as amounts of money in `currency`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Prices {
@@ -15,7 +15,7 @@ pub struct Prices {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 8))]
     pub(crate) currency: Option<String>,
-    /// The price of a minute of a call, whatever the agent uses: telephony, hosting.
+    /// The price of a minute of a call, independent of the models: telephony, hosting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub(crate) call_minute: Option<f64>,
@@ -30,35 +30,35 @@ pub struct Prices {
 #[serde(deny_unknown_fields)]
 #[schemars(extend("minProperties" = 1))]
 pub(crate) struct ModelPrices {
-    /// A million tokens of text that the model reads.
+    /// A million input tokens of text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub input_tokens: Option<f64>,
-    /// A million tokens of text that it reads from its cache. Default: as `input_tokens`.
+    /// A million cached input tokens of text. Default: the price of `input_tokens`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub cached_tokens: Option<f64>,
-    /// A million tokens of text that it writes.
+    /// A million output tokens of text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub output_tokens: Option<f64>,
-    /// A million tokens of audio that it hears.
+    /// A million input tokens of audio.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub input_audio_tokens: Option<f64>,
-    /// A million tokens of audio that it hears from its cache. Default: as `input_audio_tokens`.
+    /// A million cached input tokens of audio. Default: the price of `input_audio_tokens`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub cached_audio_tokens: Option<f64>,
-    /// A million tokens of audio that it speaks.
+    /// A million output tokens of audio.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub output_audio_tokens: Option<f64>,
-    /// A million characters that it speaks.
+    /// A million characters of synthesised speech.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub characters: Option<f64>,
-    /// A minute of audio that it hears or speaks.
+    /// A minute of input or output audio.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub audio_minutes: Option<f64>,

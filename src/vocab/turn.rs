@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 
-/// What a turn waits for before its delay runs.
+/// The event after which the delay of a turn begins.
 #[derive(
     Debug,
     Clone,
@@ -38,7 +38,7 @@ pub enum Anchor {
     PreviousTurn,
 }
 
-/// What should follow an utterance.
+/// The reaction to an utterance that is expected of the agent.
 #[derive(
     Debug,
     Clone,
@@ -59,11 +59,11 @@ pub enum Anchor {
 pub enum Expect {
     /// A reply.
     Respond,
-    /// That the agent, which is speaking, stops.
+    /// The agent is speaking, and stops.
     Stop,
-    /// That the agent, which is speaking, stops and then answers.
+    /// The agent is speaking, stops, and then replies.
     StopAndRespond,
-    /// That the agent carries on as if nothing had been said.
+    /// The agent continues as if the caller had said nothing.
     Ignore,
     /// A reply in text, to a text.
     RespondText,
@@ -149,17 +149,17 @@ pub enum Flag {
     LowConfidence,
     /// Packet loss may have affected the onset.
     TouchedByLoss,
-    /// The previous turn missed its reply: this reply may be the late answer to it.
+    /// The previous turn missed its reply, so this reply may be a late answer to that turn.
     AfterMissed,
     /// The reply had not ended when the caller stopped listening.
     ReplyUnfinished,
-    /// The anchor never fired; the turn started at its time limit.
+    /// The anchor event never occurred; the turn started at its time limit.
     AnchorTimeout,
     /// The arrival was stamped in user space, not by the kernel.
     UserSpaceStamp,
-    /// The second opinion hears no voice (or not the tone that the scenario declares).
+    /// The second opinion detects no voice (or not the tone that the scenario declares).
     NotSpeech,
-    /// The second opinion hears the reply begin more than 60 ms earlier or later.
+    /// The second opinion places the onset more than 60 ms earlier or later.
     OnsetDisputed,
     /// Neither audio nor the agent's state shows whether the agent stopped and answered, or
     /// continued after a pause.
@@ -170,14 +170,14 @@ pub enum Flag {
     ReplyCutOff,
     /// The agent was heard on a different track than before.
     TrackChanged,
-    /// The agent left during the turn, and came back.
+    /// The agent left during the turn, and returned.
     AfterAgentLeft,
     /// Part of the caller's utterance was lost upstream.
     UtteranceLost,
 }
 
 impl Expect {
-    /// Whether the turn asks for a reply and so has a `ttfa`.
+    /// Whether the turn expects a reply and so has a `ttfa`.
     pub(crate) fn asks_for_reply(self) -> bool {
         matches!(self, Self::Respond | Self::StopAndRespond)
     }

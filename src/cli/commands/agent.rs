@@ -12,10 +12,11 @@ use serve::{Service, serve};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What the agent says, when, and where.
+/// Arguments of `loadgen agent`.
 #[derive(Debug, Args)]
 pub(crate) struct AgentArgs {
-    /// Answer only dispatches to this name; without it, the server dispatches to every room
+    /// Answer only dispatches to this name; without a name, the server dispatches the agent to
+    /// every room
     #[arg(long, value_name = "NAME")]
     pub agent_name: Option<String>,
     /// End of the caller's speech to the first audible sample of the reply: a duration, or
@@ -25,23 +26,23 @@ pub(crate) struct AgentArgs {
     /// Seed of a random delay
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = crate::cli::number::seed)]
     pub seed: u64,
-    /// What the agent replies: tone, or a sound file
+    /// Sound of the reply: tone, or a sound file
     #[arg(long, value_name = "tone|FILE", default_value = "tone", value_parser = parse_sound)]
     pub reply: Sound,
     /// Length of the tone
     #[arg(long, value_name = "DURATION", default_value = "1.5s", value_parser = parse_length)]
     pub reply_length: Duration,
-    /// What the agent says first: tone, or a sound file [default: nothing]
+    /// Sound of the greeting: tone, or a sound file [default: no greeting]
     #[arg(long, value_name = "tone|FILE", value_parser = parse_sound)]
     pub greeting: Option<Sound>,
     /// Concurrent calls that the agent sustains; beyond that, all delays double, as if overloaded
     #[arg(long, value_name = "N", value_parser = crate::cli::number::whole(1..=100_000))]
     pub capacity: Option<u32>,
-    /// Write one JSON object for every turn, with the timestamps that the reply was timed by
+    /// Write one JSON object for every turn, with the timestamps used to time its reply
     #[arg(long, value_name = "FILE")]
     pub truth: Option<PathBuf>,
     /// Describe each call in its room, as a LiveKit agent does: state, turns with their delays,
-    /// transcripts without words
+    /// transcripts with a placeholder for the words
     #[arg(
         long,
         value_enum,
@@ -111,7 +112,7 @@ fn parse_length(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Serves until it is stopped.
+/// Serves calls until the process is stopped.
 pub(super) fn execute(args: AgentArgs) -> Exit {
     serve(&Service {
         settings: AgentSettings {

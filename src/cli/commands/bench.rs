@@ -26,7 +26,7 @@ pub(crate) struct BenchArgs {
     pub command: BenchCommand,
 }
 
-/// The benchmarks.
+/// Subcommands of `loadgen bench`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchCommand {
     /// CPU and memory per caller, send lateness, time to join
@@ -36,7 +36,7 @@ pub(crate) enum BenchCommand {
     Level(Box<LevelArgs>),
 }
 
-/// Measures and reports.
+/// Runs the benchmark and prints its results.
 pub(super) fn execute(args: BenchArgs) -> Exit {
     match args.command {
         BenchCommand::Level(args) => level::execute(&args),

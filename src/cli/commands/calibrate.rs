@@ -30,7 +30,7 @@ use clap::Args;
 use std::io::Cursor;
 use std::time::Duration;
 
-/// What is measured, and against what.
+/// Arguments of `loadgen calibrate`.
 #[derive(Debug, Args)]
 pub(crate) struct CalibrateArgs {
     /// Concurrent callers, one level after the other
@@ -58,7 +58,7 @@ pub(crate) struct CalibrateArgs {
 const QUICK_TURNS: u64 = 20;
 /// Minimum number of turns per level in a full run.
 const FULL_TURNS: u64 = 500;
-/// How long a reply may take beyond the agent's delay.
+/// Time beyond the agent's delay after which a turn times out.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Prefix of room and agent names.
 const ROOMS: &str = "loadgen-calibrate";
@@ -75,7 +75,7 @@ fn parse_delay(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Measures and reports.
+/// Measures every level, prints the results and saves them.
 pub(super) fn execute(args: CalibrateArgs) -> Exit {
     match calibrate(&args) {
         Ok(done) => {
@@ -311,7 +311,7 @@ fn table(done: &Calibration) -> String {
 
 fn save(done: &Calibration) -> Result<(), Trouble> {
     let Some(path) = calibration::path() else {
-        console::warn("without a home directory the calibration is not saved");
+        console::warn("the calibration is not saved: neither XDG_STATE_HOME nor HOME is set");
         return Ok(());
     };
     write_durably(&path, json(done).as_bytes()).map_err(|e| {

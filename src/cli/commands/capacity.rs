@@ -36,7 +36,8 @@ pub(crate) struct CapacityArgs {
     /// Scenario file, or a scenario that comes with loadgen; its `load` is replaced
     #[arg(value_name = "SCENARIO", add = completing::scenarios())]
     pub scenario: String,
-    /// What must hold for the ttfa of all turns; missed and failed turns count as infinite
+    /// Upper bound on a percentile of the ttfa of all turns; missed and failed turns count as
+    /// infinite
     #[arg(long, value_name = "EXPRESSION", default_value = "p(95)<1500ms", value_parser = parse_slo)]
     pub slo: Slo,
     /// Largest number of concurrent calls to try
@@ -46,7 +47,7 @@ pub(crate) struct CapacityArgs {
     /// Concurrent calls in the first step [default: a tenth of --max]
     #[arg(long, value_name = "N", value_parser = crate::cli::number::whole(1..=10_000))]
     pub start: Option<u32>,
-    /// Turns per step; up to four times as many if they are inconclusive
+    /// Turns per step; up to four times as many while the result is inconclusive
     #[arg(long, value_name = "N", default_value_t = 200,
           value_parser = crate::cli::number::whole(80..=100_000))]
     pub turns: u32,
@@ -56,7 +57,7 @@ pub(crate) struct CapacityArgs {
     /// Start even a load that is large enough to need confirmation
     #[arg(short, long)]
     pub yes: bool,
-    /// What the command line changes.
+    /// Overrides of the scenario's values.
     #[command(flatten)]
     pub overrides: OverrideArgs,
     /// The server.
@@ -91,7 +92,7 @@ fn parse_slo(text: &str) -> Result<Slo, String> {
     }
 }
 
-/// Searches and reports.
+/// Searches for the capacity and prints the result.
 pub(super) fn execute(args: CapacityArgs) -> Exit {
     match search(&args) {
         Ok(answer) => {

@@ -16,13 +16,13 @@ use clap::Args;
 /// Arguments of `loadgen compare`.
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
-    /// What to compare with: a run folder, a baseline file, or a baseline's name
+    /// The baseline: a run folder, a baseline file, or a baseline's name
     #[arg(value_name = "BASELINE", add = completing::comparable())]
     pub baseline: String,
-    /// What to compare with the baseline: run folders, baseline files or names
+    /// The runs to compare with it: run folders, baseline files or names
     #[arg(value_name = "CANDIDATE", required = true, add = completing::comparable())]
     pub candidates: Vec<String>,
-    /// How to compare.
+    /// How the runs are compared.
     #[command(flatten)]
     pub how: HowArgs,
     /// Print JSON instead of the table

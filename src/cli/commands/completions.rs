@@ -1,7 +1,7 @@
 //! `loadgen completions`: a shell's completion script for loadgen's command line.
 //!
-//! In: a shell. Out: its script on stdout. Invariant: the script asks the program itself, so it
-//! offers the commands, flags, scenarios, runs and baselines that exist at that moment.
+//! In: a shell. Out: its script on stdout. Invariant: the script runs loadgen for each completion,
+//! so it offers the commands, flags, scenarios, runs and baselines that exist at that moment.
 
 use crate::cli::completing::VARIABLE;
 use crate::cli::console;
@@ -11,10 +11,10 @@ use clap::Args;
 use clap_complete::Shell;
 use clap_complete::env::Shells;
 
-/// The program's name, as it is typed.
+/// The program's name on the command line.
 const NAME: &str = "loadgen";
 
-/// Which shell.
+/// Arguments of `loadgen completions`.
 #[derive(Debug, Args)]
 pub(crate) struct CompletionsArgs {
     /// The shell; to enable completions, put `source <(loadgen completions bash)` in its start-up
@@ -52,7 +52,7 @@ mod tests {
     use clap::ValueEnum as _;
 
     #[test]
-    fn every_shell_has_a_script_that_asks_the_program() {
+    fn every_shell_has_a_script_that_runs_the_program() {
         for shell in Shell::value_variants() {
             let script = script(*shell).expect("every shell has a script");
             assert!(

@@ -1,4 +1,4 @@
-//! `loadgen explain`: what a metric, a term or a doubt means.
+//! `loadgen explain`: prints the definition of a metric, a term or a doubt.
 //!
 //! In: a name, or none. Out: its definition, or all of them, on stdout.
 
@@ -9,7 +9,7 @@ use crate::cli::trouble::Trouble;
 use crate::report::explain;
 use clap::Args;
 
-/// What to explain.
+/// Arguments of `loadgen explain`.
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// A metric, a term or a doubt, as named in reports, such as ttfa [default: all]

@@ -50,7 +50,7 @@ pub(crate) struct InspectArgs {
     /// Print one line of JSON for each file
     #[arg(long)]
     pub json: bool,
-    /// The channel to listen to: left, right, mix [default: as a run does]
+    /// Channel to measure: left, right, mix [default: the one that a run would use]
     #[arg(long, value_name = "CHANNEL", value_parser = channel, hide_possible_values = true)]
     pub channel: Option<Channel>,
 }
@@ -67,7 +67,7 @@ struct Inspected {
     pauses: Vec<Pause>,
     /// End of speech according to the existing sidecar.
     annotated_speech_end_ms: Option<f64>,
-    /// What is doubtful about the recording.
+    /// Reasons to doubt the recording or its measurements.
     doubts: Vec<String>,
 }
 

@@ -13,7 +13,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// Where to write, and for whom.
+/// Arguments of `loadgen init`.
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {
     /// Folder to write to; created if it does not exist
@@ -22,7 +22,7 @@ pub(crate) struct InitArgs {
     /// Write a scenario for an agent on LiveKit, instead of the reference agent on this machine
     #[arg(long)]
     pub livekit: bool,
-    /// Name of the agent to dispatch; without it, whichever agent the server dispatches
+    /// Name of the agent to dispatch; without a name, the server dispatches one automatically
     #[arg(long, value_name = "NAME", conflicts_with = "pipecat")]
     pub agent_name: Option<String>,
     /// Write a scenario for a Pipecat bot in LiveKit rooms
@@ -94,7 +94,7 @@ struct Made {
 
 impl Made {
     fn undo(&self) {
-        // Failures to remove are ignored: the error that led here is the one to show.
+        // Failures to remove are ignored: the original error is the one to show.
         for file in &self.files {
             let _ = fs::remove_file(file);
         }

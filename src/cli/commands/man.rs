@@ -11,7 +11,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 use std::path::PathBuf;
 
-/// Where to write the pages.
+/// Arguments of `loadgen man`.
 #[derive(Debug, Args)]
 pub(crate) struct ManArgs {
     /// Folder for the pages, such as ~/.local/share/man/man1; created if it does not exist

@@ -17,7 +17,7 @@ use std::time::Duration;
 /// A launcher that fails is expected to do so within this time.
 const LAUNCH: Duration = Duration::from_secs(2);
 
-/// Which run.
+/// Arguments of `loadgen open`.
 #[derive(Debug, Args)]
 pub(crate) struct OpenArgs {
     /// Folder of the run

@@ -11,17 +11,17 @@ use crate::plan::{Plan, json_line, summary};
 use crate::scenario::Unset;
 use clap::Args;
 
-/// What to show.
+/// Arguments of `loadgen plan`.
 #[derive(Debug, Args)]
 pub(crate) struct PlanArgs {
     /// Scenario file, or a scenario that comes with loadgen
     #[arg(value_name = "SCENARIO", add = completing::scenarios())]
     pub scenario: String,
-    /// Print one line of JSON for each call; if the load lasts for a duration, for as many calls
-    /// as expected
+    /// Print one line of JSON for each call, or for each expected call if the load lasts for a
+    /// duration
     #[arg(long)]
     pub json: bool,
-    /// What the command line changes.
+    /// Overrides of the scenario's values.
     #[command(flatten)]
     pub overrides: OverrideArgs,
 }

@@ -13,7 +13,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use std::path::PathBuf;
 
-/// Which run, and in which formats.
+/// Arguments of `loadgen report`.
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
     /// Folder of the run
@@ -53,7 +53,8 @@ pub(super) fn execute(args: &ReportArgs) -> Exit {
         true => Format::ALL.to_vec(),
         false => args.format.clone(),
     };
-    // The JSON of a finished run is the record itself, and may have fields of a later release.
+    // The JSON of a finished run is the record itself, and may have fields that a later release
+    // wrote and that rewriting would lose.
     formats.retain(|f| *f != Format::Json || !record.is_complete());
     let written = reports::write(&folder, &record, &formats, || {});
     let output = Output {

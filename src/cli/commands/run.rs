@@ -15,7 +15,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, ValueHint};
 use std::path::PathBuf;
 
-/// What to run, and how.
+/// Arguments of `loadgen run`.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     /// Scenario file, or a scenario that comes with loadgen, such as quickstart
@@ -24,8 +24,8 @@ pub(crate) struct RunArgs {
     /// Folder for the results, new or empty [default: reports/TIME-NAME]
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub out: Option<PathBuf>,
-    /// Run more than 1,000 calls or 5,000 call-minutes, or more than 100 calls at once on a host
-    /// that is not private, without being asked
+    /// Run without confirmation even if there are more than 1,000 calls or 5,000 call-minutes, or
+    /// more than 100 calls at once on a host that is not private
     #[arg(short, long)]
     pub yes: bool,
     /// Maximum number of concurrent joins; calls due meanwhile wait, and are timed from their
@@ -33,12 +33,13 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", value_parser = crate::cli::number::whole(1..=u32::MAX))]
     pub join_concurrency: Option<u32>,
     /// Keep the audio of some turns as stereo WAV, caller left, agent right: `some` (the
-    /// slowest and the failed ones, 10 each or as the scenario says), `all` or `off`
+    /// slowest and the failed ones, 10 each unless the scenario sets another number), `all` or
+    /// `off`
     #[arg(long, value_name = "WHICH", num_args = 0..=1, require_equals = true,
         default_missing_value = "some", value_parser = parse_evidence,
         add = completing::words(&["some", "all", "off"]))]
     pub evidence: Option<EvidenceChoice>,
-    /// Serve the metrics of the run in progress at this address, for Prometheus, at /metrics
+    /// Serve the metrics of the run in progress to Prometheus, at /metrics on this address
     #[arg(long, value_name = "HOST:PORT")]
     pub metrics_listen: Option<ListenAt>,
     /// Send a span for every call and turn to the OpenTelemetry collector at this URL, by OTLP
@@ -55,15 +56,17 @@ pub(crate) struct RunArgs {
     /// Compare the run with a baseline: its name, its file, or a run folder
     #[arg(long, value_name = "NAME|FILE", add = completing::comparable())]
     pub baseline: Option<String>,
-    /// How to compare it.
+    /// How to compare the run with the baseline.
     #[command(flatten)]
     pub how: HowArgs,
     /// Threshold in addition to the scenario's, such as 'ttfa: p(95)<1500ms' or
-    /// 'ttfa{variant:fast}: med<1s'; replaces one on the same figure; may be repeated
+    /// 'ttfa{variant:fast}: med<1s'; replaces the scenario's threshold on the same
+    /// figure; may be repeated
     #[arg(long, value_name = "THRESHOLD", value_parser = parse_gate)]
     pub threshold: Vec<Threshold>,
-    /// What decides a gate whose bound lies within the interval of its figure: `estimate`, the
-    /// figure itself, or `upper`, the worse end, so that nothing passes weakly
+    /// What decides a gate whose bound lies within the confidence interval of its figure:
+    /// `estimate` (the figure itself) or `upper` (the worse end of the interval, so that no gate
+    /// passes weakly)
     #[arg(long, value_name = "WHAT", default_value = "estimate", hide_possible_values = true,
           value_parser = PossibleValuesParser::new(["estimate", "upper"]).map(decider))]
     pub gate_on: Decider,
@@ -76,7 +79,7 @@ pub(crate) struct RunArgs {
     /// Show no progress and no table
     #[arg(short, long)]
     pub quiet: bool,
-    /// What the command line changes.
+    /// Overrides of the scenario's values.
     #[command(flatten)]
     pub overrides: OverrideArgs,
     /// The server.

@@ -4,7 +4,7 @@ use crate::cli::console;
 use crate::cli::exit::Exit;
 use clap::{Args, ValueEnum};
 
-/// Which schema.
+/// Arguments of `loadgen schema`.
 #[derive(Debug, Args)]
 pub(crate) struct SchemaArgs {
     /// What the schema describes

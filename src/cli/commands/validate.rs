@@ -10,7 +10,7 @@ use crate::scenario::{Extent, Scenario, Unset};
 use crate::vocab::duration;
 use clap::Args;
 
-/// What to check.
+/// Arguments of `loadgen validate`.
 #[derive(Debug, Args)]
 pub(crate) struct ValidateArgs {
     /// Scenario files, or scenarios that come with loadgen

@@ -23,9 +23,9 @@ pub(super) struct Feed {
     calls: HashMap<usize, (usize, CallState)>,
     /// When the first measured call started.
     measured_since: Option<Instant>,
-    /// The run starts no more calls.
+    /// The run has stopped starting calls.
     stopping: bool,
-    /// Turns of active calls for which the agent's account has been counted.
+    /// Turns of active calls, by call and turn number, whose agent account has been counted.
     described: HashSet<(usize, usize)>,
 }
 
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_stop_the_target_is_zero_and_the_rest_counts_as_not_offered() {
+    fn after_a_stop_the_target_is_zero_and_remaining_calls_are_not_offered() {
         let plan = plan("{calls: 9, concurrency: 3}");
         let mut feed = Feed::new(&RunLabels {
             scenario: "s",

@@ -33,8 +33,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Maximum number of concurrent connections; further ones wait in the kernel's backlog.
 const CONNECTIONS: usize = 16;
-/// Maximum size of a request's head in bytes, and the number of headers in it.
+/// Maximum size of a request's head, in bytes.
 const HEAD_BYTES: usize = 8 << 10;
+/// Maximum number of headers in a request.
 const HEADERS: usize = 64;
 /// Timeout for reading the head of a request.
 const HEAD: Duration = Duration::from_secs(2);
@@ -46,8 +47,8 @@ const BREATH: Duration = Duration::from_millis(100);
 /// Body of `/` and of responses to unknown paths.
 const INDEX: &str = "loadgen: the metrics of the current run are at /metrics\n";
 
-/// Response to a request that names this server by an unknown name.
-const STRANGE: &str = "loadgen answers only requests to its own address, to localhost, or to the name in --metrics-listen; the request's Host header names none of these\n";
+/// Response to a request whose host is not this server.
+const STRANGE: &str = "loadgen answers only requests to its own address, to localhost, or to the name in --metrics-listen; the request's Host header matches none of these\n";
 
 /// Where to listen: an address or a name of this machine, and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,7 +138,7 @@ impl Server {
         })
     }
 
-    /// The address it listens on, with the actual port.
+    /// The address that the server listens on, with the actual port.
     pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -186,8 +187,8 @@ async fn accept(listener: tokio::net::TcpListener, name: Arc<str>, site: Site) {
     }
 }
 
-/// Whether a request names this server by an address, as `localhost`, or by `name`. A browser
-/// that shows another site's page sends the name of that site.
+/// Whether the host of a request is an IP address, `localhost` or `name`. A browser that shows
+/// another site's page sends the name of that site.
 fn is_for_us<B>(request: &Request<B>, name: &str) -> bool {
     let is_known = |host: &str| {
         host.parse::<IpAddr>().is_ok()
@@ -309,7 +310,7 @@ mod tests {
     fn slow_clients_delay_a_scrape_by_seconds_at_most() {
         let server = opened("127.0.0.1:0");
         let address = server.address();
-        // These clients have their response and stay connected; they must not occupy a place.
+        // These clients have their response and stay connected; they must not occupy slots.
         let answered: Vec<_> = (0..2 * CONNECTIONS).map(|_| asked(address)).collect();
         assert!(answered.iter().all(|(_, text)| text.ends_with("# EOF\n")));
         // These clients never send a request.
@@ -323,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn only_requests_that_name_this_server_are_answered() {
+    fn only_requests_to_this_server_are_answered() {
         let server = opened("127.0.0.1:0");
         let port = server.address().port();
         for (host, status) in [

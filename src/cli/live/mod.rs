@@ -30,7 +30,7 @@ use progress::Progress;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// The live outputs that the command line asks for.
+/// The live outputs requested on the command line.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LiveFlags {
     /// Address to serve metrics on.
@@ -50,7 +50,7 @@ pub(super) struct LiveOutputs {
 }
 
 impl LiveOutputs {
-    /// Opens the outputs that the flags ask for, before the run begins.
+    /// Opens the requested outputs, before the run begins.
     pub(super) fn open(
         flags: &LiveFlags,
         shown: RunLabels<'_>,
@@ -101,7 +101,7 @@ impl LiveOutputs {
 
     /// Ends the progress display and the servers; the remaining spans are sent in the
     /// background.
-    #[must_use = "spans are still on their way"]
+    #[must_use = "the remaining spans are still being sent"]
     pub(super) fn over(self) -> PendingExport {
         self.progress.finish();
         PendingExport(self.export.map(Export::over))
@@ -125,8 +125,8 @@ fn receive(at: &ListenAt, quiet: bool) -> Result<(Arc<TelemetryInbox>, Server), 
 pub(super) struct PendingExport(Option<otlp::UnsentSpans>);
 
 impl PendingExport {
-    /// Waits for the span export, until a signal ends the wait. Called last, so that a collector
-    /// never delays the reports.
+    /// Waits for the span export, until a signal ends the wait. Must be called last, so that a
+    /// collector never delays the reports.
     pub(super) fn finish(self) {
         let Some(rest) = self.0 else { return };
         let cut = CancellationToken::new();

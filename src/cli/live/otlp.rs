@@ -1,9 +1,9 @@
 //! Sends spans to an OpenTelemetry collector, by OTLP over HTTP.
 //!
-//! In: the run's events. Out: batches of spans. Invariants: the run never waits for a collector:
-//! spans go through a bounded queue, and those dropped because it is full are counted; spans are
-//! sent by a separate thread, which ends within seconds of the run, whatever the collector does;
-//! after a signal, the command does not wait for it.
+//! In: the run's events. Out: batches of spans. Invariants: the run never blocks on a collector:
+//! spans pass through a bounded queue, and spans dropped because the queue is full are counted; a
+//! separate thread sends them and ends within seconds of the run, whatever the collector does;
+//! after a signal, the command does not wait for that thread.
 
 use super::shown::RunLabels;
 use crate::cli::exit::Exit;
@@ -28,11 +28,11 @@ const QUEUE: usize = 4_096;
 const BATCH: usize = 512;
 /// Maximum time for which spans are gathered into a batch.
 const GATHER: Duration = Duration::from_secs(1);
-/// Timeout for sending a batch; after it, the batch is lost.
+/// Timeout for sending a batch; a batch that takes longer is lost.
 const SEND: Duration = Duration::from_secs(3);
 /// After the run, spans still in the queue are sent within this time or lost.
 const LAST: Duration = Duration::from_secs(5);
-/// How often the wait for the last spans checks for a signal.
+/// Interval at which the wait for the last spans checks for a signal.
 const LOOK: Duration = Duration::from_millis(20);
 /// Path at which collectors accept spans.
 const PATH: &str = "/v1/traces";
@@ -55,14 +55,14 @@ pub(super) struct Export {
     /// Deadline for sending, set when the run is over.
     end: Arc<OnceLock<Instant>>,
     run: Option<(Spans, Instant)>,
-    /// What agents report about the turns of calls in progress, by call and turn. It may change
-    /// until the call has ended, and is sent then.
+    /// Spans from the agents' accounts of turns of calls in progress, by call and turn. An account
+    /// may change until its call ends; its spans are sent then.
     accounts: BTreeMap<(usize, usize), Vec<SpanData>>,
-    /// Spans dropped because the queue was full.
+    /// Number of spans dropped because the queue was full.
     dropped: u64,
 }
 
-/// The URL to post to: `endpoint`, with [`PATH`] appended unless it already ends with that.
+/// The URL to post to: `endpoint`, with [`PATH`] appended unless `endpoint` already ends with it.
 fn traces(endpoint: &str) -> Result<String, Trouble> {
     let address = Address::parse_collector(endpoint).map_err(|e| {
         let hint = match endpoint.contains(['@', '?']) {
@@ -175,7 +175,7 @@ impl Export {
         }
     }
 
-    /// The first error, once.
+    /// The first error; `None` once it has been returned.
     pub(super) fn warning(&self) -> Option<String> {
         warning(&self.trouble, &self.endpoint)
     }
@@ -185,7 +185,7 @@ impl Export {
         let late = std::mem::take(&mut self.accounts);
         self.send(late.into_values().flatten().collect());
         let _ = self.end.set(Instant::now() + LAST);
-        // Closing the queue tells the thread to finish.
+        // Closing the queue makes the thread finish.
         drop(self.queue);
         UnsentSpans {
             endpoint: self.endpoint,
@@ -205,8 +205,8 @@ pub(super) struct UnsentSpans {
 }
 
 impl UnsentSpans {
-    /// Waits a few seconds at most for the spans to be sent, and no longer once `cut` is cancelled;
-    /// returns the warnings.
+    /// Waits for the spans to be sent: a few seconds at most, and only until `cut` is cancelled.
+    /// Returns the warnings.
     pub(super) fn finish(self, cut: &CancellationToken) -> Vec<String> {
         let came = loop {
             match self.done.recv_timeout(LOOK) {
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn the_path_of_spans_is_appended_once() {
+    fn the_traces_path_is_appended_unless_present() {
         for (given, posted) in [
             ("http://127.0.0.1:4318", "http://127.0.0.1:4318/v1/traces"),
             ("HTTP://c:4318/", "http://c:4318/v1/traces"),

@@ -1,7 +1,8 @@
 //! Shows the progress of a run on stderr.
 //!
 //! In: run events. Out: one line that is redrawn, or plain lines if stderr is not a terminal.
-//! Invariants: the line shows only what has happened; its quantiles cover only replied turns.
+//! Invariants: the line counts only what the run has reported; its quantiles cover only replied
+//! turns.
 
 use crate::call::Phase;
 use crate::cli::console::{self, RedrawnLine};
@@ -182,7 +183,7 @@ mod tests {
         });
         let mut run = fixtures::Run::default();
         run.good(2).bad(fixtures::Outcome::Missed, None);
-        // The second call's first turn, and one that was missed.
+        // The first turn of the second call, and a missed turn.
         p.take(RunEvent::TurnEnded(Box::new(run.turns[3].clone())));
         p.take(RunEvent::TurnEnded(Box::new(run.turns[6].clone())));
         p.take(RunEvent::CallEnded(Box::new(run.calls[1].clone())));

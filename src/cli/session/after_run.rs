@@ -17,7 +17,7 @@ use std::path::PathBuf;
 /// Number of screen lines that a comparison takes up.
 const COMPARISON: usize = 15;
 
-/// What to do once the run is over.
+/// The baseline to compare the run with, and the file to save the run to as a baseline.
 pub(super) struct AfterRun {
     save: Option<PathBuf>,
     baseline: Option<(String, RunRecord)>,
@@ -119,7 +119,7 @@ fn against(
     let name = folder.path().display().to_string();
     let candidates = [(name, record.clone())];
     let compared = comparing::of_records(baseline, &candidates, &request.how)?;
-    // An empty line comes first.
+    // One line less, since an empty line is printed first.
     if let Some(screen) = request.output.screen(COMPARISON - 1) {
         comparing::show(&compared, screen);
     }

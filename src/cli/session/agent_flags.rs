@@ -8,8 +8,8 @@ use crate::scenario::{AgentSettings, Sound};
 use crate::vocab::duration;
 use std::time::Duration;
 
-/// Shortest delay that the agent guarantees: any earlier, it may not yet know that the caller has
-/// stopped.
+/// Shortest delay that the agent guarantees: before that, it may not yet have detected that the
+/// caller has stopped speaking.
 pub(crate) const SHORTEST_KEPT: Duration = Duration::from_millis(180);
 
 /// Command-line arguments that start an agent with these settings.

@@ -1,7 +1,7 @@
 //! Describes the conditions of a run as text that can be compared.
 //!
 //! In: a checked scenario, with the overrides applied. Out: [`Conditions`]. Invariant: scenarios
-//! whose callers say the same things at the same moments yield the same text.
+//! whose callers play the same utterances at the same times yield the same text.
 
 use crate::call::MODEL;
 use crate::cli::exit::Exit;
@@ -58,8 +58,8 @@ fn sound(utterance: &UtteranceConfig) -> Result<String, Trouble> {
     ))
 }
 
-/// FNV-1a (Fowler, Noll, Vo), 64 bits: the same on every machine and in every release. It tells
-/// files apart, but does not resist deliberate collisions.
+/// FNV-1a (Fowler, Noll, Vo), 64 bits: the same on every machine and in every release. It
+/// distinguishes files, but does not resist deliberate collisions.
 ///
 /// Summaries and baselines on disk contain its values, which are compared literally: with another
 /// hash, such as SHA-256, every sound would differ from that of an earlier run. Records do not

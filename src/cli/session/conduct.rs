@@ -78,7 +78,7 @@ pub(crate) fn open(request: &SessionRequest) -> Result<OpenedScenario, Trouble> 
     let lost = |v: &&scenario::Variant| v.metadata.is_some() && v.agent_name.is_none();
     if let Some(variant) = scenario.variants.iter().find(lost) {
         let message = format!(
-            "the metadata of variant `{}` would reach no agent",
+            "the metadata of variant `{}` would not be sent to any agent",
             variant.name
         );
         let hint =
@@ -141,7 +141,7 @@ fn warn_of_calibration(plan: &Plan) {
     if wanted > trusted {
         console::warn(&format!(
             "{wanted} callers at once, but calibration found this machine reliable only up to {trusted}\n  \
-             hint: `loadgen calibrate` measures it again; the report says whether the run is valid"
+             hint: `loadgen calibrate` repeats the calibration; the report states whether the run is valid"
         ));
     }
 }
@@ -176,7 +176,7 @@ impl Ready {
         let mut tell = |event: RunEvent| {
             if let RunEvent::Started { zero_at, .. } = event {
                 start.zero_at = Some(start::zero(zero_at));
-                // Written as soon as it is known, so that a killed run has it too.
+                // Written as soon as `zero_at` is known, so that a killed run has it too.
                 if let Err(e) = folder.write("run.json", start.to_json().as_bytes()) {
                     live.take(RunEvent::Notice(format!(
                         "cannot add `zero_at` to run.json: {e}"

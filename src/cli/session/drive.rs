@@ -68,8 +68,8 @@ impl Drive<'_> {
 
 impl Drive<'_> {
     /// Executes the plan without progress output, for commands that need several runs; warnings are
-    /// still printed. The journal is written to `folder`; `what` names the work in the error if it
-    /// is stopped.
+    /// still printed. The journal is written to `folder`; `what` is the name of the work in the
+    /// error that is returned if a signal stops it.
     pub(crate) fn quietly(self, folder: &Path, what: &str) -> Result<Finished, Trouble> {
         let mut journal =
             Journal::create(&folder.join("turns.jsonl")).map_err(|e| Trouble::record(&e))?;

@@ -2,7 +2,7 @@
 //!
 //! In: the user's flags and environment, the scenario. Out: nothing, or the reason for refusal.
 //! Invariant: the author of a scenario gets no token signed with the user's keys, and never the
-//! secret itself: what counts is whose key is used, no matter where the scenario got it from.
+//! secret itself. The check depends on whose key is used, not on where the scenario got it from.
 
 use crate::cli::exit::Exit;
 use crate::cli::settings::{Environment, ServerFlags};
@@ -62,7 +62,7 @@ impl Users {
             return Ok(());
         };
         let host = match Address::parse(url) {
-            // An address that cannot be read is reported where it is used.
+            // An address that cannot be parsed is reported where it is used.
             Err(_) => return Ok(()),
             Ok(address) if self.trusts(&address) => return Ok(()),
             Ok(address) => address.host().to_owned(),
@@ -70,8 +70,8 @@ impl Users {
         Err(Trouble::new(
             Exit::InvalidScenario,
             format!(
-                "the scenario names the server `{host}`, and would send it tokens signed with \
-                     your API key"
+                "the scenario specifies the server `{host}`, and would send it tokens signed \
+                     with your API key"
             ),
             format!(
                 "if this is intended, set {KEY_HOSTS}={host} in the environment; otherwise give the \
@@ -93,7 +93,7 @@ impl Users {
     }
 
     /// Refuses a variant whose calls would send the secret: in metadata, attributes, the agent's
-    /// name, an address, the name of a room, or as a key, which every token names.
+    /// name, an address, the name of a room, or as the API key, which every token contains.
     fn no_secret_is_sent(
         &self,
         livekit: &scenario::LivekitConfig,
@@ -126,7 +126,7 @@ impl Users {
              room name or key",
             variant.name
         );
-        let hint = "remove the variable with the secret from there";
+        let hint = "remove the secret, or the variable that contains it, from that setting";
         Err(Trouble::new(Exit::InvalidScenario, message, hint))
     }
 }
@@ -236,7 +236,7 @@ mod tests {
         }
         let own_key =
             format!("[{{name: a, url: 'wss://b.example', api_key: {SECRET}, api_secret: s}}]");
-        assert!(refused(&users, bare, &own_key), "a token names its key");
+        assert!(refused(&users, bare, &own_key), "a token contains its key");
         for target in [
             format!("{{kind: livekit, room_prefix: {SECRET}}}"),
             format!("{{kind: livekit, url: 'wss://{SECRET}.example'}}"),

@@ -4,7 +4,7 @@
 //! finished run. Invariant: nothing here depends on which command made the request.
 //!
 //! Each layer has its own verb: a command is executed, a session conducted (checks, run
-//! folder, reports), a plan driven (runtime, signals); `crate::run` runs it.
+//! folder, reports), a plan driven (runtime, signals); `crate::run` runs the calls.
 
 mod after_run;
 pub(super) mod agent_flags;

@@ -11,7 +11,7 @@ use crate::scenario::Overrides;
 use crate::stats::Decider;
 use std::path::PathBuf;
 
-/// What to run, and how.
+/// A session of calls as requested on the command line.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SessionRequest {
     /// A file, or the name of a built-in scenario.
@@ -26,7 +26,7 @@ pub(crate) struct SessionRequest {
     pub save_baseline: Option<String>,
     /// Compare the run with this baseline.
     pub baseline: Option<String>,
-    /// How to compare it.
+    /// How to compare the run with the baseline.
     pub how: HowArgs,
     /// Maximum number of concurrent joins, if not the default.
     pub join_concurrency: Option<usize>,

@@ -1,7 +1,8 @@
-//! The sentinel calls of `loadgen run`: whether to make them, and what they measured.
+//! The sentinel calls of `loadgen run`: decides whether to make them, and summarises their results.
 //!
 //! In: the scenario's policy, the targets, the run folder. Out: the agent to start; the figures.
-//! Invariant: unless asked to, loadgen registers a worker only with private servers.
+//! Invariant: unless the scenario requests sentinel calls, loadgen registers a worker only with
+//! private servers.
 
 use super::truth::{Truth, own_agent};
 use crate::cli::trouble::Trouble;
@@ -38,7 +39,7 @@ fn wanted(policy: SentinelPolicy, host: Option<&str>) -> bool {
     }
 }
 
-/// What the sentinel calls measured; `None` if there were none.
+/// The results of the sentinel calls; `None` if there were none.
 pub(super) fn summarise(finished: &Finished, folder: &RunFolder) -> Option<Sentinels> {
     let sentinels = finished.sentinels.as_ref()?;
     // An agent that was killed may not have written its truth file; then no turn is matched.

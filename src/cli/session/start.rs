@@ -40,7 +40,7 @@ pub(super) fn zero(at: jiff::Timestamp) -> String {
     format!("{at:.6}")
 }
 
-/// The packet loss that the scenario asks for.
+/// The packet loss that the scenario specifies.
 pub(super) fn network(scenario: &Scenario) -> Option<Network> {
     scenario.network.map(|n| Network {
         loss: n.share,

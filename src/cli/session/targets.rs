@@ -1,4 +1,4 @@
-//! Resolves where the calls of each variant go, from flags, environment and file.
+//! Resolves the target of each variant's calls, from flags, environment and file.
 //!
 //! In: a scenario, flags, the environment. Out: [`Targets`]. Invariant: a variant's own server
 //! settings take precedence over flags and environment, which apply to the scenario's target.
@@ -45,7 +45,7 @@ pub(crate) fn of_embedded(scenario: &Scenario, more: Vec<String>) -> Result<Embe
     }
 }
 
-/// What the calls of each variant ask a LiveKit server for.
+/// The agent, attributes and metadata that the calls of each variant request from a LiveKit server.
 pub(crate) fn asks(scenario: &Scenario) -> Vec<Ask> {
     let ask = |variant: &Variant| Ask {
         dispatch: variant.agent_name.as_ref().map(|name| Dispatch {

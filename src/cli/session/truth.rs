@@ -1,4 +1,4 @@
-//! Reference agents that commands start themselves, and the ground truth of their turns.
+//! Describes the reference agents that commands start, and reads the ground truth of their turns.
 //!
 //! In: the agent's delay, a file. Out: how to start the agent; its ground truth.
 //! Invariant: a turn is matched to the truth by room and end of speech, on one monotonic clock, so
@@ -17,12 +17,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Maximum difference between the caller's and the agent's timestamps of the same end of speech;
-/// those of different turns are further apart.
+/// timestamps of different turns are further apart.
 const NEAR: Duration = Duration::from_millis(500);
 /// Length of the agent's reply, a short tone.
 pub(crate) const REPLY: Duration = Duration::from_millis(300);
 
-/// Path of this program, to start it again.
+/// Path of this program, for starting another process of it.
 pub(crate) fn this_program() -> Result<PathBuf, Trouble> {
     std::env::current_exe().map_err(|e| {
         let message = format!("cannot find this program: {e}");
@@ -30,13 +30,13 @@ pub(crate) fn this_program() -> Result<PathBuf, Trouble> {
     })
 }
 
-/// An agent of our own that answers calibration chirps after `delay` and writes its ground truth
+/// A reference agent that answers calibration chirps after `delay` and writes its ground truth
 /// to `file`; its name is `prefix` followed by a random id.
 pub(crate) fn own_agent(prefix: &str, delay: Duration, file: &Path) -> Result<OwnAgent, Trouble> {
     let mut arguments = vec![
         format!("--delay={}", duration::format(delay)),
         format!("--reply-length={}", duration::format(REPLY)),
-        // Its truth file already describes every turn.
+        // The truth file already describes every turn.
         "--session=off".to_owned(),
     ];
     arguments.extend(truth_arguments(file));

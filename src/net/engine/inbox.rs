@@ -1,9 +1,9 @@
-//! A media thread's inbox, through which sessions reach it, and the keys of its peers.
+//! A media thread's inbox, through which sessions send it commands, and the keys of its peers.
 //!
 //! In: commands from any thread. Out: the same commands on the media thread, in order.
 //! Invariants: taking commands holds the lock only for a swap of pointers; a closed inbox drops
-//! what it is given, which ends the sender's wait. The inbox's length is bounded by its
-//! users: a session waits for one answer before it asks again.
+//! the commands pushed to it, which ends their senders' wait. The inbox's length is bounded by its
+//! users: a session awaits each reply before it sends another request.
 
 use crate::net::peer::Peer;
 use crate::os::Waker;

@@ -1,4 +1,4 @@
-//! Two engines that talk to each other over loopback, and peers that go away.
+//! Tests of two engines connected over loopback, and of peers that are removed or fail.
 //!
 //! Invariants: only outcomes and order are asserted; every bound is generous.
 
@@ -12,16 +12,16 @@ const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const FRAME: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a party saw.
+/// The events that a party has recorded.
 #[derive(Debug, Default)]
 struct Seen {
-    /// Sequence number, RTP time, first payload byte, arrival, and when it reached the endpoint.
+    /// Sequence number, RTP time, first payload byte, arrival, and time of delivery.
     packets: Vec<(u64, u32, u8, Instant, Instant)>,
     /// The stream of the last packet.
     stream: Option<RtpStream>,
     /// Due and actual send times.
     sent: Vec<(Instant, Instant)>,
-    /// When timers fired, and how many packets had come by then.
+    /// When timers fired, and how many packets had been delivered by then.
     timeouts: Vec<(Instant, usize)>,
 }
 
@@ -206,7 +206,7 @@ async fn until(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 #[tokio::test]
-async fn packets_arrive_in_order_with_sane_stamps_both_ways() {
+async fn packets_arrive_in_order_with_plausible_timestamps_in_both_directions() {
     let ((a, seen_a), (b, seen_b)) = (Party::new(), Party::new());
     let mut two = Two::of(a, b);
     two.meet().await;
@@ -237,7 +237,7 @@ async fn packets_arrive_in_order_with_sane_stamps_both_ways() {
             assert!(actual >= due, "sent before it was due");
             // Kernel timestamps are mapped to our clock with an error of microseconds, so a
             // millisecond is ample. A sender that was held up at that moment may have sent
-            // earlier than its stamp says.
+            // earlier than its timestamp indicates.
             let ample = Duration::from_millis(1);
             let sent = if *actual > *due + ample { due } else { actual };
             assert!(packet.3 + ample >= *sent, "arrived before sent");
@@ -429,13 +429,13 @@ async fn address(peer: &Handle) -> SocketAddr {
     port.await.expect("peer").expect("transport")
 }
 
-/// Lets a stranger send `datagrams` to `to`, and waits until they have been counted.
+/// Sends `datagrams` to `to` from an unrelated socket, and waits until they have been counted.
 async fn pester(engine: &Engine<Party>, to: SocketAddr, datagrams: &[Vec<u8>]) {
     let stranger = UdpSocket::bind((HERE, 0)).expect("bind");
     let before = engine.health().unauthenticated;
     for (k, datagram) in datagrams.iter().enumerate() {
         stranger.send_to(datagram, to).expect("send");
-        // No faster than the thread reads.
+        // Send no faster than the thread reads.
         let sent = before + k as u64 + 1;
         until("a datagram counts as unauthenticated", || {
             engine.health().unauthenticated >= sent
@@ -459,7 +459,7 @@ async fn unauthenticated_datagrams_are_counted_apart_and_change_nothing() {
     // The call's first second: more datagrams than it takes to connect a socket to its server.
     let burst: Vec<Vec<u8>> = (0..150).map(|k| forged(7, k, "?")).collect();
     pester(&two.other, to, &burst).await;
-    // The stranger's streams, one in each packet, that claim the agent's section.
+    // Forged streams, one in each packet, that claim to be in the agent's section.
     let claims: Vec<Vec<u8>> = (0..20).map(|k| forged(100 + k, 1, &mid)).collect();
     pester(&two.other, to, &claims).await;
     // Other kinds: DTLS, RTCP, STUN without our password.
@@ -469,7 +469,7 @@ async fn unauthenticated_datagrams_are_counted_apart_and_change_nothing() {
     let dtls = [&[22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 1, 0, 4][..], &[0; 4]].concat();
     let rtcp = [&[0x80, 200, 0, 6][..], &[0; 60]].concat();
     pester(&two.other, to, &[stun, dtls, rtcp]).await;
-    // After more than a second, a stranger's streams could count as unheard.
+    // After more than a second, a forged stream could count as unheard.
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     pester(&two.other, to, &[forged(7, 151, "?"), forged(8, 1, "?")]).await;
 
@@ -501,7 +501,7 @@ async fn unauthenticated_packets_do_not_advance_the_loss_model() {
     let to = address(&two.b).await;
     let burst: Vec<Vec<u8>> = (0..31).map(|k| forged(7, k, "?")).collect();
     pester(&two.other, to, &burst).await;
-    // Both speak, so that the socket is connected meanwhile and str0m hands the stream over.
+    // Both sides send, so that the socket is connected and the stream is taken over from str0m.
     speak(&two.b, 200).await;
     speak(&two.a, 200).await;
     let expected: Vec<u8> = (1..=200).filter(|_| !model.loses()).collect();

@@ -1,8 +1,8 @@
-//! The path past str0m: the RTP and RTCP of an established connection, with the keys of its
+//! The path around str0m: the RTP and RTCP of an established connection, with the keys of its
 //! handshake.
 //!
 //! In: the keys, streams that str0m has started, datagrams, packets to send. Out: received packets
-//! and reports, datagrams to send. Invariants: every stream starts in str0m, which knows the
+//! and reports, datagrams to send. Invariants: every stream starts in str0m, which holds the
 //! session descriptions, and is continued here after its current packet; handling a packet
 //! allocates nothing; duplicates and packets that fail authentication are dropped, and change
 //! nothing.
@@ -24,12 +24,12 @@ const HEADER: usize = 12;
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 /// SRTCP index of our first report: str0m has already sent a few, counting from 0.
 const FIRST_REPORT: u32 = 1 << 20;
-/// Streams kept. A caller receives one, and another after its agent has republished, added a
-/// track or handed over to another agent.
+/// Maximum number of received streams. A caller receives one, and another each time its agent
+/// republishes, adds a track or hands over to another agent.
 const STREAMS: usize = 8;
 /// Streams handled by str0m whose sequence numbers are tracked, to authenticate their packets.
 const MET: usize = 32;
-/// Replay window: a packet less than this far behind can still be told from a duplicate.
+/// Replay window: a packet less than this far behind can still be distinguished from a duplicate.
 const WINDOW: u64 = 64;
 /// A packet this far ahead restarts the stream (RFC 3550, A.1): a minute of audio.
 const DROPOUT: u64 = 3_000;
@@ -154,7 +154,7 @@ impl DirectPath {
             return;
         }
         if self.received.len() == STREAMS {
-            // Drop the stream that has been silent for longest.
+            // Drop the stream whose last packet is the oldest.
             let oldest = self.received.iter().enumerate().min_by_key(|(_, s)| s.last);
             if let Some((oldest, _)) = oldest {
                 self.received.remove(oldest);
@@ -202,8 +202,8 @@ impl DirectPath {
     }
 
     /// Whether an RTP datagram of a stream that str0m handles was sealed by the other side. str0m
-    /// acts on a header before it authenticates the packet: if the header names a section, str0m
-    /// assigns the section to the packet's stream.
+    /// acts on a header before it authenticates the packet: if the header contains a section id,
+    /// str0m assigns that section to the packet's stream.
     pub(in crate::net) fn authenticates(&mut self, bytes: &[u8], room: &mut [u8]) -> bool {
         let Some(header) = header_length(bytes) else {
             return false;
@@ -274,7 +274,7 @@ impl DirectPath {
             };
         }
         let place = opened.map(|(sequence, _)| stream.place(sequence));
-        // It may have been sealed with another rollover count.
+        // The packet may have been sealed with another rollover count.
         let mut others = others(nearest, low).into_iter().flatten();
         let Some((sequence, length)) = opened.or_else(|| others.find_map(open)) else {
             return Received::Unauthenticated;
@@ -342,8 +342,8 @@ impl MediaPath for DirectPath {
 
 impl SendStream {
     /// The loss since the last report. Sequence numbers are extended to those that we sent. A
-    /// server may name the packet that it expects next (livekit-server 1.13 does) instead of the
-    /// highest that it has, so a number that has not been sent yet is taken as the newest one.
+    /// server may report the number of the packet that it expects next (livekit-server 1.13 does)
+    /// instead of the highest received, so a number not sent yet is taken as the newest one sent.
     fn reported(&mut self, block: rtcp::ReportBlock) -> Option<ReportedLoss> {
         let ahead = (block.highest as u16)
             .wrapping_sub(self.newest as u16)
@@ -351,7 +351,7 @@ impl SendStream {
         let highest = self.newest.checked_add_signed(ahead.min(0).into())?;
         let (before, most) = self.reported;
         if highest < before {
-            return None; // An old report, overtaken by a newer one.
+            return None; // An old report that arrived after a newer one.
         }
         // A packet that arrives late is no longer lost, so the count may fall and rise again.
         let lost = i64::from(block.lost);
@@ -367,11 +367,11 @@ impl SendStream {
 /// Result of checking a packet against its stream's replay window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ReplayCheck {
-    /// It has not arrived before.
+    /// The packet has not arrived before.
     New,
     /// A packet with its sequence number has arrived before.
     Repeated,
-    /// Too old to tell.
+    /// The packet is too old to tell.
     Behind,
 }
 
@@ -381,8 +381,8 @@ fn nearest(highest: u64, low: u16) -> Option<u64> {
     highest.checked_add_signed(ahead.into())
 }
 
-/// The sequence numbers that a packet may have been sealed with if not with the nearest one: one
-/// rollover later if the sender is that far ahead, or without rollovers if it has restarted.
+/// The sequence numbers, other than the nearest one, that a packet may have been sealed with: one
+/// rollover later, if the sender is that far ahead, or without rollovers, if it has restarted.
 fn others(nearest: Option<u64>, low: u16) -> [Option<u64>; 2] {
     let first = u64::from(low);
     [
@@ -400,10 +400,10 @@ impl ReceiveStream {
         }
     }
 
-    /// Whether an authentic packet that is not new by its nearest sequence number restarts the
-    /// stream: one ahead does so at once; one behind does so as the last of [`ANEW`] consecutive
-    /// packets with no other packet between (after RFC 3550, A.1), so delayed or repeated packets
-    /// do not.
+    /// Whether an authentic packet restarts the stream if its nearest sequence number is not new. A
+    /// packet ahead restarts the stream at once. A packet behind restarts it only as the last of
+    /// [`ANEW`] consecutive packets with no other packet between (after RFC 3550, A.1), so that
+    /// delayed or repeated packets do not restart it.
     fn starts_anew(&mut self, sequence: u64) -> bool {
         let row = match self.behind {
             Some((next, row)) if next == sequence => row + 1,

@@ -18,7 +18,7 @@ pub(super) fn address(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
 }
 
-/// A str0m instance, and what it received.
+/// A str0m instance, and the packets and reports that it has received.
 pub(super) struct End {
     pub(super) rtc: Rtc,
     port: u16,
@@ -49,7 +49,7 @@ impl End {
         }
     }
 
-    /// All datagrams that it has to send.
+    /// Takes all datagrams that str0m has to send.
     pub(super) fn drain(&mut self) -> Vec<Vec<u8>> {
         let mut datagrams = Vec::new();
         loop {
@@ -202,7 +202,7 @@ fn an_authenticated_packet_without_a_section_is_unplaced() {
     let mut met = Met::new();
     let (mut by_str0m, mut direct, _) = paths(&mut met, 1);
     let mut theirs = DirectPath::new(met.a.keys.as_ref().expect("keys")).expect("a GCM profile");
-    // A stream whose packets name no section.
+    // A stream whose packets carry no section id.
     let mut like = [0; 12 + 32];
     (like[0], like[1], like[11]) = (0x80, 111, 99);
     theirs.continue_sending(&like, address(1_002), 1);

@@ -1,8 +1,8 @@
-//! The path of a stream's first packets, and of everything else that a connection needs: str0m.
+//! The path through str0m, for a stream's first packets and everything else in a connection.
 //!
-//! In: datagrams that may pass, packets to send, time. Out: received packets, datagrams to send,
-//! events, the keys of a handshake. Invariants: after every change str0m's outputs are drained
-//! until it names its next timeout; they wait here until the transport takes them.
+//! In: accepted datagrams, packets to send, time. Out: received packets, datagrams to send, events,
+//! the keys of a handshake. Invariants: after every change str0m's outputs are drained until it
+//! returns its next timeout; the outputs are kept here until the transport takes them.
 
 use super::{MediaPath, Negotiated, Received};
 use crate::net::NetError;
@@ -22,7 +22,7 @@ use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
 
 /// Opus payload type used while the other side's is not known.
 const OPUS_PT: u8 = 111;
-/// Packets that str0m keeps after sending them; it needs to keep some.
+/// Number of packets that str0m keeps after sending them; it needs to keep some.
 const SEND_BUFFER: usize = 2;
 /// Ids of the header extensions that we offer.
 const AUDIO_LEVEL: u8 = 1;
@@ -73,7 +73,7 @@ pub(in crate::net) struct Str0mPath {
 }
 
 impl Str0mPath {
-    /// A connection that has not been described yet, over a socket with the address `local`.
+    /// A connection without session descriptions yet, over a socket with the address `local`.
     ///
     /// # Errors
     /// The address cannot be announced.
@@ -83,8 +83,9 @@ impl Str0mPath {
             .clear_codecs()
             .enable_opus(true, false)
             .set_rtp_mode(true)
-            // No transport-wide sequence numbers: their feedback, twenty times a second each way,
-            // controls the bandwidth of video, and its history grows by 85 KiB per caller.
+            // Transport-wide sequence numbers are left out: their feedback, sent twenty times a
+            // second each way, is for the bandwidth control of video, and its history grows by
+            // 85 KiB per caller.
             .clear_extension_map()
             .set_extension(AUDIO_LEVEL, Extension::AudioLevel)
             .set_extension(MID, Extension::RtpMid)
@@ -176,7 +177,7 @@ impl Str0mPath {
         self.keys.take()
     }
 
-    /// Takes str0m's outputs until it names its next timeout; returns the packet among them. A
+    /// Takes str0m's outputs until it returns its next timeout. Returns the packet among them; a
     /// datagram holds one packet at most.
     fn drain(&mut self) -> Option<RtpPacket> {
         let mut packet = None;
@@ -202,7 +203,8 @@ impl Str0mPath {
         }
     }
 
-    /// Queues a message on the reliable channel; false if it is not open, or full.
+    /// Queues a message on the reliable channel; false if the channel is not open or its
+    /// buffer is full.
     pub(in crate::net) fn write(&mut self, message: &[u8]) -> bool {
         let channel = self.reliable.and_then(|id| self.rtc.channel(id));
         channel.is_some_and(|mut channel| channel.write(true, message).unwrap_or(false))

@@ -1,8 +1,8 @@
 //! Session descriptions of a transport.
 //!
 //! In: the other side's descriptions and candidates. Out: ours. Invariants: at most one of our
-//! offers is outstanding; the sections that a server can make us offer are bounded, and so is what
-//! it can describe.
+//! offers is outstanding; the number of sections that a server can make us offer is bounded, and
+//! so are the items in its descriptions.
 
 use super::{NetError, Topology, Transport};
 use crate::net::path::RELIABLE;
@@ -12,18 +12,18 @@ use str0m::change::{SdpAnswer, SdpOffer};
 use str0m::channel::{ChannelConfig, Reliability};
 use str0m::media::{Direction, MediaKind, Mid};
 
-/// Maximum number of sections to receive on, more than a room has tracks; a server gets no more,
-/// however many it asks for.
+/// Maximum number of sections to receive on, more than a room has tracks; a server that requests
+/// more gets this many.
 const MOST_SECTIONS: u32 = 128;
 /// Maximum number of sections in one of the other side's descriptions.
 const DESCRIBED: usize = 256;
 /// Maximum number of candidates of the other side: ICE sends checks to each of them.
 const CANDIDATES: usize = 64;
 /// Maximum number of streams that the other side announces in a call; a track that is
-/// published again is a new one.
+/// published again is a new stream.
 const STREAMS: usize = 1_024;
-/// Longest `ice-ufrag` accepted. Usual ones have 4 to 16 characters. str0m joins it with its
-/// own into a STUN user name of at most 128 bytes, and panics if that does not fit.
+/// Longest `ice-ufrag` accepted. Usual ones have 4 to 16 characters. str0m combines it with
+/// ours into a STUN user name of at most 128 bytes, and panics if that does not fit.
 const LONGEST_UFRAG: usize = 100;
 
 /// Refuses a description that str0m would accept and later fail on.
@@ -95,7 +95,7 @@ impl Transport {
     /// `None` while an answer is outstanding: call this again after the answer.
     ///
     /// # Errors
-    /// str0m refuses.
+    /// str0m has nothing to offer.
     pub(crate) fn reoffer(&mut self, sections: u32) -> Result<Option<String>, NetError> {
         if self.pending.is_some() {
             return Ok(None);
@@ -155,7 +155,8 @@ impl Transport {
         Ok(answer.to_sdp_string())
     }
 
-    /// Refuses a description with more than a room can need; remembers what it announces.
+    /// Refuses a description with more items than a room can need, and records the candidates and
+    /// streams that it announces.
     fn admit(&mut self, sdp: &str) -> Result<(), NetError> {
         let of = |what| sdp.lines().filter_map(move |line| line.strip_prefix(what));
         let sections = of("m=").count();
@@ -176,8 +177,8 @@ impl Transport {
         Ok(())
     }
 
-    /// Applies a trickled candidate (`candidate:…`). One that we cannot use (TCP, host names, the
-    /// other IP version), or that exceeds the maximum number, is skipped: `false`.
+    /// Applies a trickled candidate (`candidate:…`). Returns false if the candidate is skipped: one
+    /// that we cannot use (TCP, host names, the other IP version), or one beyond the maximum.
     pub(crate) fn candidate(&mut self, line: &str) -> bool {
         if !line.to_ascii_lowercase().contains(" udp ") {
             return false;

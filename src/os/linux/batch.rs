@@ -12,11 +12,11 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::BorrowedFd;
 
-/// Asks the kernel to stamp the datagrams of a socket on arrival, and to count those that it drops.
+/// Requests that the kernel timestamp the datagrams of a socket on arrival, and count dropped ones.
 pub(crate) fn request_stamps(socket: &UdpSocket) {
-    // Without this option user-space times are used, and the record says so.
+    // Without this option, user-space times are used, and the record is flagged accordingly.
     let _ = setsockopt(socket, ReceiveTimestampns, &true);
-    // Without this option our own drops cannot be told from the network's.
+    // Without this option, our own drops cannot be distinguished from the network's.
     let _ = setsockopt(socket, RxqOvfl, &1);
 }
 

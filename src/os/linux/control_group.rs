@@ -1,4 +1,4 @@
-//! The resources of the machine that this process's control group (container) lets it use.
+//! The resource limits that control groups (containers) set for this process.
 //!
 //! In: /proc/self/cgroup and the files of the groups, versions 1 and 2. Out: free memory, the limit
 //! on processor time, how often the process was throttled. Invariant: a figure that the system does
@@ -21,7 +21,7 @@ struct Folders {
 }
 
 impl Folders {
-    /// The groups that limit what `controller` controls.
+    /// The groups that limit the resource of `controller`.
     fn of(controller: &str) -> Vec<Self> {
         let groups = Process::myself().and_then(|me| me.cgroups());
         let groups = groups.into_iter().flatten();
@@ -97,7 +97,7 @@ struct CpuLimit {
 /// How often a limit on processor time has been reached since its group was created.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Throttling {
-    /// Periods (of 100 ms, by default) in which the group wanted to run.
+    /// Periods (of 100 ms, by default) in which the group was runnable.
     periods: u64,
     /// Periods in which the group used up its quota and was throttled until the next one.
     throttled: u64,
@@ -142,7 +142,7 @@ fn quota(max: &str) -> Option<f64> {
     share(parts.next()?.parse().ok()?, parts.next()?.parse().ok()?)
 }
 
-/// Version 1 writes −1 where there is no limit.
+/// Quota divided by period. Without a limit, version 1 gives a quota of −1.
 fn share(quota: i64, period: i64) -> Option<f64> {
     (quota > 0 && period > 0).then(|| quota as f64 / period as f64)
 }

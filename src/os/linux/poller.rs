@@ -1,8 +1,8 @@
-//! Waits for sockets, commands and timers at once (epoll).
+//! Waits for sockets, commands and timers in one call (epoll).
 //!
 //! In: file descriptors with keys, a deadline. Out: the keys that are readable.
-//! Invariant: wakes within the kernel's timer slack of the deadline, not on the next millisecond as
-//! `epoll_wait` does.
+//! Invariant: wakes within the kernel's timer slack of the deadline, not at the next millisecond,
+//! unlike `epoll_wait`.
 
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -87,7 +87,7 @@ impl Poller {
         )?)
     }
 
-    /// Turns notifications of a watched socket on or off. Turning them on reports at once what came
+    /// Turns notifications of a watched socket on or off. Turning them on reports data that arrived
     /// in the meantime.
     ///
     /// # Errors

@@ -49,12 +49,12 @@ pub(crate) fn threads(prefix: &str) -> BTreeMap<u64, ThreadTimes> {
 }
 
 /// When a process started, in kernel ticks since the boot; `None` if there is no such process.
-/// Identifies a process together with its id, because ids are reused.
+/// Id and start together identify a process, because ids are reused.
 pub(crate) fn process_start(pid: u32) -> Option<u64> {
     Some(process(pid)?.stat().ok()?.starttime)
 }
 
-/// Whether this process was started to outlive its terminal, as by nohup.
+/// Whether this process was started to outlive its terminal, for example by nohup.
 pub(crate) fn hang_ups_are_ignored() -> bool {
     let own = Process::myself().and_then(|process| process.status());
     let bit = 1 << (libc::SIGHUP - 1);
@@ -83,7 +83,7 @@ pub(crate) fn family(root: u32, children: bool) -> Vec<ProcessUsage> {
                 rss_bytes: stat.rss * procfs::page_size(),
             },
         };
-        // A process that has ended and has not been waited for.
+        // A process that has ended but has not been waited for is left out.
         let is_alive = !matches!(stat.state, 'Z' | 'X');
         is_alive.then_some((of_process, u32::try_from(stat.ppid).unwrap_or(0)))
     };

@@ -46,12 +46,12 @@ impl Message {
         &self.bytes[..self.length]
     }
 
-    /// Its control messages: `cmsghdr`s in the kernel's layout.
+    /// The datagram's control messages: `cmsghdr`s in the kernel's layout.
     pub(super) fn control(&self) -> &[u8] {
         &self.control[..self.control_length]
     }
 
-    /// Its sender: a `sockaddr` in the kernel's layout.
+    /// The datagram's sender: a `sockaddr` in the kernel's layout.
     pub(super) fn name(&self) -> &[u8] {
         &self.name[..self.name_length]
     }

@@ -12,9 +12,9 @@ use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
-/// Asks the kernel to stamp the datagrams of a socket on arrival.
+/// Requests that the kernel timestamp the datagrams of a socket on arrival.
 pub(crate) fn request_stamps(socket: &UdpSocket) {
-    // Without this option user-space times are used, and the record says so.
+    // Without this option, user-space times are used, and the record is flagged accordingly.
     let _ = setsockopt(socket, ReceiveTimestamp, &true);
 }
 
@@ -58,10 +58,10 @@ impl Batch {
                 Ok(()) => filled += 1,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
                 Err(e) if filled == 0 => return Err(e),
-                // A response to a datagram that we sent. The read removed it from the socket, and
-                // other datagrams may still be waiting behind it.
+                // An ICMP error caused by a datagram that we sent. The read removed it from the
+                // socket, and datagrams may still be waiting.
                 Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
-                // The next read reports it again.
+                // The next read reports the error again.
                 Err(_) => break,
             }
         }

@@ -1,6 +1,6 @@
 //! Facts about the machine, from sysinfo.
 //!
-//! Invariant: a fact that sysinfo does not know is `None`. Only Linux has control groups.
+//! Invariant: a fact that sysinfo does not report is `None`. Only Linux has control groups.
 
 use crate::os::facts::{Boot, MachineTimes};
 use sysinfo::{MemoryRefreshKind, System};
@@ -17,7 +17,7 @@ pub(crate) fn udp_ports() -> Option<u64> {
     None
 }
 
-/// Accumulated processor time of the machine: not known, because steal time is not.
+/// Accumulated processor time of the machine: not known, because steal time is unknown.
 pub(crate) fn machine_times() -> Option<MachineTimes> {
     None
 }
@@ -41,7 +41,7 @@ pub(crate) fn cpu_limit() -> Option<f64> {
     None
 }
 
-/// Counts how often a limit on processor time is reached, where one is known.
+/// Stands in for the count of how often a limit on processor time is reached: no limit is known.
 #[derive(Debug, Clone)]
 pub(crate) struct ThrottleMeter(());
 

@@ -2,8 +2,8 @@
 //!
 //! Limitations compared with `linux/`: timestamps in microseconds instead of nanoseconds, and
 //! user-space time where the system provides none; one system call per datagram; no count of
-//! datagrams that the kernel dropped; no waits for a core, steal time, control groups, range of
-//! ephemeral ports or owner of a port.
+//! datagrams that the kernel dropped; no figures for waits for a core, steal time, control
+//! groups, the range of ephemeral ports or the owner of a port.
 
 mod batch;
 mod machine;

@@ -1,4 +1,4 @@
-//! Waits for sockets, commands and timers at once (mio: epoll or kqueue).
+//! Waits for sockets, commands and timers in one call (mio: epoll or kqueue).
 //!
 //! In: file descriptors with keys, a deadline. Out: the keys that are readable.
 //! Invariant: wakes as soon after the deadline as the system's timers allow. On Linux, mio waits in
@@ -78,7 +78,7 @@ impl Poller {
     }
 
     /// Turns notifications of a watched socket on or off; they must be in the opposite state.
-    /// Turning them on reports at once what came in the meantime.
+    /// Turning them on reports data that arrived in the meantime.
     ///
     /// # Errors
     /// The operating system's error.
@@ -102,8 +102,8 @@ impl Poller {
         let rest = Duration::from_nanos(u64::from(limit.subsec_nanos() % 1_000_000));
         self.poll(limit - rest);
         if self.events.is_empty() && !rest.is_zero() {
-            // After an interrupted wait, more than the fraction is left. It must not be slept
-            // through, because nothing can wake a sleep early.
+            // After an interrupted wait, more than the fraction is left. Sleep for no more than the
+            // fraction, because a sleep cannot be woken early.
             let left = until.saturating_duration_since(Instant::now());
             std::thread::sleep(left.min(STEP));
             self.poll(Duration::ZERO);

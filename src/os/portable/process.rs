@@ -47,17 +47,18 @@ pub(crate) fn resident_bytes() -> Option<u64> {
     Some(bytes).filter(|bytes| *bytes > 0)
 }
 
-/// When a process started, in seconds since 1970; `None` if there is no such process. Identifies a
-/// process together with its id, because ids are reused.
+/// When a process started, in seconds since 1970; `None` if there is no such process. Id and
+/// start together identify a process, because ids are reused.
 pub(crate) fn process_start(pid: u32) -> Option<u64> {
     let system = look_at(pid, ProcessRefreshKind::nothing())?;
     Some(system.process(Pid::from_u32(pid))?.start_time())
 }
 
-/// Whether this process was started to outlive its terminal, as by nohup. Call this before the
-/// process starts to handle hang-ups itself.
+/// Whether this process was started to outlive its terminal, for example by nohup. Call this before
+/// the process starts to handle hang-ups itself.
 ///
-/// A child inherits ignored signals: a shell that sends itself a hang-up survives if it is ignored.
+/// A child inherits ignored signals: a shell that sends itself a hang-up survives if hang-ups are
+/// ignored.
 pub(crate) fn hang_ups_are_ignored() -> bool {
     survives_hang_up(Command::new("/bin/sh"))
 }
@@ -125,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ignored_hang_ups_are_noticed() {
+    fn ignored_hang_ups_are_detected() {
         assert!(!survives_hang_up(Command::new("/bin/sh")));
         let mut nohup = Command::new("/bin/sh");
         nohup.args(["-c", "trap '' HUP; exec /bin/sh \"$@\"", "sh"]);

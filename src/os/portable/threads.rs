@@ -1,7 +1,7 @@
 //! Processor time of this process's threads, recorded by each thread itself.
 //!
-//! Systems have no common way to read another thread's clock, so a thread notes its own whenever it
-//! waits. Invariant: a thread that has ended is not listed.
+//! Systems have no common way to read another thread's clock, so each thread records its own
+//! whenever it waits. Invariant: a thread that has ended is not listed.
 
 use crate::os::clock::thread_cpu_time;
 use crate::os::facts::ThreadTimes;
@@ -11,16 +11,16 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-/// A thread notes its time at most this often: it costs a system call.
+/// Minimum time between two records of a thread, since each costs a system call.
 const INTERVAL: Duration = Duration::from_millis(10);
 
-/// The processor time that a thread has noted.
+/// The processor time that a thread has recorded.
 struct Account {
     name: String,
     used_ns: AtomicU64,
 }
 
-/// All threads that have noted their times, in the order of their first note.
+/// All threads that have recorded their times, in the order of their first record.
 static ACCOUNTS: Mutex<Accounts> = Mutex::new(Accounts {
     opened: 0,
     open: BTreeMap::new(),
@@ -28,7 +28,7 @@ static ACCOUNTS: Mutex<Accounts> = Mutex::new(Accounts {
 
 struct Accounts {
     opened: u64,
-    /// Ended threads drop their account.
+    /// Weak, because a thread drops its account when it ends.
     open: BTreeMap<u64, Weak<Account>>,
 }
 
@@ -68,7 +68,7 @@ impl Own {
     }
 }
 
-/// Notes the calling thread's processor time.
+/// Records the calling thread's processor time.
 pub(super) fn note_times() {
     // Fails while the thread is ending.
     let _ = OWN.try_with(Own::note);

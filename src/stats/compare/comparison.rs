@@ -35,7 +35,8 @@ pub struct Series {
     pub more_is_better: bool,
 }
 
-/// Differences too small to matter, however certain: those within any one of these bounds.
+/// Bounds on differences that are too small to matter, however certain they are. A difference is
+/// noise if it is within any one of them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Noise {
     /// As a share of the baseline's figure.
@@ -46,12 +47,13 @@ pub struct Noise {
     pub(crate) rate: f64,
 }
 
-/// How to compare.
+/// The settings of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CompareSettings {
     /// Differences that do not matter.
     pub noise: Noise,
-    /// Confidence level of the intervals, and 1 − the probability of any false alarm: 0.95.
+    /// Confidence level of the intervals, 0.95 by default; the probability of any false alarm is at
+    /// most 1 − `level`.
     pub level: f64,
     /// Seed of the permutations.
     pub seed: u64,
@@ -96,7 +98,7 @@ pub enum Change {
     Inconclusive,
 }
 
-/// One figure, compared.
+/// The comparison of one figure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Difference {
     pub(crate) figure: Figure,
@@ -117,12 +119,13 @@ pub struct Difference {
     pub(crate) p_adjusted: f64,
     /// The verdict.
     pub(crate) change: Change,
-    /// What is missing, if the verdict is inconclusive and would be so for any values of this
-    /// number of calls. Never set for the 95th percentile.
+    /// The number of calls needed, if the verdict is inconclusive and would be inconclusive for any
+    /// values of the present number of calls. Never set for the 95th percentile.
     pub(crate) needed: Option<Needed>,
 }
 
-/// What is missing in a comparison that has too few calls to be conclusive, whatever their values.
+/// The number of calls that a comparison needs, if it has too few to be conclusive, whatever their
+/// values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Needed {
     /// The smallest p that this number of calls can reach, corrected for all tests of the
@@ -130,14 +133,15 @@ pub(crate) struct Needed {
     pub best_p: f64,
     /// Number of calls available: of the baseline, of the candidate.
     pub have: [usize; 2],
-    /// Number of calls of each with which the comparison can be conclusive.
+    /// Number of calls with which the comparison can be conclusive: of the baseline, of the
+    /// candidate.
     pub calls: [usize; 2],
     /// Number of blocks available, and number with which the comparison can be conclusive, if calls
     /// are exchanged within blocks.
     pub blocks: Option<[usize; 2]>,
 }
 
-/// One metric, compared.
+/// The comparison of one metric.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
     /// Name of the metric.

@@ -56,8 +56,8 @@ impl<'a> Arm<'a> {
         }
     }
 
-    /// For each block, the excess of its values beyond the figure over what the arm's overall share
-    /// predicts; `None` if a value belongs to no block.
+    /// For each block, how many more of its values lie beyond the figure than the arm's overall
+    /// share predicts; `None` if a value belongs to no block.
     fn pull(&self, figure: Figure) -> Option<BTreeMap<u64, f64>> {
         let beyond: Vec<(SampleOrigin, bool)> = match self {
             Self::Hits(values, _) => values.to_vec(),
@@ -212,7 +212,7 @@ fn interval(a: &Estimate, b: &Estimate, r: f64) -> Option<(f64, f64)> {
 
 /// Correlation of the two arms' estimates, from the blocks that both have.
 fn correlation(before: &Arm<'_>, after: &Arm<'_>, figure: Figure) -> f64 {
-    /// Upper limit, so that the interval of the difference never shrinks to nothing.
+    /// Upper limit, so that the interval of the difference always has some width.
     const MOST: f64 = 0.95;
     let (Some(a), Some(b)) = (before.pull(figure), after.pull(figure)) else {
         return 0.0;

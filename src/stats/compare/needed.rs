@@ -23,8 +23,8 @@ impl Exchanged {
 }
 
 impl Design {
-    /// What is missing for a level of 1 − `alpha` after a correction for `tests` tests; `None` if
-    /// there are enough calls, or if no number of calls like these would be enough.
+    /// The number of calls needed for a level of 1 − `alpha` after a correction for `tests` tests;
+    /// `None` if there are enough calls, or if more calls like these would never be enough.
     pub(super) fn needed(&self, tests: f64, alpha: f64) -> Option<Needed> {
         let ln_best = |ln_ways: f64| std::f64::consts::LN_2 + tests.max(1.0).ln() - ln_ways;
         let ln_ways: f64 = self.blocks.iter().map(|b| b.ln_ways()).sum();
@@ -32,14 +32,14 @@ impl Design {
         if best_p <= alpha || ln_ways <= 0.0 {
             return None;
         }
-        // The test estimates p with a relative standard error of a tenth: allow for three of those.
+        // The test estimates p with a relative standard error of a tenth: allow for three.
         let margin = (1.0 + 3.0 / f64::from(ENOUGH).sqrt()).ln();
         let enough = |ln_ways: f64| ln_best(ln_ways) + margin <= alpha.ln();
         let sum = |arm: usize| self.blocks.iter().map(|b| b.0[arm]).sum::<usize>();
         let have = [sum(0), sum(1)];
         let scaled = |n: usize, by: f64| (n as f64 * by).ceil() as usize;
         if self.paired {
-            // Blocks in which both arms have calls; additional blocks are assumed to be like them.
+            // Blocks in which both arms have calls; additional blocks are assumed to be similar.
             let full = self.blocks.iter().filter(|b| b.ln_ways() > 0.0).count();
             let each = ln_ways / full as f64;
             let wanted = (full..MOST).find(|n| enough(each * *n as f64))?;
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_exchanges_is_the_binomial() {
+    fn the_number_of_exchanges_is_the_binomial_coefficient() {
         for (arms, ways) in [([1, 1], 2.0), ([2, 2], 6.0), ([3, 5], 56.0), ([0, 4], 1.0)] {
             let found = Exchanged(arms).ln_ways().exp();
             assert!((found - ways).abs() < 1e-9, "{arms:?}: {found}");

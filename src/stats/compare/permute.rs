@@ -1,7 +1,7 @@
 //! The permutation test: exchanges calls at random between two arms.
 //!
 //! In: for each call and test, the sum of its scores and their number. Out: for each test, how
-//! often the arms' mean scores differ that much by chance. Invariants: exact if calls are
+//! often the arms' mean scores differ by as much by chance. Invariants: exact if calls are
 //! exchangeable (within blocks, if there are any); every test sees the same permutations.
 
 use super::comparison::SampleOrigin;
@@ -9,12 +9,12 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::BTreeMap;
 
-/// Permutations of a comparison with few tests; [`permutations`] asks for more if there are many.
+/// Number of permutations of a comparison with few tests; see [`permutations`].
 const USUAL: u32 = 20_000;
-/// Maximum number of permutations, even if the number of tests calls for more.
+/// Maximum number of permutations, even if more would be needed for the number of tests.
 const MOST: u32 = 1_000_000;
-/// A test ends once this many permutations have been as extreme: the relative error of its p is
-/// then about a tenth (Besag & Clifford, *Biometrika* 78, 1991).
+/// A test ends once this many permutations have been as extreme as the observed difference: the
+/// relative error of its p is then about a tenth (Besag & Clifford, *Biometrika* 78, 1991).
 pub(super) const ENOUGH: u32 = 100;
 
 /// Which arm a call belongs to.
@@ -24,8 +24,8 @@ pub(super) enum Side {
     Candidate,
 }
 
-/// Number of permutations. The smallest p that they can show, 1 in that number, must be small
-/// enough after Holm's correction for `tests` tests.
+/// Number of permutations. The smallest p that n permutations can yield, 1/n, must be small enough
+/// after Holm's correction for `tests` tests.
 pub(super) fn permutations(tests: usize, level: f64) -> u32 {
     let wanted = 2.0 * tests as f64 / (1.0 - level);
     (wanted.round().min(f64::from(MOST)) as u32).max(USUAL)
@@ -48,7 +48,7 @@ pub(super) struct Design {
 pub(super) struct Tested {
     /// Mean score of the candidate − mean score of the baseline.
     pub(super) by: f64,
-    /// How often so large a difference, in either direction, arises by chance.
+    /// Two-sided p-value: how often so large a difference arises by chance.
     pub(super) p: f64,
     /// The calls that the test exchanged.
     pub(super) design: Design,
@@ -213,7 +213,7 @@ impl Table {
         }
     }
 
-    /// Moves a random choice of each block's calls to its front: a partial Fisher–Yates shuffle.
+    /// Moves randomly chosen calls to the front of each block: a partial Fisher–Yates shuffle.
     fn shuffle(&self, order: &mut [u32], rng: &mut ChaCha8Rng) {
         for block in &self.blocks {
             for i in block.begin..block.begin + block.candidates {

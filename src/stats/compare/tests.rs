@@ -81,7 +81,7 @@ fn latency_changes_are_classified() {
             [Unchanged, Regressed, Regressed],
         ),
         (
-            "one turn in ten never",
+            "one turn in ten without a reply",
             &base,
             latencies(60, 10, |c, t| if t == 3 { never } else { around(c, t) }),
             [Unchanged, Regressed, Regressed],
@@ -224,8 +224,8 @@ fn holm_correction_matches_a_hand_calculation() {
     }
 }
 
-/// Sixty-one variants, all equal except one that is 300 ms slower: it is still detected among more
-/// than a thousand possible tests.
+/// Of sixty-one variants, all are equal except one that is 300 ms slower: the difference is still
+/// detected among more than a thousand possible tests.
 #[test]
 fn many_tests_take_more_permutations() {
     assert_eq!(permute::permutations(3, 0.95), 20_000);
@@ -318,7 +318,7 @@ fn the_seed_determines_the_permutations() {
     assert!(one != two && (one / two).ln().abs() < 0.5, "{one} {two}");
 }
 
-/// Completely separated arms are inconclusive with fewer calls than `needed` says, and conclusive
+/// Completely separated arms are inconclusive with fewer calls than `needed` states, and conclusive
 /// with that many, whatever the seed.
 #[test]
 fn the_needed_number_of_calls_is_sufficient_and_necessary() {

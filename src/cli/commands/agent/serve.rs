@@ -34,7 +34,7 @@ pub(super) struct Service {
     pub(super) pipe: bool,
     /// Describe each call's session in its room.
     pub(super) session: bool,
-    /// Stop when standard input closes, that is, when the process at its other end ends.
+    /// Stop when standard input closes, that is, when the process that writes to it exits.
     pub(super) until_eof: bool,
 }
 
@@ -47,14 +47,14 @@ const THREADS: usize = 1;
 fn doubt(delay: &AgentDelay) -> Option<String> {
     (delay.shortest() < SHORTEST_KEPT).then(|| {
         format!(
-            "the agent cannot guarantee a delay under {}: it needs 120ms of silence to know that \
-             its caller has stopped\n  hint: use 200ms or more; --truth records the actual delays",
+            "the agent cannot guarantee a delay under {}: it needs 120ms of silence to detect \
+             that its caller has stopped speaking\n  hint: use 200ms or more; --truth records the actual delays",
             duration::format(SHORTEST_KEPT)
         )
     })
 }
 
-/// Prints what went wrong; the agent keeps running.
+/// Prints the notice to stderr; the agent keeps running.
 fn tell(notice: AgentNotice) {
     match notice {
         AgentNotice::TruthIncomplete(_) => console::say(&format!("error: {notice}")),
@@ -66,7 +66,7 @@ fn tell(notice: AgentNotice) {
     }
 }
 
-/// Serves until it is stopped.
+/// Serves calls until the process is stopped or the pipe closes.
 pub(super) fn serve(service: &Service) -> Exit {
     if let Some(doubt) = doubt(&service.settings.delay) {
         console::warn(&doubt);

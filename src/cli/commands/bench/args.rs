@@ -21,15 +21,16 @@ pub(crate) struct CallersArgs {
     /// Number of times to measure each level; the run with the median CPU usage is shown
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = crate::cli::number::whole(1..=99))]
     pub repeat: u32,
-    /// Measure each level N times reading what the agent says about its session, alternating with N
-    /// times ignoring it; shows the ratio of their CPU usage
+    /// Measure each level in N pairs of runs, one that reads the agent's account of its session and
+    /// one that ignores it, and show the ratio of their CPU usage
     #[arg(long, value_name = "N", requires = "url", conflicts_with_all = ["repeat", "peer"],
           value_parser = crate::cli::number::whole(1..=99))]
     pub account_pairs: Option<u32>,
-    /// Process id of the server, if it runs here and is not found by its port
+    /// Process id of the server, if it runs on this machine but cannot be found by its port
     #[arg(long, value_name = "PID", requires = "url")]
     pub server_pid: Option<u32>,
-    /// Compare with benches/peers/pion-pairs: its folder (built with Go), or its binary
+    /// Also measure the Go SDK's participant: the folder benches/peers/pion-pairs, which is built
+    /// with Go, or the built binary
     #[arg(long, value_name = "PATH", requires = "url")]
     pub peer: Option<PathBuf>,
     /// Print JSON

@@ -2,8 +2,8 @@
 //!
 //! In: the number of calls and their minimum length; a server from the environment. Out: three
 //! lines of JSON on stdout: before the first call, once all calls are under way, and the results.
-//! Invariant: it is an ordinary run with default settings; only its input and output are specific
-//! to the bench.
+//! Invariant: a level is an ordinary run with default settings; only its input and output are
+//! specific to the bench.
 
 use crate::call::Phase;
 use crate::cli::console;
@@ -41,10 +41,11 @@ pub(crate) struct LevelArgs {
     /// Minimum length of a call
     #[arg(long, value_parser = crate::cli::duration::parse_duration)]
     pub lasting: Duration,
-    /// Ignore what the agent says about its session
+    /// Ignore the agent's account of its session
     #[arg(long)]
     pub ignore_account: bool,
-    /// Agent to ask for at the server in LIVEKIT_URL; without it, an embedded one
+    /// Name of the agent to dispatch on the server in LIVEKIT_URL; without a name, the embedded
+    /// agent is called
     #[arg(long)]
     pub agent_name: Option<String>,
 }

@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 /// first-touch page faults.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// Results of all levels.
+/// Results of the bench, serialised with `--json`.
 #[derive(Debug, Serialize)]
 pub(super) struct BenchResult {
     pub target: String,
@@ -50,7 +50,7 @@ pub(super) struct Level {
     pub server_cpu_percent: Option<f64>,
     /// Growth of the generator's resident memory since before the first call, per caller.
     pub rss_kib: f64,
-    /// The Go SDK's participant with the same packets, but without decoding.
+    /// Usage of the Go SDK's participant with the same packets, but without decoding.
     pub peer: Option<peer::Took>,
     /// CPU usage of a Go participant divided by the generator's per caller.
     pub peer_ratio: Option<f64>,
@@ -119,8 +119,8 @@ fn consent(args: &CallersArgs, host: Option<&str>) -> Result<Option<Consent>, Tr
     Ok(Plan::new(&scenario).needs_consent(host))
 }
 
-/// Measures a level `count` times reading the agent's account and `count` times ignoring it;
-/// returns the median of the runs that read it.
+/// Measures a level in `count` pairs of runs, one that reads the agent's account and one that
+/// ignores it; returns the median of the runs that read it.
 fn measure_pairs(
     args: &CallersArgs,
     calls: u32,

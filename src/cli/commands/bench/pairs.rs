@@ -1,8 +1,8 @@
-//! Compares callers that read what the agent says about its session with callers that ignore it.
+//! Measures the CPU cost of reading the agent's account of its session.
 //!
-//! In: the CPU usage in pairs of runs. Out: the ratio of the two, with its bound. Invariant: the
-//! order within a pair alternates, so that a machine that becomes slower, or faster, favours
-//! neither.
+//! In: the CPU usage of pairs of runs, one that reads the account and one that ignores it. Out: the
+//! median ratio of the two, with an upper bound. Invariant: the order within a pair alternates, so
+//! that a gradual change in the machine's speed biases neither.
 
 use crate::stats::{Distribution, Sample};
 use crate::vocab::AccountUse;
@@ -12,11 +12,11 @@ use std::time::Duration;
 /// Level of an equal-tailed interval whose upper end is a one-sided bound at 95 %.
 const LEVEL: f64 = 0.9;
 
-/// The pairs of a level.
+/// CPU usage of the pairs of runs at one level, and their ratio.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct AccountPairs {
     pub pairs: Vec<Pair>,
-    /// Median over the pairs of this ratio: CPU usage when reading, divided by that when ignoring.
+    /// CPU usage when reading divided by CPU usage when ignoring; median over the pairs.
     pub ratio_median: f64,
     /// One-sided upper bound of that median at 95 %, from order statistics; `None` with fewer than
     /// five pairs.
@@ -82,7 +82,8 @@ mod tests {
         let ratios = [1.01, 1.0, 1.09, 1.02, 0.99, 1.03, 0.98, 1.2, 1.04, 1.05];
         let ten = pairs(&ratios);
         assert!((ten.ratio_median - 1.02).abs() < 1e-6, "{ten:?}");
-        // 8 of 10 below the median have a probability of 5.5 %, 9 of 10 one of 1.1 %.
+        // At least 8 of 10 ratios are below the median with a probability of 5.5 %, at least 9 with
+        // a probability of 1.1 %.
         assert!((ten.ratio_upper_95.expect("a bound") - 1.09).abs() < 1e-6);
         assert!((pairs(&ratios[..5]).ratio_upper_95.expect("a bound") - 1.09).abs() < 1e-6);
         assert_eq!(pairs(&ratios[..4]).ratio_upper_95, None);

@@ -16,7 +16,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// Wait after the last participant has joined.
+/// Wait after the last participant has joined, before its usage is measured.
 const SETTLE: Duration = Duration::from_secs(3);
 
 /// Usage per participant.
@@ -82,7 +82,8 @@ impl Peer {
         }
     }
 
-    /// Runs `participants`, rounded up to rooms of two, and measures them for `window`.
+    /// Measures `participants` participants, rounded up to an even number, for `window`; each room
+    /// has two of them.
     pub(super) fn run(
         &self,
         participants: u32,
@@ -104,14 +105,14 @@ impl Peer {
         let mut running = Running(command.spawn().map_err(trouble)?);
         let stdout = running.0.stdout.take().ok_or_else(|| trouble("no pipe"))?;
         let pid = running.0.id();
-        // Keep the pipe open until the end: the program ends if it is closed.
+        // Keep the pipe open until the end: the program exits when the pipe is closed.
         let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
         let joined = lines.any(|line| line.starts_with("joined"));
         if !joined {
-            return Err(trouble("it ended before all had joined"));
+            return Err(trouble("it exited before all participants had joined"));
         }
         std::thread::sleep(SETTLE);
-        let gone = || trouble("it ended too soon");
+        let gone = || trouble("it exited while it was being measured");
         let begin = Instant::now();
         let before = os::usage(pid).ok_or_else(gone)?;
         std::thread::sleep(window);

@@ -1,4 +1,4 @@
-//! What a capacity search found.
+//! The result of a capacity search, serialised with `--json`.
 
 use super::step::Measured;
 use serde::Serialize;
@@ -10,7 +10,7 @@ pub(super) struct CapacityResult {
     pub(super) measurement_version: u32,
     pub(super) target: String,
     pub(super) slo: String,
-    /// Largest concurrency found to meet the SLO; null if none was.
+    /// Largest concurrency found to meet the SLO; null if no step met it.
     pub(super) capacity: Option<u32>,
     /// The search reached `--max`: the real capacity may be higher.
     pub(super) at_max: bool,

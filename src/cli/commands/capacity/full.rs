@@ -1,14 +1,14 @@
 //! Shows how heavily the deployment was used when the SLO was violated.
 //!
-//! In: the steps of the search, with what was observed. Out: a table that compares the largest load
-//! that met the SLO with the smallest that violated it.
+//! In: the steps of the search, with their observations. Out: a table that compares the largest
+//! load that met the SLO with the smallest that violated it.
 
 use super::observed::ObservedMean;
 use super::step::Measured;
 use crate::report::observed::Meaning;
 
-/// What was observed at the largest load that meets the SLO and at the smallest that violates it;
-/// empty if nothing was.
+/// The observed means at the largest load that meets the SLO and at the smallest that violates it;
+/// empty if nothing was observed.
 pub(super) fn table(steps: &[Measured]) -> String {
     let meets = steps
         .iter()

@@ -1,7 +1,7 @@
-//! What was observed during the steps of the search.
+//! Averages the values observed during each step of the search.
 //!
-//! In: the readings of a step's runs. Out: the mean of each series. Invariant: only readings from
-//! the time during which all calls were active count.
+//! In: the readings of a step's runs. Out: the mean of each series. Invariant: only readings
+//! taken while all calls were active count.
 
 use crate::record::{Ms, Observations, Reading};
 use crate::report::observed::in_order;
@@ -10,7 +10,7 @@ use serde::Serialize;
 /// A series during a step. Rates are per second; processor time per second is a number of cores.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct ObservedMean {
-    /// The name of what was observed.
+    /// Name of the observed process or endpoint.
     pub source: String,
     /// The name of the series.
     pub series: String,
@@ -20,7 +20,7 @@ pub(super) struct ObservedMean {
     pub max: f64,
 }
 
-/// The series of a step, while its runs are added up.
+/// Accumulates the series of a step over its runs.
 #[derive(Debug, Default)]
 pub(super) struct ObservedMeans(Vec<Sum>);
 

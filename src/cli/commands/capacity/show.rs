@@ -11,7 +11,7 @@ use crate::stats::Sample;
 /// Width of the longest bar.
 const WIDTH: usize = 40;
 
-/// One line about a step, printed when it is over.
+/// One line about a step, printed when the step is over.
 pub(super) fn line(step: &Measured) -> String {
     let again = if step.recheck { " (again)" } else { "" };
     let word = match (step.keeps, step.weak) {
@@ -39,7 +39,7 @@ fn interval(step: &Measured) -> String {
     format!("[{}, {}]", end(step.lower_ms), end(step.upper_ms))
 }
 
-/// The whole search.
+/// Formats the whole search.
 pub(super) fn render(answer: &CapacityResult, bound: Sample) -> String {
     let mut text = format!("ttfa {} against {}\n\n", answer.slo, answer.target);
     text += &chart(answer, bound);
@@ -48,7 +48,7 @@ pub(super) fn render(answer: &CapacityResult, bound: Sample) -> String {
             "\nthe generator was the limit {limit}\n{}\n",
             match best {
                 Some(n) => format!("the agent sustains at least {n} calls at once"),
-                None => "nothing can be said about the agent".to_owned(),
+                None => "no conclusion about the agent is possible".to_owned(),
             }
         ),
         (None, None) => "\nnot even one call meets this SLO\n".to_owned(),

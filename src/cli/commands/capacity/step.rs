@@ -38,10 +38,10 @@ pub(super) struct Measured {
     pub failed: usize,
     /// The quantile of the SLO; null if it falls on a missed or failed turn.
     pub quantile_ms: Option<Ms>,
-    /// Lower end of its 95 % confidence interval. Null is +∞; both ends are null if there are too
-    /// few turns.
+    /// Lower end of the quantile's 95 % confidence interval. Null is +∞; both ends are null if
+    /// there are too few turns.
     pub lower_ms: Option<Ms>,
-    /// Upper end of that interval.
+    /// Upper end of the confidence interval.
     pub upper_ms: Option<Ms>,
     /// Whether the SLO is met.
     pub keeps: bool,
@@ -49,7 +49,7 @@ pub(super) struct Measured {
     pub weak: bool,
     /// Why the generator itself could not sustain this load.
     pub generator_limit: Option<String>,
-    /// What was observed while all calls were active, if the scenario observes anything.
+    /// Means of the observed series while all calls were active; empty if nothing is observed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub observed: Vec<ObservedMean>,
 }

@@ -1,4 +1,4 @@
-//! Interoperability with str0m: we receive what it sends, and it receives what we send.
+//! Interoperability with str0m: each side receives the packets and reports that the other sends.
 //!
 //! Invariants: in virtual time, no socket; the keys come from a handshake.
 
@@ -91,7 +91,7 @@ fn every_packet_of_a_continued_stream_is_received_once() {
     }
     let all: Vec<(u64, Vec<u8>)> = (65_531..65_700).map(|n| (n, met.by_str0m(n))).collect();
     let mut order: Vec<usize> = (0..100).collect();
-    // Out of order, across the wrap of the 16-bit sequence number; then 50 that are lost.
+    // Out of order, across the wrap of the 16-bit sequence number; then 50 lost packets.
     order.swap(4, 8);
     order.extend(150..all.len());
     for k in order {
@@ -134,7 +134,7 @@ fn every_packet_of_a_continued_stream_is_received_once() {
     ] {
         assert!(!path.carries(bytes), "{what}");
     }
-    for (what, first) in [("no room for its extension", 0x90), ("sources", 0x8f)] {
+    for (what, first) in [("a missing extension", 0x90), ("missing CSRCs", 0x8f)] {
         let head = [&[first, 111, 0, 1, 0, 0, 0, 0][..], &ssrc.to_be_bytes()].concat();
         assert!(path.carries(&head));
         let received = receive(&mut path, &head, t, &mut room);
@@ -169,7 +169,7 @@ fn a_stream_restarted_under_its_ssrc_is_a_new_stream() {
     for again in [40_000, 70_000, 95_000] {
         assert_eq!(restarted(again), in_order(again, again + 100), "{again}");
     }
-    // Behind: the fifth packet in a row proves it.
+    // Behind: recognised at the fifth packet in a row.
     for again in [1, 20_000, 29_900] {
         let received = restarted(again);
         assert_eq!(received[..4], [None; 4], "{again}");
@@ -190,7 +190,7 @@ fn delayed_packets_do_not_count_as_a_restarted_stream() {
         let live = met.by_str0m(n);
         let received = receive(&mut path, &live, met.now, &mut room);
         assert_eq!(number(received), Some((0, n)));
-        // Four in a row, then another four, with live ones between.
+        // Four in a row, then another four, with current packets in between.
         for held in late.iter().skip(4 * ((n % 2) as usize)).take(4) {
             if n > 70_100 {
                 let received = receive(&mut path, held, met.now, &mut room);
@@ -198,8 +198,8 @@ fn delayed_packets_do_not_count_as_a_restarted_stream() {
             }
         }
     }
-    // The sender restarts and resets its rollover counter: with the old one, its numbers would be
-    // ones not yet received.
+    // The sender restarts and resets its rollover counter; with the old counter, the packets would
+    // have sequence numbers that have not been received yet.
     let again: Vec<_> = (20_000..20_020).map(|n| met.by_str0m(n)).collect();
     for (n, datagram) in again.iter().enumerate() {
         let received = receive(&mut path, datagram, met.now, &mut room);
@@ -341,7 +341,7 @@ fn the_header_extension_is_read_after_the_csrc_list() {
             [&fixed(0x91)[..], &csrc, &extension_of_level].concat(),
             Some(30),
         ),
-        // Two sources whose numbers look like an extension.
+        // Two CSRCs whose values look like an extension.
         (
             "none",
             [&fixed(0x82)[..], &extension_of_level].concat(),
@@ -366,15 +366,15 @@ fn a_report_of_the_next_expected_packet_is_accepted() {
     };
     let block = |lost, highest| rtcp::ReportBlock { lost, highest };
     let loss = |among, count| Some(ReportedLoss { among, count });
-    // As livekit-server 1.13.5 sends them.
+    // Report blocks as livekit-server 1.13.5 sends them.
     assert_eq!(out.reported(block(15, 103)), loss((1, 102), 15));
     out.newest = 153;
     assert_eq!(out.reported(block(21, 154)), loss((103, 153), 6));
-    // As the standard specifies.
+    // Report blocks as RFC 3550 specifies them.
     assert_eq!(
         out.reported(block(22, 150)),
         None,
-        "older than the last one"
+        "older than the last report"
     );
     out.newest = 65_535;
     assert_eq!(out.reported(block(23, 0x1_0000)), loss((154, 65_535), 2));

@@ -1,4 +1,4 @@
-//! Sections whose tracks come and go.
+//! Tests of renegotiation, and of the bounds on session descriptions.
 
 use super::*;
 use std::net::{IpAddr, Ipv4Addr};
@@ -19,7 +19,7 @@ fn directions(sdp: &str) -> Vec<(String, String)> {
     sections.map(of).collect()
 }
 
-/// The answer, with every section that it would send on set to inactive.
+/// The answer with all its sending sections set to inactive.
 fn answered_as_inactive(answer: &str) -> String {
     answer.replace("a=sendonly", "a=inactive")
 }
