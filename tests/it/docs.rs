@@ -281,7 +281,7 @@ fn docs_have_every_metric_with_its_definition() {
         let series = format!("| `loadgen_{}_seconds` |", metric.name());
         assert!(live.contains(&series), "docs/metrics.md: {series}");
     }
-    // The agent's account arrives after the spans have been sent.
+    // The agent's account arrives after the turn's span was sent, so the span lacks its figures.
     let in_spans = |m: &&Metric| !m.is_share() && !m.is_from_agent();
     for metric in Metric::ALL.iter().filter(in_spans) {
         let attribute = format!("`loadgen.{}_ms`", metric.name());

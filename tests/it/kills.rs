@@ -126,7 +126,7 @@ fn a_kill_at_any_instant_loses_no_turn() {
     for (number, after, run) in &done {
         if run.reported < run.ended_before {
             lost.push(format!(
-                "kill {number}, after {after:?}: {} turns had ended a second earlier, {} are reported",
+                "kill {number}, after {after:?}: {} turns had ended 1 s earlier, {} are reported",
                 run.ended_before, run.reported
             ));
         } else if run.reported < run.ended {
@@ -139,7 +139,7 @@ fn a_kill_at_any_instant_loses_no_turn() {
     }
     let sum = |of: fn(&Killed) -> usize| done.iter().map(|(.., run)| of(run)).sum::<usize>();
     println!(
-        "{} kills: {} turns had ended a second earlier, {} at the last scrape; {} are reported",
+        "{} kills: {} turns had ended 1 s earlier, {} at the last scrape; {} are reported",
         done.len(),
         sum(|run| run.ended_before),
         sum(|run| run.ended),

@@ -130,7 +130,7 @@ export function synthesize(text, voice, signal) {
     espeak.on('close', (status) => {
       const pcm = Buffer.concat(chunks).subarray(WAV_HEADER, WAV_HEADER + MAX_CLIP_BYTES);
       if (status === 0 && pcm.length > 0) resolve(new Uint8Array(pcm).buffer);
-      else reject(new APIConnectionError({ message: `espeak-ng made no audio: ${message.trim()}` }));
+      else reject(new APIConnectionError({ message: `espeak-ng: no audio: ${message.trim()}` }));
     });
     espeak.stdin.on('error', () => {}); // espeak-ng has ended; `close` reports why
     espeak.stdin.end(text);

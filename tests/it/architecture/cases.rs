@@ -82,7 +82,7 @@ fn the_checker_finds_every_violation() {
             &["1: no `//!` header"],
         ),
         ("a function of the maximum length", "benches/x.rs", &long, &[]),
-        ("a function above the maximum length", "benches/x.rs", &longer, &["4: `f` has 71 lines, more than 70"]),
+        ("a function that is too long", "benches/x.rs", &longer, &["4: `f` has 71 lines, more than 70"]),
         ("a long function in a test module", "src/cli/x.rs", &tests, &[]),
         (
             "stub",
