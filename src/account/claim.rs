@@ -1,4 +1,4 @@
-//! The claims of an agent, independent of how they were sent.
+//! An agent's claims about its session, independent of the transport.
 
 use super::usage::ModelUsage;
 use std::sync::Arc;
@@ -8,49 +8,50 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct AgentTime(pub i64);
 
-/// A message in which the agent says something about its session.
+/// A message in which the agent reports something about its session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Claim {
-    /// Identity of the agent that makes it: each has a clock of its own.
+    /// Identity of the agent that makes the claim: each agent has its own clock.
     pub agent: Box<str>,
-    /// When it arrived at the caller.
+    /// When the claim arrived at the caller.
     pub arrival: Instant,
-    /// When the agent sent it, by the agent's clock, if it says so.
+    /// When the agent sent the claim, by the agent's clock, if the claim contains that.
     pub sent: Option<AgentTime>,
-    /// When the caller sent the request that this answers.
+    /// When the caller sent the request that this claim answers; `None` if it answers none.
     pub requested: Option<Instant>,
-    /// What it says.
+    /// The content of the claim.
     pub kind: ClaimKind,
 }
 
-/// What a claim says.
+/// The content of a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ClaimKind {
-    /// The caller's turn is over, with the delays of detecting that.
+    /// The caller's turn is over. Contains the delays with which the agent detected that.
     UserTurn(UserTurn),
-    /// Something that the agent said, with the delays before it began.
+    /// A reply of the agent, with the delays before it began.
     Reply(Reply),
     /// A final transcript of the caller's words.
     Transcript(Arc<str>),
-    /// The words of a reply; agents send them whether or not they describe their session.
+    /// The transcript of a reply. Agents send these transcripts even if they do not describe their
+    /// session.
     ReplyTranscript(Arc<str>),
     /// Tools have begun or ended.
     Tools(Vec<ToolEvent>),
     /// The agent's state has changed.
     State(SessionState),
-    /// The caller has stopped speaking. Some agents date this back to where they place the end of
-    /// speech, others to when they noticed it.
+    /// The caller has stopped speaking. Some agents stamp this with the end of speech as they place
+    /// it, others with the instant at which they detected it.
     CallerStopped,
-    /// What the session has used since its beginning, by model.
+    /// Usage since the beginning of the session, by model.
     Usage(Vec<ModelUsage>),
-    /// Nothing that a turn needs; its times still relate the two clocks.
+    /// Nothing that concerns a turn; the claim's times still relate the two clocks.
     Other,
 }
 
-/// The caller's turn as the agent heard it (LiveKit's names).
+/// The caller's turn as the agent detected it (LiveKit's names).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct UserTurn {
-    /// What the agent understood.
+    /// The agent's transcript of the turn.
     pub text: Option<Arc<str>>,
     /// Where the agent places the beginning of the caller's speech.
     pub started_speaking: Option<AgentTime>,
@@ -60,16 +61,17 @@ pub(crate) struct UserTurn {
     pub transcription_delay: Option<Duration>,
     /// `stopped_speaking` → the decision that the caller's turn is over.
     pub end_of_turn_delay: Option<Duration>,
-    /// Length of the application's hook between that decision and the language model.
+    /// Duration of the application's hook, which runs between that decision and the request to the
+    /// language model.
     pub on_user_turn_completed_delay: Option<Duration>,
 }
 
 /// A reply of the agent (LiveKit's names).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Reply {
-    /// What the agent said, up to an interruption.
+    /// Text of the reply, up to an interruption.
     pub text: Option<Arc<str>>,
-    /// When the agent asked its language model for the reply.
+    /// When the agent requested the reply from its language model.
     pub asked: Option<AgentTime>,
     /// When the agent began to play its reply out.
     pub started_speaking: Option<AgentTime>,
@@ -83,22 +85,22 @@ pub(crate) struct Reply {
     pub e2e_latency: Option<Duration>,
 }
 
-/// What is known about a tool call; several events may be about the same call.
+/// An event of a tool call; several events may belong to the same call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ToolEvent {
     /// Id of the call.
     pub id: Arc<str>,
     /// Name of the tool, if the event contains it.
     pub name: Option<Arc<str>>,
-    /// When it began.
+    /// When the call began.
     pub began: Option<AgentTime>,
-    /// When it ended.
+    /// When the call ended.
     pub ended: Option<AgentTime>,
-    /// It ended with an error.
+    /// Whether the call ended with an error.
     pub failed: bool,
 }
 
-/// What the agent is doing (LiveKit's names).
+/// State of the agent's session (LiveKit's names).
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, strum::IntoStaticStr,
 )]

@@ -1,22 +1,22 @@
-//! The offset between the agent's clock and the caller's, as an interval that contains it.
+//! Estimates the offset between the agent's clock and the caller's as an interval.
 //!
 //! In: pairs of instants, one on each clock, whose order is known. Out: the interval at any
 //! instant.
-//! Invariants: the interval holds the true offset as long as neither clock drifts by more than
+//! Invariants: the interval contains the true offset as long as neither clock drifts by more than
 //! [`DRIFT`]; the number of bounds kept is limited.
 //!
-//! A message that the agent sent at `s` cannot arrive before that, so its arrival bounds the offset
-//! from below. An answer made at `s` cannot have been made before the request was sent, which
-//! bounds the offset from above. The tightest message each way decides.
+//! A message that the agent sent at `s` cannot arrive before `s`, so its arrival bounds the offset
+//! from below. An answer made at `s` cannot have been made before the request was sent, so the
+//! request bounds the offset from above. The tightest bound on each side counts.
 
 use super::AgentTime;
 use std::time::Instant;
 
-/// Maximum drift between the two clocks, as a ratio: more than quartz causes, and as much as ntpd
-/// slews a clock by.
+/// Maximum drift between the two clocks, as a ratio: more than the drift of quartz oscillators, and
+/// equal to the maximum slew rate of ntpd.
 const DRIFT: f64 = 500e-6;
 /// Agents may truncate their instants to whole milliseconds, so an answer may have been made up to
-/// this much later than it says.
+/// this much later than its timestamp.
 const CUT_NS: i64 = 1_000_000;
 /// Maximum number of bounds kept for each side.
 const KEPT: usize = 512;
@@ -29,7 +29,7 @@ struct Bound {
     offset: i64,
 }
 
-/// How much looser a bound is `apart` ns away.
+/// By how many ns a bound has loosened `apart` ns away from its instant.
 fn loosened(apart: u64) -> i64 {
     // Rounding does not matter: an `f64` holds 104 days in ns exactly.
     (apart as f64 * DRIFT) as i64
@@ -46,8 +46,8 @@ impl Side {
         self.0.iter().map(here).max()
     }
 
-    /// Adds a bound, unless a known one is at least as tight at the same instant. Known bounds that
-    /// the new one implies are dropped.
+    /// Adds a bound, unless a known bound is at least as tight at the same instant. Drops known
+    /// bounds that the new bound implies.
     fn add(&mut self, new: Bound) {
         if self.at(new.at).is_some_and(|known| known >= new.offset) {
             return;
@@ -61,17 +61,17 @@ impl Side {
     }
 }
 
-/// The offset: agent's clock minus caller's, each from its own origin.
+/// The offset: the agent's clock minus the caller's, each measured from its own origin.
 #[derive(Debug, Clone)]
 pub(super) struct ClockOffset {
     epoch: Instant,
     low: Side,
-    /// Negated.
+    /// The upper side; its offsets are negated.
     high: Side,
 }
 
 impl ClockOffset {
-    /// An unknown offset. `epoch`: any instant near the call.
+    /// Creates an estimate without bounds. `epoch`: any instant near the call.
     pub(super) fn new(epoch: Instant) -> Self {
         Self {
             epoch,
@@ -88,14 +88,14 @@ impl ClockOffset {
         }
     }
 
-    /// A message that the agent sent at `sent` arrived at `arrival`.
+    /// Adds the bound of a message that the agent sent at `sent` and that arrived at `arrival`.
     pub(super) fn arrived(&mut self, sent: AgentTime, arrival: Instant) {
         let at = self.since_epoch(arrival);
         let offset = sent.0.saturating_sub(at);
         self.low.add(Bound { at, offset });
     }
 
-    /// A request that was sent at `requested` was answered at `made`.
+    /// Adds the bound of a request that was sent at `requested` and answered at `made`.
     pub(super) fn answered(&mut self, made: AgentTime, requested: Instant) {
         let at = self.since_epoch(requested);
         let offset = made.0.saturating_add(CUT_NS).saturating_sub(at);
@@ -105,11 +105,12 @@ impl ClockOffset {
         });
     }
 
-    /// The earliest and the latest instant on the caller's clock at which the agent's clock can have
-    /// shown `time`. If no request has been answered, there is no earliest instant; if the sending
-    /// time of no message is known, there is neither.
+    /// The earliest and the latest instant on the caller's clock at which the agent's clock can
+    /// have shown `time`. Without an answered request there is no earliest instant. `None` if no
+    /// message with a sending time has arrived, or if the bounds contradict each other.
     pub(super) fn place(&self, time: AgentTime) -> Option<(Option<Instant>, Instant)> {
-        // The bounds depend on the instant to be placed: the newest bound approximates it.
+        // How loose the bounds are depends on the instant to be placed, so approximate that instant
+        // with the newest bound.
         let near = time.0.saturating_sub(self.low.0.last()?.offset);
         let low = self.low.at(near)?;
         let high = self.high.at(near).map(i64::saturating_neg);
@@ -143,16 +144,16 @@ mod tests {
 
     proptest! {
         /// The agent's clock is off by hours and drifts; messages take 1 to 80 ms each way. Every
-        /// instant is placed in an interval that holds it, and the interval is at most as wide as
-        /// the quickest messages of the last seconds allow.
+        /// instant is placed in an interval that contains it. The interval is at most as wide as
+        /// the nearest round trip, plus drift.
         #[test]
-        fn placed_instants_hold_the_truth(
+        fn intervals_of_placed_instants_contain_the_true_instant(
             ahead in -100_000_000i64..100_000_000,
             ppm in -400i64..400,
             delays in prop::collection::vec((1i64..80, 1i64..80), 20..300),
         ) {
             let epoch = Instant::now();
-            // What the agent's clock shows `ns` after the epoch.
+            // The reading of the agent's clock `ns` after the epoch.
             let shows = |ns: i64| {
                 AgentTime(1_700_000_000_000_000_000 + ahead * MS + ns + ns / 1_000_000 * ppm)
             };
@@ -176,7 +177,9 @@ mod tests {
 
         /// Whatever an agent claims, the memory is bounded and nothing overflows.
         #[test]
-        fn absurd_times_do_no_harm(times in prop::collection::vec(any::<(i64, u32)>(), 1..2_000)) {
+        fn extreme_times_neither_overflow_nor_grow_the_memory(
+            times in prop::collection::vec(any::<(i64, u32)>(), 1..2_000),
+        ) {
             let epoch = Instant::now();
             let mut clock = ClockOffset::new(epoch);
             for (time, at) in times {
@@ -194,7 +197,7 @@ mod tests {
         let epoch = Instant::now();
         let mut clock = ClockOffset::new(epoch);
         for second in 0..2 * KEPT as i64 {
-            // Each message takes 0.4 ms longer than the one before, within what drift explains.
+            // Each message takes 0.4 ms longer than the one before: less than the maximum drift.
             let sent = second * (1_000 * MS - 400_000);
             clock.arrived(AgentTime(sent), after(epoch, second * 1_000 * MS));
         }

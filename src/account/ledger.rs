@@ -2,7 +2,7 @@
 //!
 //! In: claims in order of arrival, turns as they end. Out: the account of each turn, once it is
 //! complete. Invariants: claims and turns may be interleaved in any order; each turn's account is
-//! settled once, and not before the next turn has ended or the call is over.
+//! settled exactly once, after the next turn has ended or the call is over.
 
 use super::clock::ClockOffset;
 use super::path::{Step, Told};
@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Maximum number of claims of each kind that wait for their turn; a turn needs a handful.
+/// Maximum number of claims of each kind that wait for their turn; a turn has only a few.
 const WAITING: usize = 256;
 /// Maximum number of transcripts that wait for their turn.
 const TEXTS: usize = 64;
@@ -22,43 +22,43 @@ const TEXTS: usize = 64;
 const OF_TURN: usize = 64;
 /// Maximum length of a turn's text in bytes.
 const TEXT: usize = 8 * 1024;
-/// Maximum number of agents of a call whose clocks are followed.
+/// Maximum number of agents per call whose clock offsets are estimated.
 const CLOCKS: usize = 8;
-/// An instant further from the call than this cannot belong to it.
+/// An instant further from the call than this cannot belong to the call.
 const LONGEST_CALL: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// If the agent's end of speech and ours are at most this far apart, they belong to the same
-/// speech: an overloaded agent notices the end many seconds late.
+/// speech. The limit is this large because an overloaded agent detects the end many seconds late.
 const SAME_SPEECH: Duration = Duration::from_secs(30);
 
-/// What the agent of a call says about its turns.
+/// The agents' claims about the turns of one call.
 #[derive(Debug, Clone)]
 pub(crate) struct CallAccount {
     epoch: Instant,
-    /// By the identity of the agent.
+    /// Clock offsets, by the identity of the agent.
     clocks: Vec<(Box<str>, ClockOffset)>,
     user_turns: VecDeque<Said<UserTurn>>,
     replies: VecDeque<Said<Reply>>,
     transcripts: VecDeque<(Instant, Arc<str>)>,
-    /// Words of replies, used if the agent does not describe its replies.
+    /// Transcripts of replies, used if the agent does not describe its replies.
     reply_texts: VecDeque<(Instant, Arc<str>)>,
     tools: VecDeque<Said<ToolEvent>>,
     states: VecDeque<Said<(SessionState, AgentTime)>>,
-    /// When the agent noticed that the caller had stopped.
+    /// When the agent detected that the caller had stopped.
     stops: VecDeque<Said<AgentTime>>,
     usage: CallUsage,
-    /// Turns that have ended and are not settled, in their order.
+    /// Turns that have ended but are not settled, in order.
     turns: VecDeque<TurnTimes>,
-    /// Turns before this one are settled.
+    /// Number of settled turns: all turns with a lower index are settled.
     settled: usize,
     /// Whether the agent has described a turn or a reply.
     tells: bool,
-    /// Whether the agent has reported what it understood in any turn.
+    /// Whether the agent has sent a transcript of any turn.
     transcribes: bool,
-    /// Whether the agent has described a reply with its words.
+    /// Whether the agent has described a reply including its text.
     describes: bool,
 }
 
-/// What an agent said, when it arrived, and which of the clocks its instants are on.
+/// A claim's content, its arrival, and the index of the clock that its instants are on.
 #[derive(Debug, Clone)]
 struct Said<T> {
     arrival: Instant,
@@ -77,7 +77,7 @@ impl<T> Said<T> {
 }
 
 impl CallAccount {
-    /// An agent that has said nothing. `epoch`: any instant near the call.
+    /// An account without claims. `epoch`: any instant near the call.
     pub(crate) fn new(epoch: Instant) -> Self {
         Self {
             epoch,
@@ -98,7 +98,7 @@ impl CallAccount {
         }
     }
 
-    /// Takes a claim.
+    /// Records a claim.
     pub(crate) fn claim(&mut self, claim: &Claim) {
         match &claim.kind {
             ClaimKind::Transcript(text) => {
@@ -169,7 +169,7 @@ impl CallAccount {
         }
     }
 
-    /// What the agents of the call have used so far.
+    /// Usage by all agents of the call so far.
     pub(crate) fn usage(&self) -> Vec<ModelUsage> {
         self.usage.total()
     }
@@ -185,7 +185,7 @@ impl CallAccount {
         known
     }
 
-    /// Takes a turn that has ended or was amended; returns false if it was already settled.
+    /// Records a turn that has ended or was amended; returns false if the turn is already settled.
     pub(crate) fn turn(&mut self, times: TurnTimes) -> bool {
         if self.is_settled(times.turn) {
             return false;
@@ -198,26 +198,27 @@ impl CallAccount {
         true
     }
 
-    /// Whether the turn was settled.
+    /// Whether the turn has been settled.
     pub(crate) fn is_settled(&self, turn: usize) -> bool {
         turn < self.settled
     }
 
-    /// Whether the agent has yet to describe a reply, which it does when the reply has ended.
+    /// Whether the description of any reply is still missing. Agents send it when the reply has
+    /// ended.
     pub(crate) fn awaits_reply(&self) -> bool {
         (0..self.turns.len()).any(|place| self.awaits(place))
     }
 
-    /// Whether the reply to this turn has yet to be described.
+    /// Whether the description of the reply to this turn is still missing.
     fn awaits(&self, place: usize) -> bool {
         let turn = &self.turns[place];
         let next = self.turns.get(place + 1);
         self.tells && turn.onset.is_some() && self.reply_to(turn, next).is_none()
     }
 
-    /// The accounts of the turns that are complete, or of all turns if the call is over. A turn is
-    /// complete once the next one has ended and its own reply, if any, has been described, or once
-    /// two more turns have ended.
+    /// Settles the turns that are complete, or all turns if the call is over, and returns their
+    /// accounts. A turn is complete once the next turn has ended and its own reply, if any, has
+    /// been described, or once two more turns have ended.
     pub(crate) fn settle(&mut self, over: bool) -> Vec<(usize, TurnAccount)> {
         let mut settled = Vec::new();
         while over || self.turns.len() > 2 || (self.turns.len() == 2 && !self.awaits(0)) {
@@ -278,7 +279,7 @@ impl CallAccount {
         }
     }
 
-    /// The final transcripts that came after the turn's end of speech and before the next one's.
+    /// The final transcripts that arrived between the end of speech of this turn and of the next.
     fn transcripts_of(
         &self,
         turn: &TurnTimes,
@@ -292,8 +293,9 @@ impl CallAccount {
         all.filter(move |(at, _)| window.contains(*at))
     }
 
-    /// What the agent understood in the turn, from its own description or else its transcripts.
-    /// An utterance with a pause in it can be several turns to the agent.
+    /// The caller's words as recognised by the agent, from its descriptions of the caller's turns
+    /// or else from its transcripts. The agent may split an utterance at a pause into several
+    /// turns.
     fn heard_text(
         &self,
         turn: &TurnTimes,
@@ -305,18 +307,18 @@ impl CallAccount {
         let described = self.user_turns.iter().filter(own);
         let described = described.filter(|said| window.contains(self.heard_at(said)));
         let described = joined(described.filter_map(|said| said.what.text.as_deref()));
-        // A transcript can come while the caller is still speaking, after a pause.
+        // A transcript can arrive after a pause, while the caller is still speaking.
         let texts = self
             .transcripts
             .iter()
             .filter(|(at, _)| window.contains(*at));
         let text = described.or_else(|| joined(texts.map(|(_, text)| &**text)));
-        // The transcript of the last turn may come after the call.
+        // The transcript of the last turn may arrive after the call, so its absence means nothing.
         let is_over = next.is_some() || clock.is_some();
         text.or_else(|| (self.transcribes && is_over).then(|| "".into()))
     }
 
-    /// What the agent said in the turn.
+    /// The text of the agent's replies in the turn.
     fn reply_text(&self, turn: &TurnTimes, next: Option<&TurnTimes>) -> Option<Arc<str>> {
         if self.describes {
             let replies = self.replies_in(turn, next);
@@ -404,16 +406,16 @@ impl CallAccount {
         first.map_or(judged, |(_, said)| said).what.clone()
     }
 
-    /// Where the agent places the end of the caller's speech, or else its beginning, or else when
-    /// the description of the turn arrived.
+    /// Instant of a caller's turn: its end of speech as the agent places it, or else its start of
+    /// speech, or else the arrival of its description.
     fn heard_at(&self, said: &Said<UserTurn>) -> Instant {
         let at = said.what.stopped_speaking.or(said.what.started_speaking);
         let at = at.and_then(|at| self.placed(said, at));
         at.map_or(said.arrival, Placed::likely)
     }
 
-    /// The agent's description of the caller's turn: of those whose end of speech lies within the
-    /// turn, the one whose end is nearest to ours.
+    /// The agent's description of the caller's turn: of the descriptions whose end of speech lies
+    /// within the turn, the one whose end of speech is nearest to ours.
     fn heard(
         &self,
         turn: &TurnTimes,
@@ -449,7 +451,8 @@ impl CallAccount {
                 Some(at) => self.placed(said, at)?.likely(),
                 None => said.arrival,
             };
-            // A reply is described after it has begun: a later start means that the clock is wrong.
+            // A reply is described after it has begun: if its start lies after the arrival of the
+            // description, the clock is wrong.
             (at <= said.arrival + MARGIN).then_some((at, said))
         });
         began.filter(move |(at, _)| window.contains(*at))
@@ -466,7 +469,7 @@ impl CallAccount {
         replies.min_by_key(|(at, _)| abs_diff(*at, onset))
     }
 
-    /// When the agent last noticed, before the reply, that the caller had stopped.
+    /// The agent's last detection, before the reply, that the caller had stopped.
     fn noticed(&self, turn: &TurnTimes, reply: Option<&Said<Reply>>) -> Option<&Said<AgentTime>> {
         let reply = reply?;
         let began = reply.what.started_speaking?;
@@ -490,10 +493,12 @@ impl CallAccount {
         plausible.then_some(Placed { earliest, latest })
     }
 
-    /// Drops the claims that arrived before the oldest unsettled turn began, if there is one.
+    /// Drops the claims that arrived before the oldest unsettled turn began, if there is such a
+    /// turn.
     fn forget(&mut self, before: Option<Instant>) {
         let Some(before) = before else { return };
-        // A reply is described when it ends: a description that arrived earlier is of an old turn.
+        // A reply is described when it ends, so a description that arrived before this turn began
+        // belongs to an earlier turn.
         self.user_turns.retain(|said| said.arrival >= before);
         self.replies.retain(|said| said.arrival >= before);
         self.transcripts.retain(|(at, _)| *at >= before);
@@ -504,11 +509,11 @@ impl CallAccount {
     }
 }
 
-/// By how much an agent's clock may misplace an instant near the boundary of two turns.
+/// Tolerance at the boundary of two turns for the error with which an agent's instants are placed.
 const MARGIN: Duration = Duration::from_millis(50);
 
-/// Where the agent places the end of the caller's speech, and on which clock: as it reports, or as
-/// its own latency implies.
+/// The end of the caller's speech as the agent places it, with the index of the agent's clock.
+/// Derived from the start of the reply and its latency if the agent does not report it.
 fn stopped(
     heard: Option<&Said<UserTurn>>,
     reply: Option<&Said<Reply>>,
@@ -524,9 +529,9 @@ fn stopped(
     Some((reply.clock, AgentTime(began.0.saturating_sub(latency))))
 }
 
-/// What the agent reports about a turn, relative to `zero`: the instant at which it places the end
-/// of the caller's speech, or else at which it noticed that end. `None` if the agent that heard the
-/// turn is not the one that replied.
+/// The agent's figures of a turn, relative to `zero`: the end of the caller's speech as the agent
+/// places it, or else the instant at which the agent detected it. `None` if one agent described
+/// the turn and another replied.
 fn told(
     zero: Option<(usize, AgentTime)>,
     user: &UserTurn,
@@ -582,7 +587,7 @@ fn joined<'a>(texts: impl Iterator<Item = &'a str>) -> Option<Arc<str>> {
     all.map(|text| text.trim().into())
 }
 
-/// The earlier of two instants, if there is one.
+/// The earlier of two instants, or the only one that is known.
 fn earlier(a: Option<AgentTime>, b: Option<AgentTime>) -> Option<AgentTime> {
     [a, b].into_iter().flatten().min()
 }

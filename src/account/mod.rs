@@ -1,8 +1,8 @@
-//! What an agent says about itself, placed on the caller's clock and matched to turns.
+//! Matches an agent's reports about itself to turns and places them on the caller's clock.
 //!
 //! In: the agent's claims with their arrivals, the call's turns as they end. Out: the account of
-//! each turn. Invariants: a claim belongs to at most one turn; what the agent does not say is
-//! absent, never zero; memory is bounded, whatever the agent sends.
+//! each turn. Invariants: a claim belongs to at most one turn; figures that the agent does not
+//! report are absent, never zero; memory is bounded, whatever the agent sends.
 
 mod claim;
 mod clock;

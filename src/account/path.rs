@@ -1,24 +1,24 @@
-//! The critical path of a reply: what it waited for, one thing after another.
+//! The critical path of a reply: the consecutive steps that determined its latency.
 //!
-//! In: what the agent reports about a turn, in ns since the instant at which it places the end of
-//! the caller's speech. Out: the steps that led to its first audio, in order. Invariants: the
-//! steps follow each other without a gap or an overlap, so their lengths add up to the agent's own
-//! latency; time that nothing covers is a step of its own.
+//! In: the agent's figures of a turn, in ns since the end of the caller's speech as the agent
+//! places it. Out: the steps that led to the reply's first audio, in order. Invariants: the
+//! steps follow each other without a gap or an overlap, so their durations add up to the agent's
+//! own latency; time that no figure covers is a step of its own.
 //!
 //! Parts of a turn overlap: with preemptive generation the model works before the end of the turn
-//! is decided. The path is found backwards from the first audio: each step is what ended last
-//! before the next one could begin.
+//! is decided. The path is found backwards from the first audio: each step is the part that ended
+//! last before the next step could begin.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
-/// By how much an instant may be off, in ns: some agents truncate instants to milliseconds,
-/// and one part can begin slightly before the other has ended.
+/// Tolerance of an instant, in ns: some agents truncate instants to milliseconds, and a part can
+/// begin slightly before the part that it depends on has ended.
 const TOLERANCE: i64 = 20_000_000;
 
-/// How long a busy agent may take to pass on what is already there, in ns.
+/// Longest time that a busy agent takes to pass on output that is already available, in ns.
 const LAG: i64 = 150_000_000;
 
 /// A step of the critical path.
@@ -41,21 +41,21 @@ const LAG: i64 = 150_000_000;
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum Step {
-    /// The agent places the end of the caller's speech later than it was.
+    /// The agent places the end of the caller's speech too late.
     LateEnd,
-    /// Until the final transcript, if the model was asked as soon as the transcript was there.
+    /// From the end of speech to the final transcript, if that transcript starts the model request.
     Transcription,
-    /// Until the decision that the caller's turn is over.
+    /// From the end of speech to the decision that the caller's turn is over.
     EndOfTurn,
     /// The application's hook at the end of the turn.
     Hook,
-    /// The model, until it called a tool.
+    /// The language model, from the request to the tool call.
     ToolChoice,
-    /// A tool.
+    /// A tool call.
     Tool,
-    /// The language model, until its first sentence (or token).
+    /// The language model, from the request to its first sentence (or token).
     Llm,
-    /// The synthesis, until its first audio.
+    /// Speech synthesis, from its first text to its first audio.
     Tts,
     /// A speech-to-speech model, from the end of the turn.
     Model,
@@ -68,7 +68,7 @@ pub(crate) enum Step {
 }
 
 impl Step {
-    /// All steps, in the order of a turn.
+    /// All steps, in the order in which they occur in a turn.
     pub(crate) const ALL: &[Self] = Self::VARIANTS;
 
     /// The step's name in files.
@@ -76,7 +76,7 @@ impl Step {
         self.into()
     }
 
-    /// The step in words.
+    /// The step's name as shown to users.
     pub(crate) fn words(self) -> &'static str {
         match self {
             Self::LateEnd => "end of speech noticed late",
@@ -95,7 +95,7 @@ impl Step {
     }
 }
 
-/// What an agent reports about a turn; instants in ns since where it places the end of speech.
+/// An agent's figures of a turn. Instants are in ns since the end of speech as the agent places it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Told {
     /// When the agent began to play its reply out.
@@ -103,8 +103,8 @@ pub(super) struct Told {
     pub transcription: Option<Duration>,
     pub end_of_turn: Option<Duration>,
     pub hook: Option<Duration>,
-    /// When the model was asked for the reply. With preemptive generation, agents report instead
-    /// when the reply was taken up.
+    /// When the reply was requested from the model. With preemptive generation, agents report
+    /// instead when the generated reply was adopted.
     pub asked: Option<i64>,
     /// From the request to the model to its first token.
     pub first_token: Option<Duration>,
@@ -115,13 +115,13 @@ pub(super) struct Told {
     pub tools: Vec<(i64, i64)>,
 }
 
-/// Something that a reply waited for.
+/// A part of a turn that a reply may have waited for.
 #[derive(Debug, Clone, Copy)]
 struct Part {
     step: Step,
     from: i64,
     to: i64,
-    /// The next part can begin before this one is over.
+    /// Whether the next part can begin before this one is over.
     streams: bool,
 }
 
@@ -150,13 +150,13 @@ impl Told {
         if let Some(d) = self.hook.filter(|d| !d.is_zero()) {
             let from = decided;
             decided = from.saturating_add(ns(d));
-            // A hook can say something itself before it is over.
+            // A hook can start speech itself before it has finished.
             parts.push(Part {
                 streams: true,
                 ..part(Step::Hook, from, decided)
             });
         }
-        // Agents do not report the model request that led to a tool call: it is taken to fill the
+        // Agents do not report the model request that led to a tool call. It is assumed to fill the
         // time before the call.
         let mut before = decided;
         for (from, to) in &self.tools {
@@ -166,15 +166,15 @@ impl Told {
             parts.push(part(Step::Tool, *from, *to));
             before = before.max(*to);
         }
-        // Speech that was synthesised before the decision waited for it.
+        // Speech that was synthesised before the decision had to wait for the decision.
         let speaks = self
             .tts
             .map(|d| self.started.saturating_sub(ns(d)).max(decided));
         parts.extend(speaks.map(|from| part(Step::Tts, from, self.started)));
         if let Some(llm) = self.llm.map(ns) {
             let (from, length) = match (self.asked, self.transcription.map(ns)) {
-                // The model was asked when the transcript was there. Its first sentence may have
-                // waited for the end of the turn.
+                // The model was called when the transcript was available. Its first sentence may
+                // have waited for the end of the turn.
                 (Some(_), Some(transcribed)) if self.is_preemptive() => {
                     let taken_up = self.asked.map_or(decided, |asked| asked.max(decided));
                     let waited = transcribed.saturating_add(llm) <= taken_up.saturating_add(LAG);
@@ -184,7 +184,7 @@ impl Told {
                 (Some(asked), _) => (asked, llm),
                 (None, _) => (speaks.unwrap_or(self.started).saturating_sub(llm), llm),
             };
-            // The model's text is spoken while the model writes more of it.
+            // Synthesis speaks the model's text while the model generates more of it.
             parts.push(Part {
                 streams: true,
                 ..part(Step::Llm, from, from.saturating_add(length))
@@ -194,7 +194,7 @@ impl Told {
         parts
     }
 
-    /// Whether the model must have been asked before the instant that the agent reports, because
+    /// Whether the model must have been called before the instant that the agent reports: otherwise
     /// its first token would have come after the synthesis began.
     pub(super) fn is_preemptive(&self) -> bool {
         let speaks = self.started.saturating_sub(self.tts.map_or(0, ns));
@@ -204,12 +204,12 @@ impl Told {
         })
     }
 
-    /// The steps with their lengths in ns, in chronological order.
+    /// The steps with their durations in ns, in chronological order.
     pub(super) fn path(&self) -> Vec<(Step, i64)> {
         let mut parts = self.parts();
         let mut steps = Vec::new();
         let mut at = self.started;
-        // Each iteration removes a part or is the last one.
+        // Each iteration removes a part or is the last iteration.
         while at > 0 {
             let end = |part: &Part| match part.streams {
                 true => part.to.min(at),
@@ -239,7 +239,7 @@ impl Told {
         steps
     }
 
-    /// What fills the time that no part covers.
+    /// The step to which uncovered time is attributed.
     fn uncovered(&self) -> Step {
         match self.llm.or(self.tts) {
             Some(_) => Step::Unexplained,
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn the_path_names_what_the_reply_waited_for() {
+    fn the_path_consists_of_the_parts_that_delayed_the_reply() {
         let plain = Told {
             started: 1_200 * MS,
             transcription: ms(700),
@@ -281,8 +281,8 @@ mod tests {
         let expected = "end_of_turn 730, unexplained 3, llm 450, unexplained 2, tts 15";
         assert_eq!(shown(&plain), expected);
 
-        // The model was asked when the transcript was there, before the turn was over; the agent
-        // reports when the reply was taken up. The model was not ready by then.
+        // The model was called when the transcript was available, before the turn was over. The
+        // agent reports when the reply was adopted; the model's first sentence came after that.
         let preemptive = Told {
             started: 1_180 * MS,
             end_of_turn: ms(900),
@@ -291,7 +291,7 @@ mod tests {
         };
         let expected = "transcription 700, llm 450, unexplained 15, tts 15";
         assert_eq!(shown(&preemptive), expected);
-        // The end of the turn takes longer than the model, whose first sentence waits for it.
+        // The end of the turn takes longer than the model, so the first sentence waits for it.
         let late = Told {
             started: 1_520 * MS,
             end_of_turn: ms(1_500),
@@ -301,7 +301,7 @@ mod tests {
         };
         assert_eq!(shown(&late), "end_of_turn 1500, unexplained 5, tts 15");
 
-        // A busy agent passes the sentence on a little later.
+        // A busy agent passes the sentence on slightly later.
         let busy = Told {
             started: 1_565 * MS,
             llm: ms(850),
@@ -320,7 +320,7 @@ mod tests {
         };
         assert_eq!(shown(&spoken), "end_of_turn 900, tts 20");
 
-        // A tool call without any speech before it; the hook took a while too.
+        // A tool call without any speech before it, after a hook of 100 ms.
         let tool = Told {
             started: 2_320 * MS,
             hook: ms(100),
@@ -331,8 +331,8 @@ mod tests {
         let expected = "end_of_turn 730, hook 100, tool_choice 310, tool 700, unexplained 10, llm 450, unexplained 5, tts 15";
         assert_eq!(shown(&tool), expected);
 
-        // The agent does not report when the model was asked: the model is taken to have ended
-        // where the synthesis began.
+        // The agent does not report when the model was called: the model is assumed to have ended
+        // when the synthesis began.
         let older = Told {
             asked: None,
             ..plain.clone()
@@ -341,7 +341,7 @@ mod tests {
             shown(&older),
             "end_of_turn 730, unexplained 5, llm 450, tts 15"
         );
-        // The synthesis begins while the model writes.
+        // The synthesis begins while the model is still generating.
         let streaming = Told {
             llm: ms(700),
             ..plain.clone()
@@ -364,9 +364,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever an agent reports, its steps have positive lengths that add up to its latency.
+        /// Whatever an agent reports, its steps have positive durations that add up to its latency.
         #[test]
-        fn the_steps_add_up(
+        fn the_steps_add_up_to_the_latency(
             started in -5_000i64..60_000,
             delays in prop::collection::vec(prop::option::of(0u64..20_000), 6),
             asked in prop::option::of(-20_000i64..80_000),
@@ -391,7 +391,7 @@ mod tests {
         }
 
         #[test]
-        fn absurd_instants_do_no_harm(
+        fn extreme_instants_do_not_overflow(
             started: i64, asked: Option<i64>, tools: Vec<(i64, i64)>, delays: [Option<u64>; 5],
         ) {
             let of = |i: usize| delays[i].map(Duration::from_nanos);

@@ -1,4 +1,4 @@
-//! The instants of a turn, and the stretch of the call that belongs to it.
+//! The instants of a turn, and the part of the call that belongs to that turn.
 //!
 //! In: the instants of a turn and of the next one. Out: which instants lie within the turn.
 //! Invariant: the windows of successive turns do not overlap.
@@ -14,11 +14,11 @@ pub(crate) struct TurnTimes {
     pub media_start: Instant,
     /// When the caller stopped speaking.
     pub speech_end: Instant,
-    /// When the reply became audible on the wire, if it did.
+    /// When the reply became audible on the wire; `None` if there was no reply.
     pub onset: Option<Instant>,
 }
 
-/// A stretch of the call, up to but not including `to`; without `to`, it has no end yet.
+/// A part of the call, up to but not including `to`; `None` if the part has not ended yet.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Window {
     pub from: Instant,
@@ -26,7 +26,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// A turn, from its own utterance to the next one.
+    /// The window from the start of the turn's utterance to the start of the next utterance.
     pub(super) fn of_turn(turn: &TurnTimes, next: Option<&TurnTimes>) -> Self {
         Self {
             from: turn.media_start,

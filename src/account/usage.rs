@@ -1,16 +1,16 @@
-//! What an agent's session has used, by model.
+//! Sums the usage of agents' sessions, by model.
 //!
 //! In: the agent's own counts. Out: sums over the agents of a call. Invariant: counts are never
 //! negative, and sums do not overflow.
 
 use serde::{Deserialize, Serialize};
 
-/// Maximum number of models of a call.
+/// Maximum number of models per agent.
 const MODELS: usize = 32;
-/// Largest sum of an amount: the largest number that a record may hold.
+/// Upper bound of each sum: the largest number allowed in a record.
 const MOST: u64 = 1_000_000_000_000;
 
-/// What a model does in the pipeline.
+/// The role of a model in the pipeline.
 #[derive(
     Debug,
     Clone,
@@ -29,13 +29,13 @@ const MOST: u64 = 1_000_000_000_000;
 pub(crate) enum ModelKind {
     /// Speech recognition.
     Stt,
-    /// A language model, or a realtime model that hears and speaks.
+    /// A language model, or a speech-to-speech model.
     Llm,
     /// Speech synthesis.
     Tts,
 }
 
-/// What one model was used for.
+/// Usage of one model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ModelUsage {
     pub kind: ModelKind,
@@ -44,8 +44,8 @@ pub(crate) struct ModelUsage {
     pub used: Used,
 }
 
-/// Billable amounts. `input_tokens` and `output_tokens` are of text; tokens that were read from a
-/// cache are not among `input_tokens`.
+/// Billable amounts. `input_tokens` and `output_tokens` count text tokens only. `input_tokens`
+/// does not include tokens that were read from a cache.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
 )]
@@ -65,7 +65,7 @@ pub(crate) struct Used {
     pub output_audio_tokens: u64,
     #[serde(skip_serializing_if = "is_zero")]
     pub characters: u64,
-    /// Length of the audio that was heard or spoken, in ms.
+    /// Duration of the audio that was recognised or synthesised, in ms.
     #[serde(skip_serializing_if = "is_zero")]
     pub audio_ms: u64,
 }
@@ -79,7 +79,7 @@ fn is_zero(amount: &u64) -> bool {
 }
 
 impl Used {
-    /// The sum of both, each amount at most [`MOST`].
+    /// Adds two usages; each amount is capped at [`MOST`].
     pub(crate) fn plus(self, other: Self) -> Self {
         let sum = |a: u64, b: u64| a.saturating_add(b).min(MOST);
         Self {
@@ -99,15 +99,15 @@ impl Used {
     }
 }
 
-/// What the agents of a call have used, from each one's latest claim.
+/// Usage by the agents of a call, from the latest claim of each agent.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CallUsage {
-    /// By the identity of the agent.
+    /// Usage by the identity of the agent.
     agents: Vec<(Box<str>, Vec<ModelUsage>)>,
 }
 
 impl CallUsage {
-    /// Takes what the session of `agent` has used since its beginning. `most`: maximum number of
+    /// Records the usage of `agent` since the beginning of its session. `most`: maximum number of
     /// agents.
     pub(super) fn claim(&mut self, agent: &str, models: &[ModelUsage], most: usize) {
         let models = models[..models.len().min(MODELS)].to_vec();
@@ -127,8 +127,8 @@ impl CallUsage {
     }
 }
 
-/// The sum of usages by kind, provider and model, sorted by these; models that were not used are
-/// left out.
+/// Sums usages by kind, provider and model and sorts them by the same keys; models that were not
+/// used are left out.
 pub(crate) fn sum<'a>(usages: impl IntoIterator<Item = &'a ModelUsage>) -> Vec<ModelUsage> {
     let mut all: Vec<ModelUsage> = Vec::new();
     for usage in usages.into_iter().filter(|u| !u.used.is_nothing()) {
@@ -166,7 +166,7 @@ mod tests {
         let mut usage = CallUsage::default();
         usage.claim("one", &[llm("a", 10), llm("b", 0)], 2);
         usage.claim("one", &[llm("a", 25), llm("b", 0)], 2);
-        // A successor has a session of its own.
+        // The agent's successor has its own session, which starts at zero.
         usage.claim("two", &[llm("a", 7), llm("b", 3)], 2);
         usage.claim("three", &[llm("a", 1_000)], 2);
         assert_eq!(usage.total(), [llm("a", 32), llm("b", 3)]);

@@ -1,31 +1,32 @@
-//! How far a transcript is from what was said.
+//! Counts the word errors of a transcript.
 //!
-//! In: the words that were spoken, the words that were recognized. Out: the number of word errors.
-//! Invariants: case, punctuation and apostrophes do not matter; memory and time are bounded,
-//! however long the texts are.
+//! In: the spoken text and its transcript. Out: the number of word errors.
+//! Invariants: case, punctuation and apostrophes are ignored; memory and time are bounded, however
+//! long the texts are.
 
 use serde::{Deserialize, Serialize};
 
-/// Maximum number of words of a text that are compared; the rest is left out.
+/// Maximum number of words of a text that are compared; further words are ignored.
 const WORDS: usize = 1_000;
 
-/// The word errors of a transcript: words that were replaced, left out or added.
+/// The word errors of a transcript: words that were replaced, omitted or added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct WordErrors {
-    /// The smallest number of such changes that turns what was said into the transcript.
+    /// Smallest number of such changes that turns the spoken text into the transcript.
     pub errors: u32,
-    /// Number of words that were said.
+    /// Number of words in the spoken text.
     pub words: u32,
 }
 
 impl WordErrors {
-    /// Compares a transcript with what was said. `None` if nothing was said: there is no rate.
+    /// Compares a transcript with the spoken text. `None` if that text has no words, because an
+    /// error rate would be undefined.
     ///
     /// Scripts that are written without spaces are compared by character.
     pub(crate) fn between(said: &str, transcript: &str) -> Option<Self> {
         let said = words(said);
         let transcript = words(transcript);
-        // At most WORDS each.
+        // Both counts are at most WORDS.
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         (!said.is_empty()).then(|| Self {
             errors: count(changes(&said, &transcript)),
@@ -33,9 +34,10 @@ impl WordErrors {
         })
     }
 
-    /// The number of errors, at most that of the words, and the number of words.
+    /// The number of errors and the number of words. Errors are capped at the number of words, and
+    /// words at `WORDS`.
     pub(crate) fn capped(self) -> (usize, usize) {
-        // A record may contain any numbers.
+        // The values may come from a record, which can contain any numbers.
         let words = (self.words as usize).min(WORDS);
         ((self.errors as usize).min(words), words)
     }
@@ -131,11 +133,11 @@ mod tests {
         }
         assert_eq!(WordErrors::between(" ?! ", "hello"), None);
         let added = WordErrors::between("yes", "yes I would").expect("a word was said");
-        assert_eq!(added.capped(), (1, 1), "never more than all");
+        assert_eq!(added.capped(), (1, 1), "at most as many errors as words");
     }
 
     proptest! {
-        /// Dropping words costs exactly as many errors, wherever they were.
+        /// The number of errors equals the number of dropped words, wherever they were dropped.
         #[test]
         fn dropped_words_are_counted(kept in prop::collection::vec(any::<bool>(), 1..80)) {
             let said: Vec<String> = (0..kept.len()).map(|i| format!("w{i}")).collect();
@@ -148,7 +150,7 @@ mod tests {
 
         /// The number of errors never exceeds the length of the longer text.
         #[test]
-        fn any_text_is_compared(said in ".{0,300}", heard in ".{0,300}") {
+        fn errors_never_exceed_the_longer_text(said in ".{0,300}", heard in ".{0,300}") {
             if let Some(found) = WordErrors::between(&said, &heard) {
                 let longest = words(&heard).len().max(found.words as usize);
                 prop_assert!(found.errors as usize <= longest);

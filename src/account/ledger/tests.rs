@@ -1,8 +1,8 @@
-//! Claims and turns of made-up calls, in ms since the start of the call.
+//! Claims and turns of invented calls, in ms since the start of the call.
 
 use super::*;
 
-/// What the agent's clock shows at the start of the call.
+/// Reading of the agent's clock at the start of the call, in ns.
 const AHEAD: i64 = 1_700_000_000_000_000_000;
 
 /// A call in which both clocks are read in ms since its start.
@@ -21,7 +21,7 @@ impl Script {
             account: CallAccount::new(start),
             agent: "agent",
         };
-        // The quickest message so far took 2 ms, and its request 3 ms.
+        // The request takes 3 ms to arrive, its answer 2 ms.
         script.claim(5, Some(3), Some(0), ClaimKind::Other);
         script
     }
@@ -112,7 +112,7 @@ fn claims_are_matched_to_their_turns_and_placed_on_the_callers_clock() {
 }
 
 #[test]
-fn an_interrupted_reply_belongs_to_the_turn_before() {
+fn an_interrupted_reply_belongs_to_the_turn_before_the_interruption() {
     let mut call = Script::new();
     call.user_turn(2_500, 2_020, 400);
     call.turn(0, 1_000, 2_000, Some(3_000));
@@ -130,14 +130,15 @@ fn a_turn_waits_for_the_description_of_its_reply() {
     let mut call = Script::new();
     call.user_turn(2_500, 2_020, 400);
     call.turn(0, 1_000, 2_000, Some(3_000));
-    // The next turn only asks the agent to stop; the reply that it stopped is described later.
+    // The next turn only expects the agent to stop; the interrupted reply is described later.
     call.turn(1, 4_000, 5_000, None);
     assert!(call.settled(false).is_empty());
     assert!(call.account.awaits_reply());
     call.reply(6_300, 2_900, Some(100), Some(880));
     assert!(!call.account.awaits_reply());
     assert_eq!(call.settled(false), ["0: 400, 100, 880"]);
-    // An agent that was cut off never describes it; two turns later it is no longer awaited.
+    // An agent that was cut off never describes its reply; after two more turns the description is
+    // no longer awaited.
     call.user_turn(9_500, 9_020, 410);
     call.turn(2, 8_000, 9_000, Some(10_000));
     call.turn(3, 12_000, 13_000, None);
@@ -147,7 +148,7 @@ fn a_turn_waits_for_the_description_of_its_reply() {
 }
 
 #[test]
-fn a_turn_that_is_amended_after_it_was_settled_changes_nothing() {
+fn amending_a_settled_turn_has_no_effect() {
     let mut call = Script::new();
     for turn in 0..3u64 {
         let start = 4_000 * turn;
@@ -247,7 +248,7 @@ fn texts_belong_to_the_turn_in_which_they_were_said() {
         };
         call.claim(arrival, None, None, ClaimKind::Reply(reply));
     };
-    // A pause in the utterance split it into two turns.
+    // The agent split the utterance into two turns at a pause.
     words(&mut call, 1_900, 1_500, "where is");
     words(&mut call, 2_500, 2_020, "my order");
     said(&mut call, 4_000, 3_000, "Let me check.");
@@ -255,7 +256,7 @@ fn texts_belong_to_the_turn_in_which_they_were_said() {
     call.turn(0, 1_000, 2_000, Some(3_060));
     words(&mut call, 9_500, 9_020, "thanks");
     call.turn(1, 8_000, 9_000, None);
-    // The agent understood nothing in the third turn; the fourth one's transcript may still come.
+    // The agent recognised no words in the third turn; the transcript of the fourth may still come.
     call.turn(2, 14_000, 15_000, None);
     call.turn(3, 18_000, 19_000, None);
     let all = call.account.settle(true);
@@ -321,7 +322,7 @@ fn a_filler_takes_the_model_figures_of_the_answer_after_it() {
 }
 
 #[test]
-fn a_reply_that_begins_after_its_description_is_not_believed() {
+fn a_reply_that_begins_after_its_description_is_ignored() {
     let mut call = Script::new();
     call.turn(0, 1_000, 2_000, Some(3_000));
     call.reply(6_000, 2_000_000_000_000, Some(150), Some(793));
@@ -330,7 +331,7 @@ fn a_reply_that_begins_after_its_description_is_not_believed() {
 }
 
 #[test]
-fn an_agent_that_says_nothing_has_no_account() {
+fn without_claims_there_is_no_account() {
     let mut call = Script::new();
     call.turn(0, 1_000, 2_000, Some(3_000));
     call.turn(1, 8_000, 9_000, None);
@@ -342,7 +343,7 @@ fn an_agent_that_says_nothing_has_no_account() {
 fn the_greeting_and_other_speech_belong_to_no_turn() {
     let mut call = Script::new();
     call.reply(900, 100, Some(50), None);
-    // A second of noise that the agent took for a turn, long after the caller's own speech.
+    // Long after the caller's speech, the agent mistakes noise for a turn.
     call.turn(0, 1_000, 2_000, None);
     call.user_turn(44_000, 43_500, 300);
     assert!(call.settled(true).is_empty());
@@ -394,7 +395,7 @@ fn claims_without_turns_are_bounded() {
 }
 
 #[test]
-fn a_model_that_hears_and_speaks_has_a_path_too() {
+fn a_speech_to_speech_model_has_a_critical_path() {
     let reply = |e2e: Option<u64>| Reply {
         started_speaking: Some(agent(3_000)),
         e2e_latency: e2e.map(Duration::from_millis),
@@ -404,7 +405,7 @@ fn a_model_that_hears_and_speaks_has_a_path_too() {
         let path = account.path.iter();
         path.map(|(step, d)| (step.name(), d.as_millis())).collect()
     };
-    // The agent reports when it noticed that the caller had stopped, and nothing else.
+    // The agent reports only when it detected that the caller had stopped.
     let mut call = Script::new();
     call.claim(2_590, Some(2_580), None, ClaimKind::CallerStopped);
     call.claim(6_000, Some(5_990), None, ClaimKind::Reply(reply(None)));
@@ -417,7 +418,7 @@ fn a_model_that_hears_and_speaks_has_a_path_too() {
     assert!(over.duration_since(call.at(2_580)) < Duration::from_millis(10));
     assert_eq!(steps(account), [("model", 420)]);
 
-    // The agent reports its latency, which implies where it places the end of speech.
+    // The agent reports its latency, from which the end of speech is derived.
     let mut call = Script::new();
     call.claim(6_000, Some(5_990), None, ClaimKind::Reply(reply(Some(950))));
     call.turn(0, 1_000, 2_000, Some(3_060));
@@ -431,7 +432,7 @@ fn a_model_that_hears_and_speaks_has_a_path_too() {
 }
 
 #[test]
-fn what_another_agent_in_the_room_describes_is_not_added() {
+fn descriptions_by_another_agent_in_the_room_are_not_added() {
     let mut call = Script::new();
     let describe = |call: &mut Script| {
         let turn = UserTurn {
@@ -444,7 +445,7 @@ fn what_another_agent_in_the_room_describes_is_not_added() {
         let thinking = ClaimKind::State(SessionState::Thinking);
         call.claim(2_500, Some(2_495), None, thinking);
     };
-    // A second agent takes notes and says nothing.
+    // A second agent only transcribes the call.
     call.agent = "notes";
     describe(&mut call);
     call.agent = "agent";
@@ -461,7 +462,8 @@ fn what_another_agent_in_the_room_describes_is_not_added() {
 fn instants_outside_the_call_are_not_placed() {
     let mut call = Script::new();
     let reply = Reply {
-        // The Unix epoch; below, the value to which milliseconds taken for seconds saturate.
+        // The Unix epoch. The other implausible instant, below, is the value at which an instant
+        // saturates if milliseconds are interpreted as seconds.
         asked: Some(AgentTime(0)),
         started_speaking: Some(agent(2_900)),
         llm_node_ttft: Some(Duration::from_millis(150)),
