@@ -1,10 +1,10 @@
 //! Decides when the next turn may start.
 //!
-//! In: what the call has observed. Out: the instant at which the anchor fired, or how long to wait
-//! for it.
+//! In: the call's observations so far. Out: the instant at which the anchor fired, or how long to
+//! wait for it.
 //! Invariant: every anchor that might never fire has a bound. The bound applies to a silent agent:
 //! if the agent is speaking when the bound passes, the wait extends to at most a minute after the
-//! onset of that speech; if its state says that it is busy, to a minute after that state change.
+//! onset of that speech; if the agent reports a busy state, to a minute after that state change.
 
 use super::states::States;
 use super::talk::{SEPARATES, Talk};
@@ -13,10 +13,10 @@ use super::{AgentState, Anchor, GreetingPolicy, TurnScript, later};
 use crate::audio::SPURT_GAP;
 use std::time::{Duration, Instant};
 
-/// How long `greeting: ignore` waits for an agent that says nothing.
+/// How long `greeting: ignore` waits for a silent agent.
 const IGNORED_GREETING: Duration = Duration::from_secs(5);
 
-/// What the next turn's anchor needs to know about the previous turn.
+/// The instants of the previous turn on which the next turn's anchor depends.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Before {
     pub(super) media_start: Instant,
@@ -26,10 +26,10 @@ pub(super) struct Before {
     pub(super) over: Option<Instant>,
 }
 
-/// Everything that decides when the next turn may start.
+/// Inputs to the decision when the next turn may start.
 pub(super) struct Known<'a> {
     pub(super) greeting: GreetingPolicy,
-    /// Since when media has been flowing with an agent in the room.
+    /// The first instant at which media was flowing and an agent was in the room.
     pub(super) call_start: Instant,
     pub(super) first_timeout: Duration,
     pub(super) before: Option<Before>,
@@ -42,10 +42,10 @@ pub(super) struct Known<'a> {
 pub(super) enum AnchorState {
     /// The anchor fired at this instant.
     Came(Instant),
-    /// The anchor has not fired; the turn starts at `until` at the latest. `doubt`: a turn
-    /// that starts at `until` is flagged, because the anchor is not known to have fired.
+    /// The anchor has not fired; the turn starts at `until` at the latest. `doubt`: whether a turn
+    /// that starts at `until` is flagged because its anchor may not have fired.
     Waits { until: Option<Instant>, doubt: bool },
-    /// The ear decides when the anchor fires. If it never does, because its stream has ended or its
+    /// The anchor fires on a report of the ear. If no report comes, because the stream has ended or
     /// reports were lost, the turn starts at `until` and is flagged.
     Hears { until: Instant },
 }
@@ -107,7 +107,7 @@ impl Known<'_> {
                 let told = self.speech_end(over, SEPARATES);
                 match (told, self.before) {
                     (AnchorState::Came(at), _) => AnchorState::Came(at.max(since)),
-                    // The agent went back to listening without having said anything in this turn.
+                    // The agent returned to `listening` or `idle` without speaking in this turn.
                     (AnchorState::Waits { doubt: true, .. }, Some(before))
                         if self.talk.current().is_none() && since >= before.speech_end =>
                     {
@@ -127,7 +127,8 @@ impl Known<'_> {
     }
 
     /// Fires when the agent has been silent for `silence` after `end`, but not before `earliest`.
-    /// The last argument is the bound, and whether starting at the bound is flagged as doubtful.
+    /// The last argument contains the bound and whether a start at the bound is flagged as
+    /// doubtful.
     fn silence(
         &self,
         end: Option<Instant>,
@@ -185,7 +186,7 @@ impl Known<'_> {
 }
 
 impl AnchorState {
-    /// The ear is expected to decide soon after `at`.
+    /// A report of the ear is expected soon after `at`.
     fn unless_heard(at: Instant) -> Self {
         Self::Hears {
             until: later(at, SPURT_BOUND),

@@ -17,13 +17,13 @@ pub enum Input<'a> {
     AgentState(AgentState),
     /// The last agent left the room.
     AgentLeft,
-    /// A packet of the agent's audio; passed in before anything that was detected in it.
+    /// A packet of the agent's audio; passed in before the events that were detected in it.
     Packet(StreamId, Packet<'a>),
     /// The detector of a stream reported an event.
     Heard(StreamId, Heard),
     /// The track of a stream was unpublished, or its participant left.
     TakenAway(StreamId),
-    /// A stream is no longer listened to.
+    /// The detector of a stream will report no more events.
     Abandoned(StreamId),
     /// The audio of a stream turned out not to be the agent's voice.
     NotAgent(StreamId),
@@ -36,7 +36,7 @@ pub enum Input<'a> {
     Timeout,
 }
 
-/// What to send in one slot.
+/// The audio to send in one slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Say {
     /// A frame of silence.
@@ -55,15 +55,15 @@ pub enum Say {
 pub enum CallEvent {
     /// The call entered another phase; it starts in [`Phase::Joining`].
     Phase(Phase),
-    /// A turn ended. Reported exactly once per turn, failed turns included, except for turns that
-    /// [`Call::finish`](super::Call::finish) itself cuts short: those are only in its result.
+    /// A turn ended. Reported exactly once per turn, including failed turns, but not for turns that
+    /// [`Call::finish`](super::Call::finish) itself cuts short: only its result contains those.
     TurnEnded(TurnResult),
-    /// A turn that had already ended has changed, for example because its late reply arrived.
-    /// Replaces the result reported before.
+    /// The result of a turn that had already ended has changed, for example because a late reply
+    /// arrived. Replaces the result reported before.
     TurnAmended(TurnResult),
 }
 
-/// The phase that a call is in.
+/// Phase of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// Not yet joined.

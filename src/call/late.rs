@@ -1,6 +1,7 @@
 //! Recognises a reply that arrives after its turn was judged as missed.
 //!
-//! In: the turn that missed its reply, and later onsets. Out: the turn with the delay of its reply.
+//! In: the turn that missed its reply, and later onsets. Out: that turn, with the delay of the
+//! late reply.
 //! Invariant: an onset counts as a late reply only if it comes before the next turn's utterance
 //! starts, or if the agent's state shows that it was already thinking before then.
 
@@ -8,7 +9,7 @@ use super::TurnResult;
 use super::states::States;
 use std::time::Instant;
 
-/// The reply that the last turn missed and that may still arrive.
+/// The last turn, if it missed its reply; the reply may still arrive.
 #[derive(Debug, Clone)]
 pub(super) struct Owed {
     pub(super) turn: TurnResult,
@@ -17,7 +18,7 @@ pub(super) struct Owed {
 
 impl Owed {
     /// The turn with its late reply, if `onset` is the onset of that reply. `next`: media start of
-    /// the next turn, if it has started.
+    /// the next turn, if that turn has started.
     pub(super) fn comes(
         &self,
         onset: Instant,

@@ -1,6 +1,6 @@
 //! The state machine of one call: join, wait for the agent, take every turn, end.
 //!
-//! In: [`Input`]s and send slots, each with its instant. Out: what to send in each slot,
+//! In: [`Input`]s and send slots, each with its instant. Out: the audio to send in each slot,
 //! [`CallEvent`]s, the instant at which the call next needs to be woken, a [`CallResult`].
 //! Invariants: every planned turn ends exactly once; nothing fires before its instant.
 
@@ -21,11 +21,11 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, Copy)]
 struct Planned {
     at: Instant,
-    /// The anchor's bound passed without the anchor having fired.
+    /// Whether the anchor's bound passed before the anchor fired.
     doubt: bool,
 }
 
-/// How long a returning agent needs before it hears the caller.
+/// Time after which an agent that came back is assumed to receive the caller's audio.
 const SETTLES: Duration = Duration::from_millis(500);
 
 /// A call's state machine. Sans-IO: every instant is an argument, and nothing blocks inside.
@@ -38,7 +38,7 @@ pub struct Call {
     present: Option<Instant>,
     /// When an audio track of the agent was first subscribed.
     audible: Option<Instant>,
-    /// When the last agent left the room, if none has come back.
+    /// When the last agent left the room, until an agent comes back.
     absent: Option<Instant>,
     /// No turn starts before this instant, because an agent has just come back.
     settles: Option<Instant>,
@@ -52,9 +52,9 @@ pub struct Call {
     states: States,
     /// The stream on which the agent was last heard.
     heard_on: Option<StreamId>,
-    /// The reply that the last turn missed.
+    /// The last turn, if it missed its reply.
     owed: Option<Owed>,
-    /// Turns in progress: the last one is speaking or listening, earlier ones wait to be judged.
+    /// Turns in progress. All but the last only wait to be judged.
     turns: VecDeque<Turn>,
     /// Number of turns started, which is the index of the next one.
     begun: usize,
@@ -67,7 +67,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call that was planned to start at `start`; join times are measured from there.
+    /// Creates a call that was planned to start at `start`; join times are measured from `start`.
     pub fn new(script: CallScript, start: Instant) -> Self {
         let mut call = Self {
             results: vec![None; script.turns.len()],
@@ -132,7 +132,7 @@ impl Call {
         self.settle(now, bounds_until);
     }
 
-    /// Returns what to send in the slot due at `due`. Called once for every slot from
+    /// Returns the audio to send in the slot due at `due`. Call this once for every slot from
     /// [`Input::Joined`] on; slots are 20 ms apart.
     pub fn tick(&mut self, due: Instant) -> Say {
         if self.is_done() || self.joined.is_none() {
@@ -154,7 +154,7 @@ impl Call {
         }
     }
 
-    /// The next instant at which [`Input::Timeout`] is due; ask again after every input.
+    /// The next instant at which [`Input::Timeout`] is due; poll again after every input.
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.is_done() {
             return None;
@@ -169,8 +169,8 @@ impl Call {
         waits.flatten().min()
     }
 
-    /// Whether the next turn starts when the agent starts to speak, so that a talk spurt should be
-    /// reported without delay.
+    /// Whether the next turn's anchor is the start of the agent's speech. If it is, a talk spurt
+    /// should be reported without delay.
     pub(crate) fn awaits_speech_start(&self) -> bool {
         let next = self.script.turns.get(self.begun);
         !self.is_done() && next.is_some_and(|turn| turn.anchor == Anchor::AgentSpeechStart)
@@ -181,7 +181,7 @@ impl Call {
         self.events.pop_front()
     }
 
-    /// How long a jitter buffer would have held back the latest packet of a stream.
+    /// Time for which a jitter buffer would have held back the latest packet of a stream.
     pub(crate) fn hold(&self, stream: StreamId) -> Option<Duration> {
         self.playouts.newest(stream)
     }
@@ -196,8 +196,8 @@ impl Call {
         self.failure.is_some() || self.results.iter().all(Option::is_some)
     }
 
-    /// Handles the timeouts due by `now` and returns the call's result. A call that is not done by
-    /// then ends with [`Failure::Stopped`].
+    /// Handles the timeouts due by `now` and returns the call's result. A call that is not done at
+    /// `now` ends with [`Failure::Stopped`].
     pub fn finish(mut self, now: Instant) -> CallResult {
         self.handle(now, Input::Timeout);
         if !self.is_done() {
@@ -216,7 +216,7 @@ impl Call {
         }
     }
 
-    /// When the call fails because no agent is in the room.
+    /// The instant at which the call fails because no agent is in the room.
     fn agent_bound(&self) -> Option<Instant> {
         let waiting = self.joined.filter(|_| self.present.is_none());
         let since = waiting.or(self.absent)?;
@@ -259,8 +259,8 @@ impl Call {
         }
     }
 
-    /// A stream turned out not to carry the agent's voice. Turns in progress that were judged by it
-    /// are judged again by what the other streams carried.
+    /// Handles a stream that turned out not to carry the agent's voice. Turns in progress that were
+    /// judged by that stream are judged again by the speech on the other streams.
     fn disown(&mut self, now: Instant, stream: StreamId) {
         let new = self.talk.disown(stream, &self.states);
         self.heard_on = self.heard_on.filter(|on| *on != stream);
@@ -282,21 +282,21 @@ impl Call {
     }
 
     /// Offers the start of a stretch to the turns that `may_take` it, oldest first; returns
-    /// whether one took it as its reply.
+    /// whether a turn took the stretch as its reply.
     fn offer(&mut self, stretch: &Stretch, may_take: fn(&Turn) -> bool) -> bool {
         let held = stretch.onset.and_then(|o| self.held(stretch, o.at));
         let mut turns = self.turns.iter_mut().filter(|turn| may_take(turn));
         turns.any(|turn| turn.onset(stretch, &self.talk, held))
     }
 
-    /// Ends replies whose end was hidden by another stream.
+    /// Ends replies whose end was masked by another stream.
     fn end_what_is_over(&mut self) {
         if let Some(stretch) = self.talk.last_over() {
             self.ended(&stretch);
         }
     }
 
-    /// A stretch of the agent's speech has ended, in a pause or for good.
+    /// Handles the end of a stretch of the agent's speech: a pause, or the end of the spurt.
     fn ended(&mut self, stretch: &Stretch) {
         let held = stretch.end.and_then(|end| self.held(stretch, end));
         for turn in &mut self.turns {
@@ -304,7 +304,8 @@ impl Call {
         }
     }
 
-    /// Flags a turn whose utterance the agent may not have heard in full; amends it if it is over.
+    /// Flags a turn whose utterance the agent may not have received in full; if the turn is over,
+    /// amends its result.
     fn utterance_lost(&mut self, index: usize) {
         let flag = Flag::UtteranceLost;
         let over = self.begun - self.turns.len();
@@ -328,7 +329,7 @@ impl Call {
         self.playouts.at(stretch.stream, at.arrival)
     }
 
-    /// The agent starts to speak, or resumes after a pause.
+    /// Handles the onset of a stretch: the agent starts to speak, or resumes after a pause.
     fn onset(&mut self, now: Instant, stretch: &Stretch) {
         let Some(onset) = stretch.onset else { return };
         self.greet(stretch);
@@ -368,7 +369,7 @@ impl Call {
         true
     }
 
-    /// The agent's first words are a greeting if the caller has not spoken yet.
+    /// Records the agent's first speech as its greeting if the caller has not spoken yet.
     fn greet(&mut self, stretch: &Stretch) {
         let Some(at) = stretch.onset.map(|onset| onset.at.wire()) else {
             return;
@@ -382,7 +383,7 @@ impl Call {
         }
     }
 
-    /// Since when media has been flowing with an agent in the room.
+    /// The first instant at which media was flowing and an agent was in the room.
     fn call_start(&self) -> Option<Instant> {
         let (joined, present) = self.joined.zip(self.present)?;
         Some(joined.max(present))
@@ -398,7 +399,8 @@ impl Call {
         }
     }
 
-    /// If the agent leaves during its reply to the call's last turn, the reply has ended.
+    /// Handles the agent leaving. If it leaves during its reply to the call's last turn, that reply
+    /// counts as ended.
     fn agent_left(&mut self, now: Instant) {
         let fails = self.script.on_agent_left == OnAgentLeft::Fail;
         let last = fails || self.begun == self.script.turns.len();
@@ -426,7 +428,7 @@ impl Call {
         }
     }
 
-    /// Ends the call. Turns of a stopped run have not failed: the turn in progress is cut off, a
+    /// Ends the call. If the run was stopped, turns do not fail: the turn in progress is cut off, a
     /// turn whose reply had begun keeps its figures, and the remaining turns are not run.
     fn fail(&mut self, now: Instant, failure: Failure) {
         let stopped = (failure == Failure::Stopped).then_some(now);
@@ -458,8 +460,8 @@ impl Call {
         }
     }
 
-    /// Records the turns that are over and plans the next one; an anchor's bound fires if it is not
-    /// after `bounds_until`.
+    /// Records the turns that are over and plans the next turn. An anchor's bound takes effect if
+    /// it is not after `bounds_until`.
     fn settle(&mut self, now: Instant, bounds_until: Option<Instant>) {
         self.collect(now);
         self.plan(bounds_until);
@@ -467,7 +469,7 @@ impl Call {
     }
 
     fn collect(&mut self, now: Instant) {
-        // In order: no turn ends before an earlier one.
+        // Turns are recorded in order: a turn that is over waits for the turns before it.
         while let Some(over) = self.turns.front().and_then(Turn::over) {
             let Some(turn) = self.turns.pop_front() else {
                 return;
@@ -481,14 +483,14 @@ impl Call {
             let missed = result.outcome == Outcome::Missed && result.expect.asks_for_reply();
             let turn = self.record(index, result);
             self.owed = missed.then_some(Owed { turn, deadline });
-            // Applies to the last turn too: without a track, no agent could have answered.
+            // The last turn is no exception: without a track, no agent could have answered it.
             if missed && self.audible.is_none() && self.failure.is_none() {
                 return self.fail(now, Failure::AgentSilent);
             }
         }
     }
 
-    /// Returns the result as recorded, with the flag that depends on the turn before it.
+    /// Records a turn's result and returns it, with the flag that depends on the previous turn.
     fn record(&mut self, index: usize, mut result: TurnResult) -> TurnResult {
         let before = index.checked_sub(1).and_then(|i| self.results[i].as_ref());
         let owes = |b: &TurnResult| b.outcome == Outcome::Missed && b.late_reply.is_none();
@@ -536,7 +538,7 @@ impl Call {
     /// Starts the next turn if its first frame belongs in the slot due at `due`.
     fn start_if_due(&mut self, due: Instant) {
         if self.absent.is_some() {
-            return; // No agent would hear the turn.
+            return; // No agent would receive the utterance.
         }
         let settles = self.settles;
         let due_now = |p: &Planned| {

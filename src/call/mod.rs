@@ -1,7 +1,7 @@
-//! Sans-IO state machines of a call: when to speak, what was heard, how each turn ended.
+//! Sans-IO state machines of a call: they time the caller's turns and judge the agent's replies.
 //!
-//! Pure: no clock, no socket; instants are arguments. A [`Call`] takes [`Input`]s, decides what to
-//! send in each slot and when it next needs to be woken. `talk` tracks the agent's speech,
+//! Pure: no clock, no socket; instants are arguments. A [`Call`] takes [`Input`]s and returns the
+//! audio for each slot and the instant of its next timeout. `talk` tracks the agent's speech,
 //! `states` the state that the agent reports; `anchor` decides when a turn may start, `sending`
 //! which frame is due, `turn` how the turn ended, `stopping` when the agent yielded; `late`
 //! recognises late replies, `playout` models the delay of a jitter buffer.
@@ -33,7 +33,7 @@ pub use crate::vocab::{
 
 use std::time::{Duration, Instant};
 
-/// Upper limit of every wait, so that no sum of instants overflows.
+/// Upper limit of every wait, so that adding it to an instant never overflows.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 /// `instant` + `wait`, at most a day later.

@@ -1,11 +1,11 @@
 //! Models the delay that a WebRTC receiver's adaptive jitter buffer adds to each packet.
 //!
-//! In: arrival stamps and RTP times. Out: how long each packet would have been held back.
+//! In: arrival stamps and RTP times. Out: the time for which each packet would have been held back.
 //! Invariants: the state has a fixed size; no packet is held back for longer than the target.
 //!
 //! Follows NetEQ's delay manager (libwebrtc, `modules/audio_coding/neteq`: packet arrival
 //! history, underrun optimizer and histogram, with their defaults), computed from arrivals
-//! alone. Not modelled: its reordering optimizer, the time stretching that moves the buffer
+//! alone. Not modelled: NetEQ's reordering optimizer, the time stretching that moves the buffer
 //! towards its target, and minimum or maximum delays that an application may set.
 
 use super::StreamId;
@@ -30,28 +30,28 @@ const FORGET: f64 = 0.983;
 /// While the histogram has few samples, it forgets faster: after n samples the factor is
 /// 1 − `START_WEIGHT` / (n + 1), up to `FORGET`.
 const START_WEIGHT: f64 = 2.0;
-/// This many packets in a row older than the newest mean that the stream's RTP time jumped back;
-/// fewer count as reordering.
+/// After this many consecutive packets older than the newest, the stream's RTP time counts as
+/// having jumped back; fewer count as reordering.
 const RESTART_RUN: u32 = 5;
 /// How long packets are remembered.
 const REMEMBERED_TIME: Duration = Duration::from_millis(2_500);
 /// Maximum number of packets remembered: enough for packets of 10 ms.
 const REMEMBERED: usize = 256;
-/// Initial capacities: for the packets remembered, at 20 ms each, and for those that may become
-/// the fastest of the window.
+/// Initial capacities: of the list of remembered packets, at 20 ms each, and of the list of packets
+/// that may become the fastest of the window.
 const ROOM: usize = 128;
 const QUICKEST: usize = 32;
 
-/// What the model remembers about one packet.
+/// The model's record of one packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Held {
-    /// How long the jitter buffer would have held the packet back.
+    /// Time for which the jitter buffer would have held the packet back.
     pub hold: Duration,
-    /// Whether the kernel stamped its arrival.
+    /// Whether the arrival stamp comes from the kernel.
     pub kernel_stamp: bool,
 }
 
-/// The jitter buffer models of the streams that a caller hears; each stream has its own.
+/// The jitter buffer models of the streams that a caller receives, one per stream.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Playouts(Vec<(StreamId, PlayoutModel)>);
 
@@ -119,7 +119,7 @@ impl Default for PlayoutModel {
 }
 
 impl PlayoutModel {
-    /// A model that has seen no packets.
+    /// Creates a model without packets.
     pub(crate) fn new() -> Self {
         Self {
             reference: Reference::new(),
@@ -136,8 +136,8 @@ impl PlayoutModel {
         self.target
     }
 
-    /// Takes one packet and returns how long it would have been held back: the target minus the
-    /// packet's own delay, at least zero.
+    /// Adds one packet and returns the time for which it would have been held back: the target
+    /// minus the packet's own delay, at least zero.
     pub(crate) fn packet(&mut self, packet: &Packet<'_>) -> Duration {
         let seen = self.reference.packet(packet.arrival, packet.rtp_time);
         if !seen.reordered {
@@ -156,15 +156,15 @@ impl PlayoutModel {
         hold
     }
 
-    /// How long the latest packet would have been held back.
+    /// Time for which the latest packet would have been held back.
     pub(crate) fn newest(&self) -> Option<Duration> {
         let held = self.recent.back()?;
         Some(Duration::from_nanos(u64::from(held.hold_ns)))
     }
 
-    /// The hold of the packet that arrived at `arrival` (the first, if there are several). If none
-    /// is remembered, that of the last one before it, or else of the first one after it.
-    /// `None` before the first packet.
+    /// The hold of the first remembered packet that arrived at `arrival`. If there is none: the
+    /// hold of the last packet before `arrival`, or else of the first packet after it. `None`
+    /// before the first packet.
     pub(crate) fn at(&self, arrival: Instant) -> Option<Held> {
         let exact = self.recent.iter().find(|r| r.arrival == arrival);
         let before = || {
@@ -203,7 +203,7 @@ fn bucket(delay: Duration) -> usize {
     usize::try_from(delay.as_nanos() / BUCKET.as_nanos()).unwrap_or(usize::MAX)
 }
 
-/// How much later a packet arrived than the fastest packet of the last two seconds.
+/// Measures by how much a packet is later than the fastest packet of the last two seconds.
 #[derive(Debug, Clone)]
 struct Reference {
     /// First arrival, last RTP time, and the last RTP time unwrapped.
@@ -282,7 +282,7 @@ impl Reference {
     }
 }
 
-/// One sample at 48 kHz is exactly 62,500 / 3 ns.
+/// Converts samples at 48 kHz to ns: one sample is exactly 62,500 / 3 ns.
 fn samples_to_nanos(samples: i64) -> i64 {
     samples * 62_500 / 3
 }
@@ -295,7 +295,7 @@ fn nanos_between(from: Instant, to: Instant) -> i64 {
     }
 }
 
-/// Share of the delays in each bucket; older delays are forgotten exponentially.
+/// Share of the delays in each bucket; the weight of a delay decays exponentially.
 #[derive(Debug, Clone)]
 struct Histogram {
     share: [f64; BUCKETS],

@@ -1,4 +1,5 @@
-//! Which frame of an utterance goes into which send slot, and how late its end of speech was sent.
+//! Assigns the frames of an utterance to send slots and measures how late its end of speech is
+//! sent.
 //!
 //! In: send slots and send stamps. Out: frame numbers; lateness. Invariant: frame k is sent in the
 //! slot due at media start + (k+1)·20 ms, or not at all.
@@ -7,9 +8,9 @@ use super::{TurnScript, later};
 use crate::audio::FRAME_TIME;
 use std::time::{Duration, Instant};
 
-/// How much later the last speech sample leaves a decoder: the codec's look-ahead (6.5 ms) and its
-/// smearing of an abrupt end (2 ms). The packet that carries that sample determines when speech is
-/// heard to end.
+/// Delay with which the last speech sample leaves a decoder: the codec's look-ahead (6.5 ms) and
+/// its smearing of an abrupt end (2 ms). The packet that carries that sample determines when the
+/// agent receives the end of speech.
 const CODEC_TAIL: Duration = Duration::from_micros(6_500 + 2_000);
 
 /// An utterance being sent.
@@ -20,7 +21,7 @@ pub(super) struct Sending {
     speech_end: Duration,
     /// Length of the utterance.
     frames: usize,
-    /// Frames whose slots have passed.
+    /// Number of frames whose slots have passed.
     passed: usize,
 }
 
@@ -45,8 +46,8 @@ impl Sending {
         (frame < self.frames).then_some(frame)
     }
 
-    /// How late the packet of the slot due at `due` was sent, at `actual`; `None` for packets that
-    /// do not determine when speech is heard to end.
+    /// Send lateness of the packet that was due at `due` and sent at `actual`; `None` for packets
+    /// that do not determine when the agent receives the end of speech.
     pub(super) fn lateness(&self, due: Instant, actual: Instant) -> Option<Duration> {
         let [first, last] = [Duration::ZERO, CODEC_TAIL].map(|tail| {
             let captured = self.speech_end.saturating_add(tail);

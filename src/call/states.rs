@@ -1,7 +1,7 @@
-//! The states that the agent reports, and what they say about a pause in its speech.
+//! Decides from the agent's reported states whether it stopped speaking in a pause.
 //!
-//! In: states with the instants at which the caller learnt of them. Out: whether, in a pause, the
-//! agent stopped or was still speaking. Invariant: without reported states, nothing is concluded.
+//! In: states, each with the instant at which its report arrived. Out: whether the agent stopped or
+//! was still speaking in a pause. Invariant: without reported states, the result is inconclusive.
 
 use super::AgentState;
 use std::collections::VecDeque;
@@ -9,20 +9,20 @@ use std::time::{Duration, Instant};
 
 /// Number of state changes remembered: far more than occur in one turn.
 const KEPT: usize = 64;
-/// An interrupted agent reports its new state at once; audio already sent arrives up to this much
-/// later.
+/// An interrupted agent reports its new state immediately; audio that was already sent arrives up
+/// to this much later.
 const LEFT_BEFORE: Duration = Duration::from_millis(400);
 /// State and audio take different paths, so either may arrive first, by up to this much.
 const EITHER_FIRST: Duration = Duration::from_millis(80);
 /// `speaking` is reported before the first sample is sent, but may arrive this much after it.
 const SPEAKS_AFTER: Duration = Duration::from_millis(300);
 
-/// What the agent's states say about a pause in its speech.
+/// Meaning of a pause in the agent's speech, according to its states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PauseMeaning {
-    /// It stopped speaking and then started again.
+    /// The agent stopped speaking and then started again.
     Stopped,
-    /// It was in state `speaking` throughout.
+    /// The agent was in state `speaking` throughout.
     SpokeOn,
     /// The states are inconclusive.
     Nothing,
@@ -45,7 +45,7 @@ impl States {
         self.changes.push_back((now, state));
     }
 
-    /// The current state and since when; `None` if the agent has reported none.
+    /// The current state and the instant of its report; `None` if the agent has reported no state.
     pub(super) fn current(&self) -> Option<(Instant, AgentState)> {
         self.changes.back().copied()
     }
@@ -56,13 +56,14 @@ impl States {
         self.changes.iter().rev().find(before).copied()
     }
 
-    /// Whether the state is `speaking` and has been since before `instant`.
+    /// Whether the state is `speaking` and was reported by `instant`.
     pub(super) fn speaks_since(&self, instant: Instant) -> bool {
         let current = self.current();
         current.is_some_and(|(at, state)| state == AgentState::Speaking && at <= instant)
     }
 
-    /// Since when the agent was in state `thinking` before it started to speak at `onset`.
+    /// Start of the state `thinking` that preceded the agent's speech at `onset`; `None` if another
+    /// state preceded it.
     pub(super) fn thinking_before(&self, onset: Instant) -> Option<Instant> {
         let until = onset + SPEAKS_AFTER;
         let mut changes = self.changes.iter().rev().filter(|(at, _)| *at <= until);
@@ -70,7 +71,7 @@ impl States {
         (thinking.1 == AgentState::Thinking).then_some(thinking.0)
     }
 
-    /// What the states say about the silence from `last` (the last audible sample) to `onset`.
+    /// Meaning of the silence from `last` (the last audible sample) to `onset`.
     pub(super) fn of_pause(&self, last: Instant, onset: Instant) -> PauseMeaning {
         let from = last.checked_sub(LEFT_BEFORE).unwrap_or(last);
         let mut speaking = self.at(from).map(|(_, s)| s == AgentState::Speaking);
@@ -87,7 +88,8 @@ impl States {
                 speaking = Some(false);
             }
         }
-        // Otherwise the agent left `speaking` and has not reported it again, or never reported it.
+        // In all other cases the agent left `speaking` and has not returned to it, or was never in
+        // that state.
         match (speaking, left) {
             (Some(true), false) => PauseMeaning::SpokeOn,
             _ => PauseMeaning::Nothing,
@@ -102,13 +104,13 @@ mod tests {
 
     #[test]
     fn the_agents_state_decides_what_a_pause_means() {
-        // The pause lasts from 1000 to 1400 ms; speech had begun at 100.
+        // Speech begins at 100 ms; the pause lasts from 1000 to 1400 ms.
         type Case = (&'static str, &'static [(u64, AgentState)], PauseMeaning);
         let cases: [Case; 9] = [
             ("no state", &[], PauseMeaning::Nothing),
-            ("speaks on", &[(50, Speaking)], PauseMeaning::SpokeOn),
+            ("always speaking", &[(50, Speaking)], PauseMeaning::SpokeOn),
             (
-                "interrupted, thinks, answers",
+                "interrupted, then an answer",
                 &[
                     (50, Speaking),
                     (1005, Listening),
@@ -118,7 +120,7 @@ mod tests {
                 PauseMeaning::Stopped,
             ),
             (
-                "the state comes before the silence",
+                "the state changes before the silence",
                 &[
                     (50, Speaking),
                     (900, Listening),
@@ -128,27 +130,27 @@ mod tests {
                 PauseMeaning::Stopped,
             ),
             (
-                "speaking arrives after its audio",
+                "the state `speaking` arrives after its audio",
                 &[(50, Speaking), (1005, Listening), (1550, Speaking)],
                 PauseMeaning::Stopped,
             ),
             (
-                "a filler while the state is thinking, then an answer",
+                "a filler in state `thinking`, then an answer",
                 &[(50, Thinking), (1350, Speaking)],
                 PauseMeaning::Stopped,
             ),
             (
-                "it stopped long before",
+                "not speaking for a while long before the pause",
                 &[(50, Speaking), (300, Listening), (500, Speaking)],
                 PauseMeaning::SpokeOn,
             ),
             (
-                "audible, but never speaking",
+                "never in state `speaking`",
                 &[(50, Listening)],
                 PauseMeaning::Nothing,
             ),
             (
-                "stops after the pause",
+                "leaves `speaking` after the pause",
                 &[(50, Speaking), (1900, Listening)],
                 PauseMeaning::SpokeOn,
             ),
@@ -165,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn thinking_before_an_onset_is_found() {
+    fn thinking_before_returns_the_start_of_thinking() {
         let start = Instant::now();
         let ms = |ms| start + Duration::from_millis(ms);
         let mut states = States::default();
@@ -180,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn state_changes_kept_are_bounded() {
+    fn the_number_of_state_changes_kept_is_bounded() {
         let now = Instant::now();
         let mut states = States::default();
         for n in 0..10_000 {

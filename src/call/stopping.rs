@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 pub(super) enum Stopping {
     /// The agent was silent when the interruption began.
     Nothing,
-    /// It is still speaking, or has not been silent for long enough to tell.
+    /// The agent is still speaking, or has not been silent for long enough for a judgement.
     Open(Option<Stop>),
     Stopped(Stop),
 }
@@ -25,8 +25,8 @@ pub(super) struct Stop {
     pub(super) at: HeardAt,
     /// Both readings, measured from the interruption, if audio and state allow two.
     pub(super) readings: Option<Readings>,
-    /// The agent's state or a long enough silence shows that the agent stopped there. False if it
-    /// is just as likely to be still speaking.
+    /// Whether the agent's state or a long enough silence shows that the agent stopped at `at`. If
+    /// false, the agent is just as likely to be still speaking.
     pub(super) likely: bool,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Stop {
 struct Candidate {
     at: HeardAt,
     pause: Duration,
-    /// When the agent was heard again; `None` if it has not been yet.
+    /// When the agent became audible again; `None` if it is still silent.
     resumed: Option<Instant>,
 }
 
@@ -93,11 +93,11 @@ impl Interruption {
         Stopping::Open(self.undecided(&candidates))
     }
 
-    /// The stop. The agent had certainly stopped at `last`, but may have stopped earlier, at one of
-    /// the `candidates`.
+    /// Determines the stop. The agent had certainly stopped at `last`, but may have stopped
+    /// earlier, at one of the `candidates`.
     fn stopped(self, last: HeardAt, candidates: &[Candidate]) -> Stop {
-        // Speech that ended again while the caller was speaking cannot be the answer, so short
-        // pauses before it were not stops.
+        // If the agent's last speech ended while the caller was still speaking, that speech cannot
+        // be the answer, so the short pauses before it were not stops.
         let broke_off = last.wire() < self.speech_end;
         let counts = |c: &&Candidate| !broke_off || c.pause >= SEPARATES;
         let mut likely = candidates.iter().filter(counts);
@@ -116,7 +116,7 @@ impl Interruption {
         }
     }
 
-    /// The point at which the agent may have stopped, as long as that is undecided.
+    /// The most likely stop while the judgement is still open.
     fn undecided(self, candidates: &[Candidate]) -> Option<Stop> {
         let earliest = candidates.first()?;
         let separated = candidates.iter().find(|c| self.separates(c));
@@ -127,7 +127,8 @@ impl Interruption {
         })
     }
 
-    /// Whether the pause is long enough and ends after the caller's end of speech.
+    /// Whether the pause separates an answer from earlier speech: it is long enough and ends after
+    /// the caller's end of speech.
     fn separates(self, candidate: &Candidate) -> bool {
         let later = candidate.resumed.is_none_or(|at| at >= self.speech_end);
         candidate.pause >= SEPARATES && later
@@ -153,7 +154,7 @@ mod tests {
         judge_of(said, over, false)
     }
 
-    /// `speaks_on`: at the end, the agent still reports that it is speaking.
+    /// `speaks_on`: whether the agent's state is still `speaking` at the end.
     fn judge_of(said: &[Said], over: bool, speaks_on: bool) -> (Instant, Stopping) {
         let start = Instant::now();
         let ms = |ms| start + Duration::from_millis(ms);
@@ -178,8 +179,8 @@ mod tests {
         (start, interruption.judge(&passages))
     }
 
-    /// The stop and both its readings in ms after the start of the interruption, whether it is
-    /// likely, and whether it is decided.
+    /// The stop and both its readings in ms after the start of the interruption, whether the stop
+    /// is likely, and whether it is decided.
     type Judged = Option<(u64, Option<(u64, Option<u64>)>, bool, bool)>;
 
     fn shown((start, judged): (Instant, Stopping)) -> Judged {
@@ -202,38 +203,38 @@ mod tests {
         let unclear = |ms| Unclear(Duration::from_millis(ms));
         let cases: [(&str, &[Said], bool, Judged); 12] = [
             (
-                "falls silent",
+                "stops",
                 &[(0, Some(1450), New)],
                 true,
                 Some((450, None, true, true)),
             ),
             (
-                "silent, but not for long",
+                "silent for less than the gap",
                 &[(0, Some(1450), New)],
                 false,
                 None,
             ),
-            ("talks", &[(0, None, New)], false, None),
+            ("keeps speaking", &[(0, None, New)], false, None),
             (
-                "answers 310 ms later, as its state says",
+                "stops, then answers after 310 ms, by its state",
                 &[(0, Some(1450), New), (1760, None, New)],
                 false,
                 Some((450, None, true, true)),
             ),
             (
-                "a pause, as its state says",
+                "a pause in continuous speech, by its state",
                 &[(0, Some(1200), New), (1500, Some(1700), Continues)],
                 true,
                 Some((700, None, true, true)),
             ),
             (
-                "a pause across the end of speech, which may be a stop",
+                "a possible stop across the caller's end of speech",
                 &[(0, Some(2400), New), (2700, None, unclear(300))],
                 false,
                 Some((1400, Some((1400, None)), true, false)),
             ),
             (
-                "the same, once the resumed speech has ended",
+                "a possible stop, and the speech after it has ended",
                 &[(0, Some(2400), New), (2700, Some(4000), unclear(300))],
                 true,
                 Some((1400, Some((1400, Some(3000))), true, true)),
@@ -257,7 +258,7 @@ mod tests {
                 Some((4000, Some((450, Some(4000))), true, true)),
             ),
             (
-                "a short pause, then it goes on",
+                "a short pause, then speech continues",
                 &[(0, Some(1450), New), (1600, None, unclear(150))],
                 false,
                 Some((450, Some((450, None)), false, false)),
@@ -279,7 +280,7 @@ mod tests {
         let fell_silent = [(0, Some(1450), Link::New)];
         let open = Some((450, Some((450, None)), true, false));
         assert_eq!(shown(judge_of(&fell_silent, true, true)), open);
-        // The agent does resume, 800 ms later: what follows may still be an answer.
+        // The agent resumes 800 ms later; that speech may still be an answer.
         let pause = Link::Unclear(Duration::from_millis(800));
         let goes_on = [(0, Some(1450), Link::New), (2250, Some(4000), pause)];
         let told = shown(judge_of(&goes_on, true, false));
@@ -289,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_agent_has_nothing_to_stop() {
+    fn if_the_agent_is_silent_there_is_nothing_to_stop() {
         for (name, said) in [
             ("never spoke", &[][..]),
             ("was silent", &[(0, Some(900), Link::New)]),

@@ -1,4 +1,4 @@
-//! Tracks the agent's speech, as reported by the ears of its streams.
+//! Tracks the agent's speech from the reports of its streams' ears.
 //!
 //! In: each stream's [`Heard`] reports in order, and the agent's states. Out: stretches of speech
 //! without a pause, each with its link to the preceding speech. Invariants: a stretch that was
@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 /// Number of stretches remembered: enough for minutes of speech.
 const KEPT: usize = 64;
 /// A silence this long that contains or follows the caller's end of speech separates a reply from
-/// what the agent was saying before.
+/// the agent's earlier speech.
 pub(super) const SEPARATES: Duration = Duration::from_millis(200);
 
-/// How a stretch relates to what the agent said before.
+/// Relation of a stretch to the agent's earlier speech.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Link {
     /// Not known yet: the onset has not been reported.
@@ -25,7 +25,8 @@ pub(super) enum Link {
     New,
     /// The same speech continues after a pause.
     Continues,
-    /// Neither audio nor state shows which of the two it is. Holds the length of the pause.
+    /// Neither audio nor state shows whether the speech is new or continues. Holds the length of
+    /// the pause.
     Unclear(Duration),
 }
 
@@ -33,27 +34,27 @@ pub(super) enum Link {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stretch {
     pub(super) stream: StreamId,
-    /// Coarse instant of its trigger.
+    /// Coarse instant at which the stretch was triggered.
     trigger: Instant,
     /// When the trigger was reported.
     pub(super) noticed: Instant,
     /// The refined onset, once known.
     pub(super) onset: Option<Onset>,
     pub(super) link: Link,
-    /// Its last audible sample, once a pause follows.
+    /// The last audible sample, once a pause follows.
     pub(super) end: Option<HeardAt>,
-    /// Its packets stopped mid-word.
+    /// Whether the stretch ended because its packets stopped mid-word.
     pub(super) broke_off: bool,
-    /// Its track was taken away.
+    /// Whether the track was unpublished or its participant left.
     taken_away: bool,
-    /// Nothing has followed it within [`SPURT_GAP`].
+    /// Whether a silence of [`SPURT_GAP`] has followed.
     over: bool,
-    /// The agent's state was still `speaking` when the stretch ended.
+    /// Whether the agent's state was still `speaking` when the stretch ended.
     speaks_on: bool,
 }
 
 impl Stretch {
-    /// The first audible sample, as far as it is known.
+    /// The first audible sample; coarse until the onset is known.
     pub(super) fn began(&self) -> Instant {
         self.onset.map_or(self.trigger, |o| o.at.wire())
     }
@@ -72,12 +73,12 @@ impl Stretch {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Passage {
     pub(super) began: Instant,
-    /// `None` while the passage is audible.
+    /// The last audible sample; `None` while the passage is audible.
     pub(super) end: Option<HeardAt>,
     pub(super) link: Link,
-    /// A silence of [`SPURT_GAP`] has followed.
+    /// Whether a silence of [`SPURT_GAP`] has followed.
     pub(super) over: bool,
-    /// The agent's state was still `speaking` when the passage ended.
+    /// Whether the agent's state was still `speaking` when the passage ended.
     pub(super) speaks_on: bool,
 }
 
@@ -86,7 +87,7 @@ pub(super) struct Passage {
 pub(super) enum News {
     /// The onset of a stretch is known.
     Onset(Stretch),
-    /// A stretch has ended, in a pause or for good.
+    /// A stretch has ended: in a pause, or with its spurt.
     Ended(Stretch),
 }
 
@@ -126,7 +127,7 @@ impl Talk {
                 let stretch = self.latest(stream)?;
                 stretch.end = Some(last_audible);
                 if stretch.link == Link::Open {
-                    // The stretch paused before an onset was reported: it was just noise.
+                    // The stretch paused before its onset was reported, so it was noise.
                     stretch.link = Link::Continues;
                 }
                 Some(News::Ended(*stretch))
@@ -136,7 +137,8 @@ impl Talk {
                     .position(stream)
                     .filter(|&at| self.stretches[at].end.is_none())?;
                 self.stretches.remove(at);
-                // The dismissed echo seemed to continue earlier speech, which had ended before it.
+                // The dismissed echo had seemed to continue earlier speech, but that speech ended
+                // before the echo.
                 let before = self.latest(stream).filter(|before| !before.over)?;
                 before.over = true;
                 before.speaks_on = before.end.is_some_and(|e| states.speaks_since(e.wire()));
@@ -157,7 +159,8 @@ impl Talk {
         }
     }
 
-    /// The state is no longer `speaking`. Returns the last stretch whose end this confirms.
+    /// Records that the state is no longer `speaking`. Returns the last stretch whose end this
+    /// confirms.
     pub(super) fn no_longer_speaks(&mut self) -> Option<Stretch> {
         let mut last = None;
         for stretch in self.stretches.iter_mut().filter(|s| s.speaks_on) {
@@ -167,22 +170,23 @@ impl Talk {
         last
     }
 
-    /// A stream's track was taken away, so packets that stop do not mean that a reply broke off.
+    /// Records that a stream's track was taken away: a reply whose packets then stop has not broken
+    /// off.
     pub(super) fn taken_away(&mut self, stream: StreamId) {
         if let Some(stretch) = self.latest(stream) {
             stretch.taken_away = true;
         }
     }
 
-    /// No more reports will come from a stream: drops its unfinished speech.
+    /// Drops the unfinished speech of a stream from which no more reports will come.
     pub(super) fn abandon(&mut self, stream: StreamId) {
         self.stretches
             .retain(|s| s.stream != stream || s.end.is_some());
     }
 
-    /// Removes everything that was heard on a stream. Returns the new speech on other streams,
-    /// oldest first; true marks speech that counts as new only now, because it had seemed to
-    /// continue the sound on the removed stream.
+    /// Removes all stretches of a stream. Returns the new speech on other streams, oldest first.
+    /// True marks speech that only now counts as new: before, it had seemed to continue the sound
+    /// on the removed stream.
     pub(super) fn disown(&mut self, stream: StreamId, states: &States) -> Vec<(Stretch, bool)> {
         self.stretches.retain(|s| s.stream != stream);
         let over = self.stretches.iter().filter(|s| s.over);
@@ -212,7 +216,7 @@ impl Talk {
 
     fn begin(&mut self, now: Instant, stream: StreamId, trigger: Instant) {
         if self.latest(stream).is_some_and(|s| s.end.is_none()) {
-            // The ear never reported its end: drop it.
+            // The ear never reported the end of the previous stretch: drop that stretch.
             if let Some(at) = self.position(stream) {
                 self.stretches.remove(at);
             }
@@ -234,7 +238,7 @@ impl Talk {
         });
     }
 
-    /// How stretch `own`, which begins with `onset`, relates to the speech before it.
+    /// Relation of stretch `own`, which begins with `onset`, to the speech before it.
     fn link(&self, own: usize, onset: &Onset, states: &States) -> Link {
         let others = self.stretches.iter().enumerate();
         let others = others.filter(|(at, s)| *at != own && s.link != Link::Open);
@@ -260,12 +264,13 @@ impl Talk {
         }
     }
 
-    /// The stretch that is audible now; the first, if there are several.
+    /// The stretch that is audible now; the first of them if several are audible.
     pub(super) fn current(&self) -> Option<&Stretch> {
         self.stretches.iter().find(|s| s.end.is_none())
     }
 
-    /// Since when the agent has been silent; `None` while it is audible or if it was never heard.
+    /// The last audible sample before the current silence; `None` while the agent is audible, or if
+    /// it has not spoken yet.
     pub(super) fn silent_since(&self) -> Option<Instant> {
         if self.current().is_some() {
             return None;
@@ -286,12 +291,13 @@ impl Talk {
         self.stretches.iter().find(over).copied()
     }
 
-    /// Since when the agent has been silent, once that is [`SPURT_GAP`] or longer.
+    /// The last audible sample before the current silence, once that has lasted for [`SPURT_GAP`].
     pub(super) fn fell_silent(&self) -> Option<Instant> {
         self.last_over()?.end.map(|end| end.wire())
     }
 
-    /// Whether the agent is audible, or has not been silent for long enough to have finished.
+    /// Whether the agent has spoken and its speech is not over: it is audible, or has been silent
+    /// for less than [`SPURT_GAP`].
     pub(super) fn may_go_on(&self) -> bool {
         !self.stretches.is_empty() && self.fell_silent().is_none()
     }
@@ -312,7 +318,7 @@ impl Talk {
         began
     }
 
-    /// Since when an announced onset has been pending.
+    /// For a stretch whose onset is still pending: when its trigger was reported.
     pub(super) fn pending_since(&self) -> Option<Instant> {
         let pending = |s: &&Stretch| s.onset.is_none() && s.end.is_none();
         self.stretches.iter().find(pending).map(|s| s.noticed)

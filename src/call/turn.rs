@@ -17,24 +17,24 @@ use std::time::{Duration, Instant};
 
 /// A packet that carries the end of speech is flagged if it is sent later than this.
 const LATE_SEND: Duration = Duration::from_millis(2);
-/// Wait after the deadline: packets that arrived by then may still be in the socket, and the ear
-/// needs about 60 ms of audio to detect a talk spurt.
+/// Wait after the deadline: packets that arrived before the deadline may still be in the socket,
+/// and the ear needs about 60 ms of audio to detect a talk spurt.
 const GRACE: Duration = Duration::from_millis(250);
-/// How long to wait for an announced onset, which follows within 500 ms of audio: three times
-/// that.
+/// How long to wait for an announced onset: three times the 500 ms of audio that the ear needs for
+/// it.
 const ONSET_WAIT: Duration = Duration::from_millis(1500);
 /// Longest time that the caller listens to a reply.
 pub(super) const SPURT_BOUND: Duration = Duration::from_secs(60);
 
-/// Progress of one of the things that a turn asks of the agent.
+/// Progress of one part of the behaviour that a turn expects of the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
-    /// The turn does not ask for it.
+    /// Not expected in this turn.
     NotAsked,
     /// Not judged yet.
     Open,
-    /// Judged by an onset; the caller still listens to the speech that began there, at most
-    /// until `until`.
+    /// Judged by an onset; the caller still listens to the speech that began with it, at most until
+    /// `until`.
     Listening { until: Instant },
     /// Judged, and over since `at`.
     Over { at: Instant },
@@ -51,25 +51,26 @@ pub(super) struct Turn {
     /// turn waits for.
     reply_gap: Duration,
     sending: Sending,
-    /// The reply, if the turn asks for one.
+    /// The reply, if the turn expects one.
     answer: Part,
-    /// What the turn asks of an agent that is speaking: to stop, or to carry on.
+    /// The expectation that a speaking agent stops, or that it carries on, if the turn has one.
     floor: Part,
     /// End of the grace period, set at the first timeout after the deadline.
     grace: Option<Instant>,
-    /// The next turn's utterance has started, so this turn no longer listens to its reply.
+    /// Whether the next turn's utterance has started, so that the caller no longer listens to the
+    /// reply of this turn.
     superseded: bool,
-    /// The pause before the reply's onset may have been a pause within earlier speech.
+    /// Whether the pause before the reply's onset may have been a pause within earlier speech.
     doubted: bool,
-    /// Result of a turn that was judged by a sound that turned out not to be the agent's voice. It
-    /// is kept, flagged, if no voice follows.
+    /// Earlier result of the turn, judged by a sound that turned out not to be the agent's voice.
+    /// If no voice follows, this result is used and flagged.
     set_aside: Option<Box<TurnResult>>,
-    /// The outcome is `Failed` until the turn is judged.
+    /// The result so far; its outcome is `Failed` until the turn is judged.
     result: TurnResult,
 }
 
 impl Turn {
-    /// A turn whose frame 0 goes into the slot due at `due`.
+    /// Starts a turn whose frame 0 is sent in the slot due at `due`.
     pub(super) fn start(index: usize, script: TurnScript, planned: Instant, due: Instant) -> Self {
         let media_start = due.checked_sub(FRAME_TIME).unwrap_or(due);
         let speech_end = later(media_start, script.speech_end);
@@ -152,7 +153,7 @@ impl Turn {
         self.result.onset.as_ref().is_some_and(|o| o.at == onset.at)
     }
 
-    /// When the turn was over: judged, and its utterance sent.
+    /// When the turn ended; `None` until it is judged and its utterance has been sent.
     pub(super) fn over(&self) -> Option<Instant> {
         let over = |part| match part {
             Part::NotAsked => Some(self.media_start),
@@ -163,13 +164,14 @@ impl Turn {
         self.is_said().then(|| judged.max(self.sending.end()))
     }
 
-    /// The next turn has begun: this one waits only to be judged, not for the end of its reply.
+    /// Records that the next turn has begun: this turn now waits only to be judged, not for the end
+    /// of its reply.
     pub(super) fn supersede(&mut self, at: Instant) {
         self.superseded = true;
         self.leave_reply(at);
     }
 
-    /// Stops listening to a reply whose end has not been heard.
+    /// Stops listening to a reply that has not ended.
     pub(super) fn leave_reply(&mut self, at: Instant) {
         if self.is_listening() {
             self.flag(Flag::ReplyUnfinished);
@@ -177,7 +179,7 @@ impl Turn {
         }
     }
 
-    /// The speech that the caller was listening to is over.
+    /// Records that the speech to which the caller was listening is over.
     fn listened(&mut self, at: Instant) {
         for part in [&mut self.answer, &mut self.floor] {
             if matches!(part, Part::Listening { .. }) {
@@ -186,14 +188,14 @@ impl Turn {
         }
     }
 
-    /// Processes the onset of a stretch of the agent's speech; returns whether it is the reply that
-    /// this turn asks for.
+    /// Processes the onset of a stretch of the agent's speech; returns whether the stretch is the
+    /// reply that this turn expects.
     pub(super) fn onset(&mut self, stretch: &Stretch, talk: &Talk, held: Option<Held>) -> bool {
         let (Some(onset), link) = (stretch.onset.as_ref(), stretch.link) else {
             return false;
         };
         let at = onset.at.wire();
-        // Belongs to a talk spurt that began before this utterance.
+        // The onset belongs to a talk spurt that began before this utterance.
         if at < self.media_start {
             return false;
         }
@@ -210,13 +212,13 @@ impl Turn {
         taken
     }
 
-    /// A stream turned out not to carry the agent's voice: if the turn was judged by that stream,
-    /// it waits for a voice again.
+    /// Handles a stream that turned out not to carry the agent's voice: a turn that was judged by
+    /// that stream waits for a voice again.
     pub(super) fn disown(&mut self, now: Instant, stream: StreamId) {
         self.result.track_changed = None;
         self.result.flags.retain(|flag| *flag != Flag::TrackChanged);
         if self.result.stop.take().is_some() {
-            // The sound may have hidden where the agent stopped.
+            // The sound may have masked the point at which the agent stopped.
             self.result.stop_readings = None;
             self.floor = Part::Open;
             if self.answer == Part::NotAsked {
@@ -253,18 +255,19 @@ impl Turn {
         }
     }
 
-    /// Whether the turn waits for a voice again, after it took another sound for one.
+    /// Whether the turn waits for a voice again because it was judged by another sound.
     pub(super) fn is_reopened(&self) -> bool {
         self.set_aside.is_some() && self.answer == Part::Open
     }
 
-    /// The agent is heard on a different track from `at` on.
+    /// Records that the agent switched to another track at `at`.
     pub(super) fn track_changed(&mut self, at: Instant) {
         self.result.track_changed.get_or_insert(at);
         self.flag(Flag::TrackChanged);
     }
 
-    /// Judges the turn by this onset if its reply begins with it; returns whether it does.
+    /// If the turn's reply begins with this onset, judges the turn by the onset and returns true.
+    /// If new speech begins after the deadline, the reply was missed.
     fn answered_by(&mut self, onset: &Onset, link: Link, held: Option<Held>) -> bool {
         let at = onset.at.wire();
         let doubted = match link {
@@ -287,8 +290,8 @@ impl Turn {
         true
     }
 
-    /// An agent that was silent, or had stopped, starts to speak although the turn asks it to stop
-    /// or to ignore the caller.
+    /// Handles an agent that was silent, or had stopped, and starts to speak although the turn
+    /// expects it to stop or to ignore the caller.
     fn speaks_anew(&mut self, onset: &Onset, talk: &Talk, held: Option<Held>) {
         let at = onset.at.wire();
         match self.script.expect {
@@ -304,7 +307,8 @@ impl Turn {
         }
     }
 
-    /// The reply begins. A turn whose reply was early stays early when speech follows.
+    /// Records the beginning of the reply. A turn whose reply was early stays early if more speech
+    /// follows.
     fn reply(&mut self, outcome: Outcome, onset: &Onset, held: Option<Held>) {
         let at = onset.at.wire();
         self.set_aside = None;
@@ -350,7 +354,7 @@ impl Turn {
         }
     }
 
-    /// Processes the end of a stretch, in a pause or for good.
+    /// Processes the end of a stretch: a pause, or the end of the spurt.
     pub(super) fn ended(&mut self, stretch: &Stretch, talk: &Talk, held: Option<Held>) {
         let silent = talk.fell_silent().filter(|last| *last >= self.onset_at());
         if let Some(last) = silent.filter(|_| self.is_listening()) {
@@ -366,7 +370,8 @@ impl Turn {
         }
     }
 
-    /// Closes the floor of a turn whose reply is over if the agent had no speech to interrupt.
+    /// Closes the floor of a turn whose reply is over, if the agent was silent when the
+    /// interruption began.
     fn nothing_to_stop(&mut self, talk: &Talk) {
         if let Part::Over { at } = self.answer
             && self.floor == Part::Open
@@ -385,7 +390,7 @@ impl Turn {
         self.result.reply_end.get_or_insert(last);
         let early = self.result.outcome == Outcome::Early;
         if self.answer != Part::NotAsked && early && last < self.speech_end {
-            // This speech ended while the caller was speaking: the reply itself is still to come.
+            // The speech ended before the caller's end of speech, so the reply is still expected.
             self.answer = Part::Open;
             self.grace = None;
         } else {
@@ -404,7 +409,7 @@ impl Turn {
         self.interruption().judge(&talk.passages())
     }
 
-    /// Judges from the agent's speech whether it has stopped.
+    /// Judges from the agent's speech whether the agent has stopped.
     fn judge_floor(&mut self, talk: &Talk, held: Option<Held>, at: Instant) {
         let Stopping::Stopped(stop) = self.stopping(talk) else {
             return;
@@ -421,8 +426,8 @@ impl Turn {
         }
     }
 
-    /// The agent stopped after the deadline; if it may have stopped in time, in an earlier pause,
-    /// that pause is kept as the low reading.
+    /// Judges an agent that stopped after the deadline. If it may have stopped in time, in an
+    /// earlier pause, that pause is kept as the low reading.
     fn stopped_late(&mut self, stop: &Stop) {
         let in_time = self
             .deadline
@@ -446,7 +451,7 @@ impl Turn {
         self.close_floor(Outcome::Replied, at);
     }
 
-    /// Judges at the deadline, from what is known by then, whether the agent has stopped.
+    /// Judges at the deadline, from the speech so far, whether the agent has stopped.
     fn decide_floor(&mut self, talk: &Talk) {
         let answered = self.answer != Part::NotAsked;
         match (self.stopping(talk), self.script.expect) {
@@ -477,8 +482,8 @@ impl Turn {
         }
     }
 
-    /// No voice has answered. If the turn was judged by another sound before, that result is kept,
-    /// flagged.
+    /// Judges the reply as missed. If the turn was judged by another sound before, that result is
+    /// used instead and flagged.
     fn miss(&mut self) {
         if let Some(kept) = self.set_aside.take() {
             let since = std::mem::replace(&mut self.result, *kept);
@@ -500,8 +505,8 @@ impl Turn {
         self.answer = Part::Over { at: self.deadline };
     }
 
-    /// Closes the floor with its outcome. A turn that asks for a stop and a reply counts as replied
-    /// only if it got both.
+    /// Closes the floor with its outcome. A turn that expects a stop and a reply counts as replied
+    /// only if both happened.
     fn close_floor(&mut self, outcome: Outcome, at: Instant) {
         let both = self.script.expect == Expect::StopAndRespond;
         let keeps = self.result.outcome == Outcome::Early || both && outcome == Outcome::Replied;
@@ -530,7 +535,8 @@ impl Turn {
         listening.chain(quiet).chain(open).min()
     }
 
-    /// When a silence shorter than [`SPURT_GAP`] ends the reply, if it lasts until then.
+    /// The instant at which the current silence ends the reply, if the next turn waits for a
+    /// silence shorter than [`SPURT_GAP`].
     fn quiet_until(&self, talk: &Talk) -> Option<Instant> {
         let gap = Some(self.reply_gap).filter(|gap| *gap < SPURT_GAP)?;
         let last = talk
@@ -539,7 +545,7 @@ impl Turn {
         Some(later(last, gap))
     }
 
-    /// Ends the waits whose time is up and judges the parts that were waiting.
+    /// Ends the waits that have expired and judges their parts.
     pub(super) fn timeout(&mut self, now: Instant, talk: &Talk) {
         if self.is_listening() {
             let quiet = self.quiet_until(talk).filter(|at| now >= *at);
@@ -559,7 +565,7 @@ impl Turn {
             return;
         }
         if self.grace.is_none() {
-            // The end of a talk spurt is reported only after its gap.
+            // The end of a talk spurt is reported only after a silence of SPURT_GAP.
             let hears_ends = self.floor == Part::Open && talk.may_go_on();
             let gap = if hears_ends {
                 SPURT_GAP
@@ -577,8 +583,8 @@ impl Turn {
         }
     }
 
-    /// The turn's result. A turn that is not over failed with its call, or was cut off when the run
-    /// was stopped at `stopped`.
+    /// Returns the turn's result. A turn that is not over has failed with its call or, if `stopped`
+    /// is given, was cut off when the run was stopped at that instant.
     pub(super) fn finish(mut self, passages: &[Passage], stopped: Option<Instant>) -> TurnResult {
         let over = self.over().is_some();
         if over {
@@ -610,8 +616,9 @@ impl Turn {
         result
     }
 
-    /// Both readings of when the reply began: it may have begun earlier than the onset that was
-    /// taken, after an unclear pause, or that onset may only resume earlier speech.
+    /// Both readings of the reply's onset, if it is ambiguous. The reply may have begun earlier,
+    /// after an unclear pause, or the onset that the turn was judged by may only resume earlier
+    /// speech.
     fn answer_readings(&self, passages: &[Passage]) -> Option<Readings> {
         if self.answer == Part::NotAsked || self.result.outcome == Outcome::Early {
             return None;
@@ -632,7 +639,7 @@ impl Turn {
         })
     }
 
-    /// Whether the agent stopped before the end of speech, in one of these passages.
+    /// Whether the agent stopped in one of these passages before the caller's end of speech.
     fn breaks_off(&self, passages: &[Passage]) -> bool {
         let ends = passages
             .iter()

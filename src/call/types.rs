@@ -6,22 +6,22 @@ use crate::vocab::{Anchor, Expect, Flag, GreetingPolicy, OnAgentLeft, Outcome};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Number of an audio stream that the caller hears. One track can produce several streams, one
+/// Number of an audio stream that the caller receives. One track can produce several streams, one
 /// after another.
 pub(crate) type StreamId = u32;
 
-/// One turn as the call's state machine needs it.
+/// The script of one turn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TurnScript {
-    /// What to wait for before the turn starts.
+    /// The event after which the turn starts.
     pub anchor: Anchor,
     /// The silence that [`Anchor::AgentSpeechEnd`] waits for.
     pub silence: Duration,
     /// Pause after the anchor.
     pub delay: Duration,
-    /// What the agent should do.
+    /// The behaviour expected of the agent.
     pub expect: Expect,
-    /// How long the reply may take, from the end of speech.
+    /// Time limit for the reply, from the end of speech.
     pub timeout: Duration,
     /// Length of the utterance in 20 ms frames, trailing flush frames included.
     pub frames: usize,
@@ -31,14 +31,14 @@ pub struct TurnScript {
     pub speech_end: Duration,
 }
 
-/// A call as its state machine needs it.
+/// The script of one call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CallScript {
-    /// Greeting policy.
+    /// Whether the agent's greeting is expected, ignored, or not waited for.
     pub greeting: GreetingPolicy,
-    /// How long to wait for the agent, at first and after it has left.
+    /// How long to wait for the agent, at the start of the call and after the agent has left.
     pub agent_timeout: Duration,
-    /// What happens when the agent leaves.
+    /// Whether the call fails or waits for another agent when the agent leaves.
     pub on_agent_left: OnAgentLeft,
     /// The turns, in order; at least one.
     pub turns: Vec<TurnScript>,
@@ -49,7 +49,7 @@ pub struct CallScript {
 pub(crate) struct Readings {
     /// The shorter reading; `None`: the agent was early.
     pub low: Option<Duration>,
-    /// The longer reading; `None`: it did not happen within the turn.
+    /// The longer reading; `None`: the event did not happen within the turn.
     pub high: Option<Duration>,
 }
 
@@ -58,11 +58,11 @@ pub(crate) struct Readings {
 pub struct TurnResult {
     /// Index in the call, from 0.
     pub(crate) turn: usize,
-    /// What the turn expected.
+    /// The behaviour that the turn expected of the agent.
     pub expect: Expect,
     /// How the turn ended.
     pub outcome: Outcome,
-    /// Planned start of the utterance (anchor + delay); `None` if it was never planned.
+    /// Planned start of the utterance (anchor + delay); `None` if the turn was never planned.
     pub(crate) planned: Option<Instant>,
     /// Media start T0: sample s of the utterance is captured at T0 + s / rate.
     pub media_start: Option<Instant>,
@@ -72,16 +72,16 @@ pub struct TurnResult {
     pub(crate) send_lateness: Option<Duration>,
     /// The onset that the turn was judged by, early replies included.
     pub onset: Option<Onset>,
-    /// End of speech → onset on the wire. `None` unless the turn asks for a reply and got one that
-    /// was not early.
+    /// End of speech → onset on the wire. `None` unless the turn expects a reply and the reply was
+    /// not early.
     pub ttfa_wire: Option<Duration>,
-    /// How long an adaptive jitter buffer would have held back the onset packet.
+    /// Time for which an adaptive jitter buffer would have held back the onset packet.
     pub(crate) playout_delay: Option<Duration>,
     /// `ttfa_wire` + `playout_delay`, exactly.
     pub(crate) ttfa: Option<Duration>,
-    /// Caller's speech onset → agent's last audible sample, for turns that ask for a stop.
+    /// Caller's speech onset → agent's last audible sample, for turns that expect a stop.
     pub stop: Option<Duration>,
-    /// Early reply: how long before the end of speech the agent became audible.
+    /// For an early reply: time from its onset to the end of speech.
     pub early_by: Option<Duration>,
     /// The reply's last audible sample, if it ended while the caller was listening.
     pub reply_end: Option<Instant>,
@@ -99,8 +99,8 @@ pub struct TurnResult {
     pub(crate) track_changed: Option<Instant>,
     /// A second, independent detector's opinion of the onset; `None` if none was requested.
     pub(crate) second: Option<SecondOpinion>,
-    /// For a turn that was cut off: how long the caller had waited since its end of speech.
-    /// `None` if the caller was still speaking.
+    /// For a turn that was cut off: time from the end of speech to the cut-off; `None` if the
+    /// caller was still speaking.
     pub(crate) waited: Option<Duration>,
     /// Doubts about the figures, sorted, without duplicates.
     pub flags: Vec<Flag>,
@@ -111,7 +111,7 @@ pub struct TurnResult {
 pub(crate) struct SecondOpinion {
     /// Whether the sound is of the kind that the scenario declares as the answer: voice or tone.
     pub as_declared: bool,
-    /// Distance between the onset and where this detector hears the reply begin.
+    /// Distance between the onset and the beginning of the reply according to this detector.
     pub apart: Option<Duration>,
 }
 
@@ -160,7 +160,7 @@ impl TurnResult {
         after.then(|| onset.at.wire().checked_duration_since(first))?
     }
 
-    /// Adds a flag; returns false if the turn has it already.
+    /// Adds a flag; returns false if the turn already has the flag.
     pub(super) fn flag(&mut self, flag: Flag) -> bool {
         let place = self.flags.binary_search(&flag);
         if let Err(place) = place {
@@ -196,36 +196,36 @@ pub struct CallResult {
     pub(crate) greeting: Option<Duration>,
     /// Why the call failed, if it did; [`Failure::Stopped`] when the run was stopped.
     pub(crate) failure: Option<Failure>,
-    /// How often the caller's own voice came back on the agent's track.
+    /// Number of echoes of the caller's own voice on the agent's track.
     pub(crate) echoes: usize,
     /// One result for every planned turn, in order.
     pub turns: Vec<TurnResult>,
 }
 
-/// A failure whose cause only its target knows.
+/// A failure whose cause is specific to the target.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct TargetFailure {
     /// Stable machine name of the cause, as in `failures[].cause`.
     pub(crate) cause: &'static str,
-    /// What happened, bounded in length and printable.
+    /// Description of the failure, bounded in length and printable.
     pub(crate) message: String,
     /// What to try next.
     pub(crate) hint: &'static str,
-    /// The target was not reached, or refused us altogether, so the call left nothing to clean up.
+    /// Whether the target was not reached or refused the call, which leaves nothing to clean up.
     pub(crate) unreached: bool,
 }
 
 /// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// The target knows the cause.
+    /// A failure that the target reported with its cause.
     #[error("{0}")]
     Target(TargetFailure),
-    /// No agent was found in the room, neither by its kind nor by an audio track.
+    /// No agent was found in the room, either by its participant kind or by an audio track.
     #[error("no agent with an audio track joined the room within {waited:?}")]
     AgentAbsent {
-        /// How long we waited.
+        /// How long the caller waited.
         waited: Duration,
     },
     /// An agent is in the room, but has published no audio track.
@@ -239,7 +239,7 @@ pub enum Failure {
     /// The server or the network ended the connection.
     #[error("the connection was lost ({detail})")]
     Dropped {
-        /// What the caller observed.
+        /// The caller's observation, such as the error of the connection.
         detail: String,
     },
     /// The run was stopped by the user.
@@ -248,7 +248,7 @@ pub enum Failure {
     /// A bug or a limit of this machine (no more file descriptors, …).
     #[error("the generator failed ({detail})")]
     Generator {
-        /// What went wrong.
+        /// Description of the error.
         detail: String,
     },
 }

@@ -1,11 +1,11 @@
-//! When turns begin, by anchor and greeting policy.
+//! The start of turns, by anchor and greeting policy.
 
 use super::sim::{Act, FIRST, TURN, World, ms, play, script};
 use crate::audio::FRAME_TIME;
 use crate::call::{Anchor, CallScript, Expect, Flag, GreetingPolicy, Outcome, TurnScript};
 use GreetingPolicy::{Expect as Greets, Ignore, None as NoGreeting};
 
-/// Both ends are connected 400 ms after the start of the call.
+/// Both sides are connected this long after the start of the call, in ms.
 const CONNECTED: u64 = 400;
 const GREETED: TurnScript = TurnScript {
     anchor: Anchor::Greeting,
@@ -16,30 +16,31 @@ struct Case {
     name: &'static str,
     policy: GreetingPolicy,
     anchor: Anchor,
-    /// Unprompted speech of the agent: start after the subscription, and length.
+    /// Unprompted speech of the agent: start after the subscription and length, in ms.
     says: Option<(u64, u64)>,
-    /// The anchor's instant, after both ends were connected.
+    /// When the anchor fires, in ms after both sides are connected.
     fires: u64,
     doubt: bool,
+    /// Measured delay of the greeting, in ms.
     measured: Option<u64>,
 }
 
 #[rustfmt::skip]
 const FIRST_TURN: &[Case] = &[
-    Case { name: "expected, comes", policy: Greets, anchor: Anchor::Greeting, says: Some((250, 1000)), fires: 1950, doubt: false, measured: Some(250) },
-    Case { name: "expected, never comes", policy: Greets, anchor: Anchor::Greeting, says: None, fires: 2000, doubt: true, measured: None },
-    Case { name: "expected, runs past the timeout", policy: Greets, anchor: Anchor::Greeting, says: Some((1500, 9000)), fires: 11_200, doubt: false, measured: Some(1500) },
-    Case { name: "expected, never ends", policy: Greets, anchor: Anchor::Greeting, says: Some((250, 90_000)), fires: 60_250, doubt: true, measured: Some(250) },
-    Case { name: "ignored, silent agent", policy: Ignore, anchor: Anchor::Greeting, says: None, fires: 5000, doubt: false, measured: None },
-    Case { name: "ignored, short", policy: Ignore, anchor: Anchor::Greeting, says: Some((250, 1000)), fires: 1950, doubt: false, measured: None },
-    Case { name: "ignored, speaking at 5 s", policy: Ignore, anchor: Anchor::Greeting, says: Some((4000, 3000)), fires: 7700, doubt: false, measured: None },
-    Case { name: "none", policy: NoGreeting, anchor: Anchor::Greeting, says: Some((250, 1000)), fires: 0, doubt: false, measured: None },
+    Case { name: "expected greeting", policy: Greets, anchor: Anchor::Greeting, says: Some((250, 1000)), fires: 1950, doubt: false, measured: Some(250) },
+    Case { name: "expected greeting is missing", policy: Greets, anchor: Anchor::Greeting, says: None, fires: 2000, doubt: true, measured: None },
+    Case { name: "expected greeting exceeds the timeout", policy: Greets, anchor: Anchor::Greeting, says: Some((1500, 9000)), fires: 11_200, doubt: false, measured: Some(1500) },
+    Case { name: "expected greeting never ends", policy: Greets, anchor: Anchor::Greeting, says: Some((250, 90_000)), fires: 60_250, doubt: true, measured: Some(250) },
+    Case { name: "ignored greeting is missing", policy: Ignore, anchor: Anchor::Greeting, says: None, fires: 5000, doubt: false, measured: None },
+    Case { name: "ignored greeting is short", policy: Ignore, anchor: Anchor::Greeting, says: Some((250, 1000)), fires: 1950, doubt: false, measured: None },
+    Case { name: "ignored greeting lasts beyond 5 s", policy: Ignore, anchor: Anchor::Greeting, says: Some((4000, 3000)), fires: 7700, doubt: false, measured: None },
+    Case { name: "no greeting awaited", policy: NoGreeting, anchor: Anchor::Greeting, says: Some((250, 1000)), fires: 0, doubt: false, measured: None },
     Case { name: "call start", policy: Greets, anchor: Anchor::CallStart, says: Some((250, 1000)), fires: 0, doubt: false, measured: Some(250) },
-    Case { name: "call start, the caller speaks first", policy: Greets, anchor: Anchor::CallStart, says: Some((900, 1000)), fires: 0, doubt: false, measured: None },
-    Case { name: "agent begins", policy: NoGreeting, anchor: Anchor::AgentSpeechStart, says: Some((250, 9000)), fires: 280, doubt: false, measured: None },
-    Case { name: "agent never begins", policy: NoGreeting, anchor: Anchor::AgentSpeechStart, says: None, fires: 2000, doubt: true, measured: None },
-    Case { name: "agent ends", policy: NoGreeting, anchor: Anchor::AgentSpeechEnd, says: Some((250, 1000)), fires: 1950, doubt: false, measured: None },
-    Case { name: "no turn before", policy: NoGreeting, anchor: Anchor::PreviousTurn, says: None, fires: 0, doubt: false, measured: None },
+    Case { name: "call start, and the caller speaks first", policy: Greets, anchor: Anchor::CallStart, says: Some((900, 1000)), fires: 0, doubt: false, measured: None },
+    Case { name: "agent starts speaking", policy: NoGreeting, anchor: Anchor::AgentSpeechStart, says: Some((250, 9000)), fires: 280, doubt: false, measured: None },
+    Case { name: "agent never speaks", policy: NoGreeting, anchor: Anchor::AgentSpeechStart, says: None, fires: 2000, doubt: true, measured: None },
+    Case { name: "agent stops speaking", policy: NoGreeting, anchor: Anchor::AgentSpeechEnd, says: Some((250, 1000)), fires: 1950, doubt: false, measured: None },
+    Case { name: "no previous turn", policy: NoGreeting, anchor: Anchor::PreviousTurn, says: None, fires: 0, doubt: false, measured: None },
 ];
 
 #[test]
@@ -89,14 +90,14 @@ const SECOND_TURN: &[Next] = &[
     Next { name: "reply ends", anchor: Anchor::AgentSpeechEnd, expect: Expect::Respond, acts: &[Act::Say(400, 1000)], fires: 2100, doubt: false },
     Next { name: "reply missed", anchor: Anchor::AgentSpeechEnd, expect: Expect::Respond, acts: &[], fires: 2000, doubt: true },
     Next { name: "reply too late", anchor: Anchor::AgentSpeechEnd, expect: Expect::Respond, acts: &[Act::Say(2050, 1000)], fires: 3750, doubt: false },
-    Next { name: "early and answered", anchor: Anchor::AgentSpeechEnd, expect: Expect::Respond, acts: &[Act::Say(-1500, 300), Act::Say(500, 1000)], fires: 2200, doubt: false },
-    Next { name: "early and no more", anchor: Anchor::AgentSpeechEnd, expect: Expect::Respond, acts: &[Act::Say(-1500, 300)], fires: 2000, doubt: false },
-    Next { name: "turn over", anchor: Anchor::PreviousTurn, expect: Expect::Respond, acts: &[Act::Say(400, 1000)], fires: 2100, doubt: false },
-    Next { name: "turn timed out", anchor: Anchor::PreviousTurn, expect: Expect::Respond, acts: &[], fires: 2000, doubt: false },
-    Next { name: "ignored as expected", anchor: Anchor::PreviousTurn, expect: Expect::Ignore, acts: &[], fires: 2000, doubt: false },
+    Next { name: "early reply, then the reply", anchor: Anchor::AgentSpeechEnd, expect: Expect::Respond, acts: &[Act::Say(-1500, 300), Act::Say(500, 1000)], fires: 2200, doubt: false },
+    Next { name: "early reply only", anchor: Anchor::AgentSpeechEnd, expect: Expect::Respond, acts: &[Act::Say(-1500, 300)], fires: 2000, doubt: false },
+    Next { name: "previous turn answered", anchor: Anchor::PreviousTurn, expect: Expect::Respond, acts: &[Act::Say(400, 1000)], fires: 2100, doubt: false },
+    Next { name: "previous turn timed out", anchor: Anchor::PreviousTurn, expect: Expect::Respond, acts: &[], fires: 2000, doubt: false },
+    Next { name: "previous utterance ignored as expected", anchor: Anchor::PreviousTurn, expect: Expect::Ignore, acts: &[], fires: 2000, doubt: false },
     Next { name: "reply begins", anchor: Anchor::AgentSpeechStart, expect: Expect::Respond, acts: &[Act::Say(400, 5000)], fires: 430, doubt: false },
     Next { name: "reply does not begin", anchor: Anchor::AgentSpeechStart, expect: Expect::Respond, acts: &[], fires: 2000, doubt: true },
-    Next { name: "an early reply is not the next", anchor: Anchor::AgentSpeechStart, expect: Expect::Respond, acts: &[Act::Say(-1500, 300), Act::Say(600, 1000)], fires: 630, doubt: false },
+    Next { name: "early reply does not fire the anchor", anchor: Anchor::AgentSpeechStart, expect: Expect::Respond, acts: &[Act::Say(-1500, 300), Act::Say(600, 1000)], fires: 630, doubt: false },
 ];
 
 #[test]
@@ -131,7 +132,7 @@ fn a_turn_may_interrupt_the_reply_to_the_previous_turn() {
         expect: Expect::Stop,
         ..TURN
     };
-    // At once, when the reply's onset is not yet known, and well into the reply.
+    // The interruption starts immediately, before the reply's onset is known, or 1.5 s later.
     for delay in [0, 1500] {
         let world = World {
             acts: vec![vec![Act::Say(400, 9000)], vec![Act::Stop(250)]],
@@ -148,7 +149,7 @@ fn a_turn_may_interrupt_the_reply_to_the_previous_turn() {
 }
 
 #[test]
-fn an_anchor_in_the_past_starts_the_turn_at_once() {
+fn an_anchor_in_the_past_starts_the_turn_immediately() {
     let second = TurnScript {
         anchor: Anchor::Greeting,
         ..TURN

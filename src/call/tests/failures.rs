@@ -38,19 +38,19 @@ fn failures_end_every_turn() {
     let cases = [
         ("agent absent", no_agent, absent, [Failed, Failed]),
         (
-            "left at once",
+            "left right after joining",
             at(450, Input::AgentLeft),
             Failure::AgentLeft,
             [Failed, Failed],
         ),
         (
-            "left in the first turn",
+            "left during the first utterance",
             at(2000, Input::AgentLeft),
             Failure::AgentLeft,
             [Failed, Failed],
         ),
         (
-            "left in its first reply",
+            "left during its first reply",
             at(3600, Input::AgentLeft),
             Failure::AgentLeft,
             [Replied, Failed],
@@ -68,13 +68,13 @@ fn failures_end_every_turn() {
             [Failed, Failed],
         ),
         (
-            "dropped in its first reply",
+            "dropped during the first reply",
             at(3600, Input::Failed(dropped())),
             dropped(),
             [Failed, Failed],
         ),
         (
-            "dropped in the second turn",
+            "dropped during the second turn",
             at(6000, Input::Failed(dropped())),
             dropped(),
             [Replied, Failed],
@@ -133,7 +133,7 @@ fn an_agent_leaving_after_the_last_turn_does_not_fail_the_call() {
 }
 
 #[test]
-fn finishing_in_mid_turn_cuts_it_off_and_later_turns_are_not_run() {
+fn finishing_in_mid_turn_cuts_that_turn_off_and_skips_later_turns() {
     let world = World {
         until: ms(6000),
         ..world()
@@ -179,7 +179,7 @@ fn a_lost_utterance_flags_its_turn_during_and_after_the_turn() {
         ..world()
     };
     assert_eq!(has(&play(script(&[FIRST, TURN]), world), 0), 1);
-    // A turn in progress keeps the flag when the call fails; one that never began has none.
+    // A turn in progress keeps the flag when the call fails; a turn that never began has no flag.
     let stops = vec![
         (ms(2000), Input::UtteranceLost(0)),
         (ms(2100), Input::Failed(dropped())),

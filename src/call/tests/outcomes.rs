@@ -1,4 +1,4 @@
-//! Outcomes of turns, by what the agent does.
+//! Outcomes of turns, by the agent's behaviour.
 
 use super::sim::{Act, FIRST, Played, TURN, World, ms, play, script};
 use crate::audio::{Confidence, FRAME_TIME};
@@ -39,31 +39,31 @@ struct Case {
 const CASES: &[Case] = &[
     Case { name: "replies", turn: FIRST, greeting: None, acts: &[Act::Say(400, 1500)], outcome: Replied, figure: Some(400) },
     Case { name: "replies with one word", turn: FIRST, greeting: None, acts: &[Act::Say(400, 90)], outcome: Replied, figure: Some(400) },
-    Case { name: "replies at the very end of speech", turn: FIRST, greeting: None, acts: &[Act::Say(0, 900)], outcome: Replied, figure: Some(0) },
-    Case { name: "one ms before the end of speech", turn: FIRST, greeting: None, acts: &[Act::Say(-1, 900)], outcome: Early, figure: Some(1) },
-    Case { name: "at the utterance's first sample", turn: FIRST, greeting: None, acts: &[Act::Say(-1910, 4000)], outcome: Early, figure: Some(1910) },
+    Case { name: "replies exactly at the end of speech", turn: FIRST, greeting: None, acts: &[Act::Say(0, 900)], outcome: Replied, figure: Some(0) },
+    Case { name: "replies 1 ms before the end of speech", turn: FIRST, greeting: None, acts: &[Act::Say(-1, 900)], outcome: Early, figure: Some(1) },
+    Case { name: "replies at the utterance's first sample", turn: FIRST, greeting: None, acts: &[Act::Say(-1910, 4000)], outcome: Early, figure: Some(1910) },
     Case { name: "backchannel, then the reply", turn: FIRST, greeting: None, acts: &[Act::Say(-1500, 200), Act::Say(700, 800)], outcome: Early, figure: Some(1500) },
-    Case { name: "at the timeout", turn: FIRST, greeting: None, acts: &[Act::Say(2000, 900)], outcome: Replied, figure: Some(2000) },
-    Case { name: "just past the timeout", turn: FIRST, greeting: None, acts: &[Act::Say(2001, 900)], outcome: Missed, figure: None },
-    Case { name: "past the timeout, before it is judged", turn: FIRST, greeting: None, acts: &[Act::Say(2120, 900)], outcome: Missed, figure: None },
-    Case { name: "never", turn: FIRST, greeting: None, acts: &[], outcome: Missed, figure: None },
+    Case { name: "replies at the timeout", turn: FIRST, greeting: None, acts: &[Act::Say(2000, 900)], outcome: Replied, figure: Some(2000) },
+    Case { name: "replies 1 ms after the timeout", turn: FIRST, greeting: None, acts: &[Act::Say(2001, 900)], outcome: Missed, figure: None },
+    Case { name: "replies after the timeout, before the judgement", turn: FIRST, greeting: None, acts: &[Act::Say(2120, 900)], outcome: Missed, figure: None },
+    Case { name: "no reply", turn: FIRST, greeting: None, acts: &[], outcome: Missed, figure: None },
     Case { name: "barge-in: stops and replies", turn: BARGE, greeting: Some(9000), acts: &[Act::Stop(300), Act::Say(600, 900)], outcome: Replied, figure: Some(600) },
-    Case { name: "barge-in: stops, replies at once", turn: BARGE, greeting: Some(9000), acts: &[Act::Stop(300), Act::Say(-500, 2000)], outcome: Early, figure: Some(500) },
-    Case { name: "barge-in: goes on", turn: BARGE, greeting: Some(9000), acts: &[], outcome: Missed, figure: None },
+    Case { name: "barge-in: stops and replies early", turn: BARGE, greeting: Some(9000), acts: &[Act::Stop(300), Act::Say(-500, 2000)], outcome: Early, figure: Some(500) },
+    Case { name: "barge-in: keeps speaking", turn: BARGE, greeting: Some(9000), acts: &[], outcome: Missed, figure: None },
     Case { name: "stop: stops", turn: STOP, greeting: Some(9000), acts: &[Act::Stop(340)], outcome: Replied, figure: Some(340) },
     Case { name: "stop: stops at the timeout", turn: STOP, greeting: Some(9000), acts: &[Act::Stop(3810)], outcome: Replied, figure: Some(3810) },
     Case { name: "stop: stops after the timeout", turn: STOP, greeting: Some(9000), acts: &[Act::Stop(3811)], outcome: Missed, figure: None },
-    Case { name: "stop: goes on", turn: STOP, greeting: Some(60_000), acts: &[], outcome: Missed, figure: None },
+    Case { name: "stop: keeps speaking", turn: STOP, greeting: Some(60_000), acts: &[], outcome: Missed, figure: None },
     Case { name: "stop: nothing to stop", turn: TurnScript { expect: Expect::Stop, ..FIRST }, greeting: None, acts: &[], outcome: Missed, figure: None },
-    Case { name: "stop: was over before the caller spoke", turn: STOP, greeting: Some(540), acts: &[], outcome: Missed, figure: None },
-    Case { name: "stop: begins to speak instead", turn: TurnScript { expect: Expect::Stop, ..FIRST }, greeting: None, acts: &[Act::Say(-800, 300)], outcome: Early, figure: Some(800) },
+    Case { name: "stop: agent finished before the caller spoke", turn: STOP, greeting: Some(540), acts: &[], outcome: Missed, figure: None },
+    Case { name: "stop: starts speaking instead", turn: TurnScript { expect: Expect::Stop, ..FIRST }, greeting: None, acts: &[Act::Say(-800, 300)], outcome: Early, figure: Some(800) },
     Case { name: "ignore: stays silent", turn: IGNORE, greeting: None, acts: &[], outcome: Replied, figure: None },
     Case { name: "ignore: answers", turn: IGNORE, greeting: None, acts: &[Act::Say(500, 900)], outcome: Missed, figure: None },
     Case { name: "ignore: talks over the caller", turn: IGNORE, greeting: None, acts: &[Act::Say(-500, 900)], outcome: Missed, figure: None },
     Case { name: "ignore: answers after the timeout", turn: IGNORE, greeting: None, acts: &[Act::Say(2100, 900)], outcome: Replied, figure: None },
-    Case { name: "ignore: speaks on", turn: IGNORED, greeting: Some(60_000), acts: &[], outcome: Replied, figure: None },
+    Case { name: "ignore: keeps speaking", turn: IGNORED, greeting: Some(60_000), acts: &[], outcome: Replied, figure: None },
     Case { name: "ignore: stops", turn: IGNORED, greeting: Some(9000), acts: &[Act::Stop(400)], outcome: Missed, figure: None },
-    Case { name: "ignore: was over before the caller spoke", turn: IGNORED, greeting: Some(540), acts: &[], outcome: Replied, figure: None },
+    Case { name: "ignore: agent finished before the caller spoke", turn: IGNORED, greeting: Some(540), acts: &[], outcome: Replied, figure: None },
 ];
 
 fn play_case(case: &Case, ear_lag: Duration) -> Played {
@@ -82,7 +82,7 @@ fn play_case(case: &Case, ear_lag: Duration) -> Played {
 
 #[test]
 fn outcomes_and_figures_match_what_the_agent_did() {
-    // In the second round the ear reports late, as on a starved generator.
+    // In the second round the ear's reports are late, as on a starved generator.
     for lag in [ms(0), ms(120)] {
         for case in CASES {
             let played = play_case(case, lag);
@@ -118,7 +118,7 @@ fn figures_of_a_reply_are_consistent() {
 }
 
 #[test]
-fn frames_leave_in_order_on_the_media_clock() {
+fn frames_are_sent_in_order_on_the_media_clock() {
     let played = play_case(&CASES[0], ms(0));
     let start = played.turn(0).media_start.expect("a started turn");
     assert_eq!(played.says.len(), FIRST.frames);
@@ -140,13 +140,13 @@ fn frames_leave_in_order_on_the_media_clock() {
 }
 
 #[test]
-fn flags_name_the_doubts_of_a_turn() {
+fn doubtful_turns_are_flagged() {
     let heard = World {
         acts: vec![vec![Act::Say(400, 900)]],
         ..World::default()
     };
     let cases = [
-        ("clean", heard.clone(), vec![]),
+        ("no doubt", heard.clone(), vec![]),
         (
             "sent 2 ms late",
             World {
@@ -178,7 +178,7 @@ fn flags_name_the_doubts_of_a_turn() {
             ],
         ),
         (
-            "an endless reply",
+            "a reply longer than the caller listens",
             World {
                 acts: vec![vec![Act::Say(400, 100_000)]],
                 ..heard
@@ -199,7 +199,7 @@ fn flags_name_the_doubts_of_a_turn() {
 
 #[test]
 fn a_late_reply_is_not_a_latency_of_the_next_turn() {
-    // Heard 400 ms into the next utterance, which it cannot answer.
+    // The late reply starts 400 ms into the next utterance, so it cannot answer that utterance.
     let late = Act::Say(2000 + 300 + 400, 500);
     let world = World {
         acts: vec![vec![late], vec![Act::Say(500, 900)]],
@@ -214,9 +214,9 @@ fn a_late_reply_is_not_a_latency_of_the_next_turn() {
     );
 }
 
-/// The amended result replaces the one of the turn's end, so everything known then must be in it.
+/// The amended result replaces the result from the end of the turn, so it must keep all its fields.
 #[test]
-fn a_late_reply_changes_nothing_else_of_its_turn() {
+fn a_late_reply_keeps_the_other_fields_of_its_turn() {
     let world = World {
         acts: vec![vec![], vec![Act::Say(2100, 900)]],
         ..World::default()
@@ -228,7 +228,7 @@ fn a_late_reply_changes_nothing_else_of_its_turn() {
 }
 
 #[test]
-fn a_reply_between_the_timeout_and_its_judgement_is_late() {
+fn a_reply_between_the_timeout_and_the_judgement_is_late() {
     for after in [2001, 2120, 2240] {
         let world = World {
             acts: vec![vec![Act::Say(after, 900)], vec![Act::Say(400, 900)]],

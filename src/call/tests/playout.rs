@@ -9,7 +9,7 @@ const MS: Duration = Duration::from_millis(1);
 struct Stream {
     model: PlayoutModel,
     base: Instant,
-    /// Packets sent.
+    /// Number of packets sent.
     n: u32,
     rtp: u32,
     /// Sender's clock.
@@ -50,12 +50,12 @@ impl Stream {
 }
 
 #[test]
-fn a_steady_stream_is_held_for_one_frame() {
+fn packets_of_a_steady_stream_are_held_back_for_one_frame() {
     // The second stream's RTP time wraps around after six packets.
     for rtp in [0, u32::MAX - 6000] {
         let mut stream = Stream::new(rtp);
         assert_eq!(stream.next(Duration::ZERO), START);
-        // More than 500 ms of packets are needed for the first figure.
+        // The first sample enters the histogram after more than 500 ms of packets.
         assert_eq!(stream.steady(25), START);
         assert_eq!(stream.steady(1), BUCKET);
         assert_eq!(stream.steady(500), BUCKET);
@@ -64,7 +64,7 @@ fn a_steady_stream_is_held_for_one_frame() {
 }
 
 #[test]
-fn a_late_packet_is_held_for_less() {
+fn a_late_packet_is_held_back_for_less_time() {
     let mut stream = Stream::new(0);
     stream.steady(500);
     assert_eq!(stream.next(5 * MS), 15 * MS);
@@ -215,10 +215,14 @@ fn the_hold_at_an_arrival_can_be_looked_up() {
         Some(Held { hold, kernel_stamp })
     };
     let cases = [
-        ("itself", spiked, held(12, true)),
-        ("between two", spiked + 3 * MS, held(12, true)),
-        ("before all", stream.base, held(20, false)),
-        ("after all", spiked + Duration::from_secs(9), held(20, true)),
+        ("its own arrival", spiked, held(12, true)),
+        ("between two packets", spiked + 3 * MS, held(12, true)),
+        ("before the first packet", stream.base, held(20, false)),
+        (
+            "after the last packet",
+            spiked + Duration::from_secs(9),
+            held(20, true),
+        ),
     ];
     for (name, arrival, expected) in cases {
         assert_eq!(stream.model.at(arrival), expected, "{name}");
@@ -229,7 +233,7 @@ fn the_hold_at_an_arrival_can_be_looked_up() {
 }
 
 #[test]
-fn a_slower_path_is_the_reference_after_two_seconds() {
+fn a_slower_path_becomes_the_reference_after_two_seconds() {
     let mut stream = Stream::new(0);
     stream.steady(500);
     stream.clock += 100 * MS;

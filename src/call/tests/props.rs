@@ -33,9 +33,9 @@ enum Step {
     Ended {
         age: u64,
     },
-    /// This many send slots.
+    /// Runs this many send slots.
     Slots(u8),
-    /// Only time passes; due timeouts are handled.
+    /// Advances the clock by this many ms and handles the timeouts that fall due.
     Wait(u64),
 }
 
@@ -201,7 +201,8 @@ impl Driver {
         }
     }
 
-    /// Handles every timeout on the way; none may be due twice at one instant.
+    /// Advances the clock and handles every timeout that falls due; no timeout may be due twice at
+    /// one instant.
     fn wait(&mut self, wait: Duration) {
         let until = self.now + wait;
         while let Some(at) = self.call.poll_timeout().filter(|at| *at <= until) {
@@ -229,7 +230,7 @@ fn check_turn(script: &TurnScript, turn: &TurnResult) {
     let replied = turn.outcome == Outcome::Replied;
     let answered = replied && script.expect == Expect::Respond;
     match script.expect {
-        // The turn asks for both a stop and a reply; either may be measured without the other.
+        // The turn expects both a stop and a reply; either may be measured without the other.
         Expect::StopAndRespond => assert!(!replied || turn.ttfa_wire.is_some()),
         _ => assert_eq!(turn.ttfa_wire.is_some(), answered),
     }
@@ -247,7 +248,7 @@ fn check_turn(script: &TurnScript, turn: &TurnResult) {
     assert!(turn.flags.is_sorted_by(|a, b| a < b), "{:?}", turn.flags);
 }
 
-/// Failures that are found become table cases, so no regression files are kept.
+/// Regression files are off: a failing case is added to the tables instead.
 fn config() -> ProptestConfig {
     ProptestConfig {
         cases: 512,
@@ -293,7 +294,7 @@ proptest! {
         let mut driver = Driver::new(&script);
         driver.step(&Step::Joined);
         driver.step(&Step::Subscribed);
-        // At most 5 s of greeting and 6 s a turn.
+        // The greeting takes at most 5 s and each turn at most 6 s.
         for _ in 0..15 {
             driver.slots(100);
         }
@@ -329,7 +330,8 @@ proptest! {
             }
             driver.slots(slots);
         }
-        // Each turn waits for a minute at most, and speaks and listens for less than another.
+        // In each turn the caller waits for at most a minute, and speaks and listens for less than
+        // another minute.
         let most = script.turns.len() * 2 * 60 * 50 + 1_000;
         for _ in 0..most.div_ceil(100) {
             if driver.call.is_done() {

@@ -1,7 +1,7 @@
 //! A simulated agent and the clock that drives a call against it.
 //!
-//! Invariants: virtual time only; the agent's audio is a packet every 20 ms from its
-//! subscription on, and the ear reports a talk spurt with the delays of the real one.
+//! Invariants: virtual time only; the agent sends a packet every 20 ms from its subscription on;
+//! the ear reports a talk spurt with the delays of the real ear.
 
 use crate::audio::{
     Confidence, FRAME_TIME, Heard, HeardAt, Onset, PAUSE, Packet, SPURT_GAP, Segment,
@@ -44,24 +44,23 @@ pub(super) fn script(turns: &[TurnScript]) -> CallScript {
     }
 }
 
-/// What the agent does in a turn.
+/// An action of the agent in a turn. Times are in ms.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Act {
-    /// Starts to speak this long after the caller's end of speech (before it, if negative), for
-    /// this long.
+    /// Speaks: start after the caller's end of speech (before it, if negative), and length.
     Say(i64, u64),
     /// Stops speaking this long after the caller's first speech sample.
     Stop(u64),
 }
 
-/// How the agent and the server behave.
+/// Behaviour of the agent and the server.
 #[derive(Debug, Clone)]
 pub(super) struct World {
     pub(super) joined: Duration,
     pub(super) subscribed: Duration,
-    /// Talk spurts: start after the subscription, and length.
+    /// Talk spurts: start after the subscription and length, in ms.
     pub(super) unprompted: Vec<(u64, u64)>,
-    /// By turn.
+    /// The agent's actions, by turn.
     pub(super) acts: Vec<Vec<Act>>,
     pub(super) send_lateness: Duration,
     pub(super) kernel_stamp: bool,
@@ -135,7 +134,7 @@ impl Sim {
         self.queue.insert((at, self.sequence), input);
     }
 
-    /// The instant as a sample of the agent's stream.
+    /// Places an instant in the agent's stream.
     fn place(&self, at: Instant) -> HeardAt {
         let since = at.saturating_duration_since(self.subscribed);
         let offset = Duration::from_nanos((since.as_nanos() % FRAME_TIME.as_nanos()) as u64);
@@ -180,7 +179,7 @@ impl Sim {
         self.at(last + SPURT_GAP + lag, Input::Heard(0, ended));
     }
 
-    /// What the agent does once it hears turn `turn` begin.
+    /// Schedules the agent's actions when turn `turn` begins.
     fn react(&mut self, turn: usize, media_start: Instant) {
         let script = self.script.turns[turn].clone();
         for act in self.world.acts.get(turn).cloned().unwrap_or_default() {

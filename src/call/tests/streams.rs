@@ -1,4 +1,4 @@
-//! Streams that turn out not to be the agent's voice.
+//! Streams that turn out not to carry the agent's voice.
 
 use super::sim::{Act, FIRST, TURN, World, ms, play_from, script};
 use crate::audio::{Confidence, Heard, HeardAt, Onset, Segment};
@@ -13,7 +13,7 @@ const PATIENT: TurnScript = TurnScript {
 };
 const MUSIC: u32 = 1;
 
-/// Music on a separate stream that begins `after` the start of the call and does not stop.
+/// Endless music on a separate stream, beginning `after` the start of the call.
 fn music(start: Instant, after: Duration) -> [(Duration, Input<'static>); 2] {
     let at = HeardAt {
         arrival: start + after,
@@ -35,8 +35,9 @@ fn music(start: Instant, after: Duration) -> [(Duration, Input<'static>); 2] {
 }
 
 #[test]
-fn a_reply_over_music_counts_once_the_music_is_not_the_agents() {
-    // Before the caller speaks, while it speaks, and between its end of speech and the reply.
+fn a_reply_over_music_counts_once_the_music_is_disowned() {
+    // The music begins before the caller speaks, while the caller speaks, and between the end of
+    // speech and the reply.
     for begins in [450, 1_500, 2_800] {
         let world = |start| World {
             acts: vec![vec![Act::Say(500, 1_500)], vec![Act::Say(600, 1_000)]],
@@ -61,8 +62,9 @@ fn a_reply_over_music_counts_once_the_music_is_not_the_agents() {
 }
 
 #[test]
-fn reply_on_a_retracted_track_is_kept_and_flagged() {
-    // The reply lasts from 3.11 to 4.61 s; then its stream is reported not to be the agent's.
+fn a_reply_on_a_disowned_stream_is_kept_and_flagged() {
+    // The reply lasts from 3.11 to 4.61 s. Then its stream turns out not to carry the agent's
+    // voice.
     let world = |_| World {
         acts: vec![vec![Act::Say(500, 1_500)], vec![Act::Say(500, 1_000)]],
         inputs: vec![(ms(4_900), Input::NotAgent(0))],
@@ -105,7 +107,8 @@ fn an_abandoned_stream_keeps_its_reply() {
 
 #[test]
 fn music_that_outlasts_a_reply_does_not_extend_it() {
-    // The reply lasts from 3.11 to 4.61 s; the music begins during the reply and outlasts it.
+    // The reply lasts from 3.11 to 4.61 s. The music begins during the reply and continues after
+    // it.
     let world = |start| World {
         acts: vec![vec![Act::Say(500, 1_500)], vec![Act::Say(600, 1_000)]],
         inputs: music(start, ms(3_800))
