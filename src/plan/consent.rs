@@ -1,6 +1,6 @@
 //! Decides whether a run is so large that the user must confirm it.
 //!
-//! In: a plan and the host it targets. Out: the reason to ask, if there is one.
+//! In: a plan and its target host. Out: the reason for the confirmation, if one is needed.
 
 use super::Plan;
 use crate::vocab::duration;
@@ -9,11 +9,11 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::fmt;
 use std::time::Duration;
 
-/// The most calls that a run may make without `--yes`.
+/// Maximum number of calls that a run may make without `--yes`.
 pub(crate) const CALLS_WITHOUT_CONSENT: u64 = 1_000;
-/// The most call-minutes that a run may take without `--yes`: 50 concurrent calls for 100 minutes.
+/// Maximum number of call-minutes of a run without `--yes`: 50 concurrent calls for 100 minutes.
 pub(crate) const CALL_MINUTES_WITHOUT_CONSENT: f64 = 5_000.0;
-/// The highest concurrency that needs no `--yes` on a host that is not private.
+/// Maximum concurrency that needs no `--yes` on a host that is not private.
 pub(crate) const CONCURRENCY_WITHOUT_CONSENT: u64 = 100;
 
 /// Why a run must be confirmed.
@@ -25,7 +25,7 @@ pub(crate) enum Consent {
         calls: u64,
         /// Estimated total length of all calls, in minutes.
         call_minutes: f64,
-        /// The load's duration, if it is bounded by one.
+        /// The duration of the load; `None` if the load is bounded by a number of calls.
         duration: Option<Duration>,
     },
     /// More than [`CONCURRENCY_WITHOUT_CONSENT`] calls at once on a host that is not private.
@@ -44,7 +44,7 @@ impl Consent {
                 "pass `--yes` if this is intended; `loadgen plan` shows every call"
             }
             Self::Concurrency { .. } => {
-                "pass `--yes` if the server is yours to load; `--concurrency 100` needs no confirmation"
+                "pass `--yes` if this load is permitted; `--concurrency 100` needs no confirmation"
             }
         }
     }
@@ -81,7 +81,7 @@ impl fmt::Display for Consent {
 
 impl Plan {
     /// Why this plan must be confirmed before it runs against `host` (`None`: the embedded
-    /// target). `None` if it need not be.
+    /// target). Returns `None` if no confirmation is needed.
     pub(crate) fn needs_consent(&self, host: Option<&str>) -> Option<Consent> {
         let (calls, call_minutes) = (self.estimate().calls, self.call_minutes());
         if calls > CALLS_WITHOUT_CONSENT || call_minutes > CALL_MINUTES_WITHOUT_CONSENT {
@@ -136,7 +136,7 @@ mod tests {
     use crate::scenario::{LoadedSound, SoundFile};
 
     #[test]
-    fn few_calls_of_many_hours_need_consent() {
+    fn a_few_calls_of_many_hours_need_consent() {
         let plan = |length: u64, calls: u64| {
             let text = format!(
                 "version: 1\nname: test\ntarget: {{kind: embedded}}\n\

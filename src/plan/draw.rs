@@ -1,7 +1,7 @@
 //! Seeded random draws that are the same on every machine and with every version of `rand`.
 //!
 //! In: seed, domain and number. Out: random draws from ChaCha8, with a separate stream for each
-//! number in each domain. Invariant: what one call draws does not depend on any other call.
+//! number in each domain. Invariant: the draws of one call do not depend on any other call.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -43,9 +43,9 @@ impl Draw {
         Self(rng)
     }
 
-    /// Uniform from 0 to `bound` − 1; 0 for a bound of 0 or 1. Always consumes one word, whatever
-    /// the bound. Uses multiplication (Lemire 2019) without rejection: the bias is below 2⁻³² for
-    /// every bound that plans have.
+    /// Draws uniformly from 0 to `bound` − 1; returns 0 for a bound of 0 or 1. Always consumes one
+    /// word, whatever the bound. Uses multiplication (Lemire 2019) without rejection: the bias is
+    /// below 2⁻³² for every bound that occurs in plans.
     pub(super) fn below(&mut self, bound: u64) -> u64 {
         let word = self.0.next_u64();
         ((u128::from(word) * u128::from(bound)) >> 64) as u64

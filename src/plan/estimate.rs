@@ -1,7 +1,7 @@
 //! Estimates the size of a run: length of a call, number of calls, total call-minutes.
 //!
 //! In: a scenario. Out: an estimate for agents of typical speed; the assumptions are the constants
-//! below. It only decides whether to ask for consent before a large run.
+//! below. The estimate is shown with the plan and decides whether a large run needs consent.
 
 use super::shape;
 use crate::scenario::{CallConfig, Extent, Scenario, Shape};
@@ -10,11 +10,11 @@ use std::time::Duration;
 
 /// Time to join a room and find the agent there.
 const JOIN: Duration = Duration::from_secs(1);
-/// Length of an agent's greeting, or of the wait for it.
+/// Length of an agent's greeting, or of the wait for a greeting.
 const GREETING: Duration = Duration::from_secs(4);
 /// Length of an utterance whose file has not been read.
 const UTTERANCE: Duration = Duration::from_secs(3);
-/// Length of a reply: 1 s until it begins, 3 s of speech, 0.7 s until it counts as ended.
+/// Length of a reply: 1 s before its onset, 3 s of speech, 0.7 s of silence that ends it.
 const REPLY: Duration = Duration::from_millis(4_700);
 
 /// The estimated size of a run.
@@ -55,7 +55,8 @@ pub(super) fn estimate(scenario: &Scenario) -> Estimate {
         }
         (_, Extent::Calls(calls)) => (u64::from(calls), rounds(calls.into()) + ramp),
         (_, Extent::Duration(duration)) => {
-            // Every slot is refilled until the end; slots are added during the ramp.
+            // A new call starts in every slot that becomes free before the end; slots are added
+            // during the ramp.
             let busy = duration.saturating_sub(ramp / 2);
             let each = busy.as_nanos().div_ceil(call.as_nanos().max(1)).max(1);
             let each = u64::try_from(each).unwrap_or(u64::MAX);

@@ -1,8 +1,8 @@
 //! Turns a scenario and its seed into the calls of a run, each with its timing.
 //!
-//! In: a checked scenario. Out: a [`Plan`], which gives each call by its index. Pure.
-//! Invariants: the same scenario and seed give the same calls, byte for byte, in whatever order
-//! they are requested; a call does not change with the number of calls or of warm-up calls.
+//! In: a checked scenario. Out: a [`Plan`], which returns each call by its index. Pure.
+//! Invariants: the same scenario and seed give the same calls, byte for byte, regardless of the
+//! order of requests; a call does not change with the number of calls or of warm-up calls.
 
 mod consent;
 mod draw;
@@ -23,10 +23,10 @@ use std::time::Duration;
 /// When a call starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// This long after its phase began: the warm-up phase begins with the run, the measured phase
-    /// once the warm-up calls have ended.
+    /// This long after the start of the call's phase. The warm-up phase starts with the run, the
+    /// measured phase once the warm-up calls have ended.
     At(Duration),
-    /// As soon as another call of its phase has ended.
+    /// As soon as another call of the same phase has ended.
     AfterSlot,
 }
 
@@ -36,13 +36,13 @@ pub(crate) struct PlannedTurn {
     pub utterance: usize,
     /// That utterance's name.
     pub say: String,
-    /// What to wait for before the turn starts.
+    /// The event after which the turn starts.
     pub anchor: Anchor,
     /// Pause after the anchor, as drawn.
     pub delay: Duration,
-    /// What the agent should do.
+    /// The behaviour expected of the agent.
     pub expect: Expect,
-    /// How long the agent may take, from the end of speech.
+    /// Time limit for the agent's reaction, from the end of speech.
     pub timeout: Duration,
 }
 
@@ -51,16 +51,16 @@ pub(crate) struct PlannedTurn {
 pub struct PlannedCall {
     /// Position in the plan, from 0; warm-up calls come first.
     pub(crate) index: u64,
-    /// Whether it is a warm-up call, which is not counted.
+    /// Whether this is a warm-up call; warm-up calls are not counted.
     pub(crate) warmup: bool,
-    /// When it starts.
+    /// When the call starts.
     pub start: Start,
     /// Index into [`Scenario::variants`].
     pub(crate) variant: usize,
-    /// Number of its block, from 0, if it is a measured call and there are several variants. A
-    /// block contains each variant once (the last block may contain fewer).
+    /// Index of the call's block, from 0; `None` for warm-up calls, or if there is only one
+    /// variant. A block contains each variant once (the last block may contain fewer).
     pub(crate) block: Option<u64>,
-    /// Suffix of its room's name, unique in the plan: `c00042`, `w00003`.
+    /// Suffix of the room's name, unique in the plan: `c00042`, `w00003`.
     pub(crate) room: String,
     /// The turns, in order.
     pub(crate) turns: Vec<PlannedTurn>,
@@ -71,7 +71,7 @@ pub struct PlannedCall {
 pub(crate) struct Stages<'a>(&'a [Stage]);
 
 impl Stages<'_> {
-    /// Target concurrency after `since`; `None` once the stages are over.
+    /// Target concurrency `since` after the start; `None` once the stages are over.
     pub(crate) fn target_at(self, since: Duration) -> Option<u32> {
         shape::target_at(self.0, since)
     }
@@ -149,7 +149,7 @@ impl Plan {
         }
     }
 
-    /// Whether the load is open: calls arrive at their own rate, and one that arrives while
+    /// Whether the load is open: calls arrive at a given rate, and a call that arrives while
     /// [`Plan::concurrency`] calls are in progress is dropped.
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.load.shape, Shape::Arrival(_))
@@ -163,8 +163,8 @@ impl Plan {
         }
     }
 
-    /// Target concurrency this long after the measured calls began; for an open load, the maximum
-    /// that it allows.
+    /// Target concurrency `since` after the start of the measured calls; for an open load, its
+    /// maximum concurrency.
     pub(crate) fn target_at(&self, since: Duration) -> u64 {
         if let Some(stages) = self.stages() {
             return stages.target_at(since).map_or(0, u64::from);
@@ -176,7 +176,7 @@ impl Plan {
         if self.is_open() || since.as_nanos() >= ramp {
             return slots;
         }
-        // As in `start`; at most `slots`, which fits a u32.
+        // The same spacing as in `start`. The result is at most `slots`, which fits a u32.
         (since.as_nanos() * u128::from(slots) / ramp) as u64 + 1
     }
 
@@ -191,7 +191,7 @@ impl Plan {
         self.warmup
     }
 
-    /// For how long new measured calls are started; `None` if their number is fixed.
+    /// Time during which new measured calls are started; `None` if the number of calls is fixed.
     pub(crate) fn duration(&self) -> Option<Duration> {
         match self.load.extent {
             Extent::Calls(_) => None,
@@ -214,7 +214,7 @@ impl Plan {
         self.estimate.call_minutes()
     }
 
-    /// When a call of a phase starts: the first call of every slot starts during the ramp, evenly
+    /// When a call of a phase starts. The first calls of all slots start during the ramp, evenly
     /// spaced.
     fn start(&self, warmup: bool, number: u64) -> Start {
         if let (false, Some(at)) = (warmup, self.arrivals.get(number as usize)) {
@@ -237,8 +237,9 @@ impl Plan {
         Start::At(Duration::from_nanos(nanos as u64))
     }
 
-    /// Variants come in blocks that contain each of them once, shuffled per block, so that at any
-    /// moment all variants have had about the same number of calls.
+    /// Index of the call's variant. Variants are assigned in blocks that contain each variant once,
+    /// in a random order per block. At any moment all variants have had about the same number of
+    /// calls.
     fn variant(&self, warmup: bool, number: u64) -> usize {
         let count = self.variants.len() as u64;
         let mut order: Vec<usize> = (0..self.variants.len()).collect();

@@ -1,4 +1,4 @@
-//! The shape of a load over time: arrivals, concurrency, and when it is steady.
+//! The shape of a load over time: arrivals, target concurrency, and steady spans.
 //!
 //! In: a load and its seed. Out: instants after the start of the measured calls. Pure.
 //! Invariant: the same seed gives the same arrivals, to the microsecond.
@@ -53,13 +53,13 @@ impl Iterator for Gaps {
         };
         self.count += 1;
         // Rounded to the microsecond, so that the last bit of the logarithm makes no difference.
-        // The sequence ends if a tiny rate takes it beyond what a u64 of microseconds can hold.
+        // With a tiny rate, the sequence ends before its microseconds would overflow a u64.
         let micros = (self.seconds * 1e6).round();
         (micros < u64::MAX as f64).then(|| Duration::from_micros(micros as u64))
     }
 }
 
-/// Target concurrency of the stages after `since`; `None` once they are over.
+/// Target concurrency `since` after the start of the stages; `None` once they are over.
 pub(super) fn target_at(stages: &[Stage], since: Duration) -> Option<u32> {
     let mut from = (Duration::ZERO, 0);
     for stage in stages {
@@ -75,7 +75,7 @@ pub(super) fn target_at(stages: &[Stage], since: Duration) -> Option<u32> {
 fn between(from: (Duration, u32), stage: Stage, since: Duration) -> u32 {
     let part = (since - from.0).as_secs_f64() / stage.duration.as_secs_f64();
     let (a, b) = (f64::from(from.1), f64::from(stage.target));
-    // During a rise to n calls, the k-th call starts when the target reaches k, so the last one
+    // During a rise to n calls, the k-th call starts when the target reaches k, so the last call
     // starts at the end of the stage.
     (a + (b - a) * part + 1e-9).floor() as u32
 }
@@ -107,7 +107,7 @@ pub(super) fn next_rise(stages: &[Stage], level: u32, since: Duration) -> Option
 }
 
 /// Spans in which the load is steady, relative to the start of the measured calls: after the ramp
-/// of a constant load, during level stages, and always for an open load.
+/// of a constant load, during stages that do not change the target, and always for an open load.
 pub(super) fn steady(load: &Load) -> Vec<(Duration, Option<Duration>)> {
     match &load.shape {
         Shape::Constant => vec![(load.ramp, None)],
@@ -115,7 +115,7 @@ pub(super) fn steady(load: &Load) -> Vec<(Duration, Option<Duration>)> {
         Shape::Stages(stages) => {
             let mut spans: Vec<(Duration, Option<Duration>)> = Vec::new();
             let mut from = (Duration::ZERO, 0);
-            // Target of the last span.
+            // Target concurrency of the last span.
             let mut level = 0;
             for stage in stages {
                 let end = from.0 + stage.duration;
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn stages_of_zero_duration_jump_and_later_rises_are_found() {
+    fn stages_of_zero_duration_change_the_target_instantly() {
         let twice = stages(&[(0, 3), (10, 3), (0, 1), (10, 1), (10, 4)]);
         assert_eq!(target_at(&twice, s(0.0)), Some(3));
         assert_eq!(next_rise(&twice, 3, s(0.0)), Some(s(0.0)));
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn level_stages_are_steady() {
+    fn stages_that_do_not_change_the_target_are_steady() {
         let load = |shape| Load {
             shape,
             ramp: s(3.0),
@@ -238,7 +238,7 @@ mod tests {
         assert_ne!(random, arrivals(&load(Process::Poisson, hour), 8));
         let n = random.len() as f64;
         assert!((n / 36_000.0 - 1.0).abs() < 0.03, "{n} arrivals");
-        // Exponential gaps: their standard deviation is their mean.
+        // The gaps are exponentially distributed: their standard deviation equals their mean.
         let gaps: Vec<f64> = random
             .windows(2)
             .map(|w| (w[1] - w[0]).as_secs_f64())

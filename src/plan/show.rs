@@ -18,7 +18,7 @@ const NAMES: usize = 8;
 struct CallLine<'a> {
     call: u64,
     warmup: bool,
-    /// From the start of the phase; null: as soon as another call has ended.
+    /// Time from the start of the phase; null if the call starts as soon as another call has ended.
     start_ms: Option<f64>,
     room: String,
     variant: &'a str,
@@ -167,7 +167,7 @@ fn head(scenario: &Scenario, plan: &Plan) -> Vec<(&'static str, String)> {
     head
 }
 
-/// How measured calls are assigned to `variants` variants.
+/// Describes the blocks in which measured calls are assigned to `variants` variants.
 fn blocks(plan: &Plan, variants: u64) -> String {
     let each = format!("of {variants} calls, each variant once, in an order set by the seed");
     let Some(calls) = plan.measured() else {

@@ -47,18 +47,19 @@ fn the_same_seed_gives_the_same_bytes() {
     let first = lines(&scenario(7, load, VARIANTS));
     assert_eq!(first, lines(&scenario(7, load, VARIANTS)));
     assert_ne!(first, lines(&scenario(8, load, VARIANTS)));
-    // Compared byte for byte: a plan must not change with the version of a library either.
+    // The snapshot is compared byte for byte, so a new version of a library cannot change a plan
+    // unnoticed.
     insta::assert_snapshot!("plan_json", first);
 }
 
 #[test]
-fn plan_as_text() {
+fn the_summary_shows_the_scenario_and_the_first_calls() {
     let scenario = scenario(7, "{calls: 30, concurrency: 3, ramp: 10s}", VARIANTS);
     insta::assert_snapshot!("plan_text", summary(&scenario, &Plan::new(&scenario)));
 }
 
 #[test]
-fn starts_are_spread_over_the_ramp_then_wait_for_free_slots() {
+fn calls_start_evenly_during_the_ramp_and_then_in_free_slots() {
     let at = |ms| Start::At(Duration::from_millis(ms));
     let cases = [
         (
@@ -137,7 +138,8 @@ fn large_runs_need_consent() {
 
 #[test]
 fn call_minutes_are_estimated_from_the_utterances() {
-    // Join 1 s, greeting 4 s; three turns of 2 s with a reply of 4.7 s; pauses 0.5, 0.6, 1 s.
+    // Join 1 s, greeting 4 s; three turns, each with 2 s of speech and a reply of 4.7 s; pauses of
+    // 0.5, 0.6 and 1 s.
     let call = Duration::from_millis(1000 + 4000 + 3 * 6700 + 500 + 600 + 1000);
     let estimate = Plan::new(&scenario(
         1,
@@ -154,7 +156,7 @@ fn call_minutes_are_estimated_from_the_utterances() {
 
 proptest! {
     #[test]
-    fn calls_do_not_depend_on_one_another(
+    fn a_call_does_not_depend_on_the_number_of_calls(
         seed in any::<u64>(), calls in 1u32..200, index in 0u64..200, warmup in 0u32..5,
     ) {
         let small = scenario(seed, "{duration: 1h}", VARIANTS.trim_end_matches("warmup: {calls: 2}\n"));
