@@ -66,12 +66,12 @@ impl Side {
 pub(super) struct ClockOffset {
     epoch: Instant,
     low: Side,
-    /// Negated.
+    /// The upper side; its offsets are negated.
     high: Side,
 }
 
 impl ClockOffset {
-    /// An unknown offset. `epoch`: any instant near the call.
+    /// Creates an estimate without bounds. `epoch`: any instant near the call.
     pub(super) fn new(epoch: Instant) -> Self {
         Self {
             epoch,
@@ -88,14 +88,14 @@ impl ClockOffset {
         }
     }
 
-    /// A message that the agent sent at `sent` arrived at `arrival`.
+    /// Adds the bound of a message that the agent sent at `sent` and that arrived at `arrival`.
     pub(super) fn arrived(&mut self, sent: AgentTime, arrival: Instant) {
         let at = self.since_epoch(arrival);
         let offset = sent.0.saturating_sub(at);
         self.low.add(Bound { at, offset });
     }
 
-    /// A request that was sent at `requested` was answered at `made`.
+    /// Adds the bound of a request that was sent at `requested` and answered at `made`.
     pub(super) fn answered(&mut self, made: AgentTime, requested: Instant) {
         let at = self.since_epoch(requested);
         let offset = made.0.saturating_add(CUT_NS).saturating_sub(at);

@@ -464,7 +464,8 @@ impl CallAccount {
         self.clocks.place(said.clock, at)
     }
 
-    /// Drops the claims that arrived before the oldest unsettled turn began, if there is one.
+    /// Drops the claims that arrived before the oldest unsettled turn began, if there is such a
+    /// turn.
     fn forget(&mut self, before: Option<Instant>) {
         let Some(before) = before else { return };
         // A reply is described when it ends, so a description that arrived before this turn began

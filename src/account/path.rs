@@ -68,7 +68,7 @@ pub(crate) enum Step {
 }
 
 impl Step {
-    /// All steps, in the order of a turn.
+    /// All steps, in the order in which they occur in a turn.
     pub(crate) const ALL: &[Self] = Self::VARIANTS;
 
     /// The step's name in files.
@@ -76,7 +76,7 @@ impl Step {
         self.into()
     }
 
-    /// The step in words.
+    /// The step's name as shown to users.
     pub(crate) fn words(self) -> &'static str {
         match self {
             Self::LateEnd => "end of speech noticed late",
@@ -121,7 +121,7 @@ struct Part {
     step: Step,
     from: i64,
     to: i64,
-    /// The next part can begin before this one is over.
+    /// Whether the next part can begin before this one is over.
     streams: bool,
 }
 
@@ -209,7 +209,7 @@ impl Told {
         let mut parts = self.parts();
         let mut steps = Vec::new();
         let mut at = self.started;
-        // Each iteration removes a part or is the last one.
+        // Each iteration removes a part or is the last iteration.
         while at > 0 {
             let end = |part: &Part| match part.streams {
                 true => part.to.min(at),
@@ -301,7 +301,7 @@ mod tests {
         };
         assert_eq!(shown(&late), "end_of_turn 1500, unexplained 5, tts 15");
 
-        // A busy agent passes the sentence on a little later.
+        // A busy agent passes the sentence on slightly later.
         let busy = Told {
             started: 1_565 * MS,
             llm: ms(850),
@@ -320,7 +320,7 @@ mod tests {
         };
         assert_eq!(shown(&spoken), "end_of_turn 900, tts 20");
 
-        // A tool call without any speech before it; the hook took a while too.
+        // A tool call without any speech before it, after a hook of 100 ms.
         let tool = Told {
             started: 2_320 * MS,
             hook: ms(100),

@@ -127,8 +127,8 @@ impl CallUsage {
     }
 }
 
-/// The sum of usages by kind, provider and model, sorted by these; models that were not used are
-/// left out.
+/// Sums usages by kind, provider and model and sorts them by the same keys; models that were not
+/// used are left out.
 pub(crate) fn sum<'a>(usages: impl IntoIterator<Item = &'a ModelUsage>) -> Vec<ModelUsage> {
     let mut all: Vec<ModelUsage> = Vec::new();
     for usage in usages.into_iter().filter(|u| !u.used.is_nothing()) {

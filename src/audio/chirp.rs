@@ -8,11 +8,11 @@ use super::{Pcm, RATE};
 use std::f64::consts::PI;
 use std::ops::Range;
 
-/// First and last frequency of the sweep, in Hz: the band that every telephone carries.
+/// First and last frequency of the sweep, in Hz: the band that every telephone line transmits.
 pub(crate) const CHIRP_HZ: (f64, f64) = (300.0, 3400.0);
 /// Length of the chirp in samples: 100 ms.
 pub(crate) const CHIRP: usize = 4800;
-/// RMS level between its edges, in dBFS.
+/// RMS level of the chirp between its edges, in dBFS.
 const DBFS: f64 = -20.0;
 /// Length of the raised-cosine edges: 5 ms.
 const EDGE: usize = 240;
@@ -22,7 +22,7 @@ const LEAST: f64 = 0.5;
 /// Where a chirp was found.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Located {
-    /// Position of its first sample, interpolated.
+    /// Position of the chirp's first sample, interpolated.
     pub position: f64,
     /// Normalised correlation at that position, at most 1.
     pub(crate) correlation: f64,
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn half_sample_offsets_are_resolved() {
-        // The mean of two neighbours is the chirp half a sample later.
+        // Averaging neighbouring samples delays the chirp by half a sample.
         let reference = chirp();
         let at = |n: usize| reference.get(n).map_or(0, |x| i32::from(*x));
         let later: Vec<i16> = (0..=CHIRP)

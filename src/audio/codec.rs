@@ -25,7 +25,7 @@ impl Codec {
         }
     }
 
-    /// Encodes an utterance in frames of 20 ms; silence fills the last one.
+    /// Encodes an utterance in frames of 20 ms; the last frame is padded with silence.
     ///
     /// # Errors
     /// [`AudioError::Codec`] when libopus fails.
@@ -48,7 +48,7 @@ impl Codec {
     }
 }
 
-/// A frame of PCM; silence follows the samples if they are fewer than a frame.
+/// A frame of PCM, padded with silence if `samples` are fewer than a frame.
 fn bytes(samples: &[i16]) -> Arc<[u8]> {
     let silence = std::iter::repeat(&0);
     let samples = samples.iter().chain(silence).take(FRAME);

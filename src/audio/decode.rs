@@ -1,9 +1,9 @@
 //! Decodes audio files of any supported format to PCM.
 //!
-//! In: the bytes of a file and the extension of its name. Out: its channels, or mono `i16` at
-//! 48 kHz. Invariants: what a player presents at time t of the file is at sample t · 48 kHz: the
-//! codec's delay is removed and edit lists are applied; size and length are bounded; hostile bytes
-//! give an error, never a panic.
+//! In: the bytes of a file and the extension of its name. Out: the file's channels, or mono `i16`
+//! at 48 kHz. Invariants: the audio that a player presents at time t is at sample t · 48 kHz,
+//! because the codec's delay is removed and edit lists are applied; size and length are bounded;
+//! hostile bytes cause an error, never a panic.
 
 mod matroska;
 mod mp4;
@@ -25,13 +25,13 @@ use wav::Wav;
 
 /// Largest file accepted, in bytes.
 pub(crate) const MAX_BYTES: usize = 64 << 20;
-/// A container's sample count may be off by this much: the codec's delay and padding.
+/// Tolerance of a container's sample count, for the codec's delay and padding.
 const COUNT_SLACK: u64 = 4096;
 
-/// Decodes a file to mono at 48 kHz, whatever channels it has: see `Recording::mono`.
+/// Decodes a file to mono at 48 kHz. `Recording::mono` specifies how channels are mixed.
 ///
 /// # Errors
-/// Those of `recording`, and of the resampler.
+/// The errors of `recording` and of the resampler.
 pub fn decode(bytes: &[u8], extension: Option<&str>) -> Result<Pcm, AudioError> {
     Ok(recording(bytes, extension)?.mono(None)?.0)
 }
@@ -71,7 +71,7 @@ fn without_panic(
     // Nothing outlives the closure, so no inconsistent state can be observed afterwards.
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode)).unwrap_or_else(|_| {
         Err(AudioError::Damaged {
-            detail: "the decoder gave up on its contents".to_owned(),
+            detail: "the decoder crashed on its contents".to_owned(),
         })
     })
 }
@@ -200,8 +200,8 @@ fn gapless(format: &mut (dyn FormatReader + '_)) -> Option<(u64, u64)> {
         .then_some((delay, length.max(1)))
 }
 
-/// Decodes all packets of a track. Also returns the number of samples to trim from the end: an Opus
-/// stream ends where its last page says (RFC 7845, 4.4).
+/// Decodes all packets of a track. Also returns the number of samples to trim from the end: the
+/// last page of an Opus stream specifies the position of its end (RFC 7845, 4.4).
 fn read_track(
     format: &mut (dyn FormatReader + '_),
     decoding: &mut Decoding,
@@ -212,7 +212,7 @@ fn read_track(
         let packet = match format.next_packet() {
             Ok(Some(packet)) => packet,
             Ok(None) => break,
-            // Several readers report a truncated file like this; the sample count is checked later.
+            // Several readers report truncation with this error; the sample count is checked later.
             Err(SymphoniaError::IoError(e)) if e.kind() == ErrorKind::UnexpectedEof => break,
             Err(error) => return Err(damaged(error)),
         };

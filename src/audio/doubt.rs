@@ -1,7 +1,7 @@
-//! Doubts about a recording that can nevertheless be used.
+//! Finds doubts about a recording that is nevertheless usable.
 //!
 //! In: PCM and the span of its speech. Out: doubts, each with a message and a next step. Invariant:
-//! a recording of one voice that ends in 100 ms of silence has none.
+//! a recording of one voice that ends in 100 ms of silence causes no doubt.
 
 use super::level::{BELOW_ACTIVE_DB, Judged, WINDOW, dbfs_of};
 use super::pauses::pauses;
@@ -10,17 +10,17 @@ use crate::vocab::Channel;
 use std::fmt;
 use std::time::Duration;
 
-/// A last sound is isolated if the pause before it is at least this long: 300 ms.
+/// The last sound is isolated if the pause before it is at least this long: 300 ms.
 const LONE_AFTER: usize = RATE as usize * 3 / 10;
 /// A sound of at most this length is a click, not a word: 50 ms.
 const CLICK: usize = RATE as usize / 20;
-/// Noise at the end of a file is measured over its last 20 ms.
+/// Noise at the end of a file is measured over the file's last 20 ms.
 const TAIL: usize = RATE as usize / 50;
-/// Noise at most this far below the threshold occasionally passes for speech, in dB: its 2 ms
-/// windows rarely exceed its mean by more.
+/// Noise at most this far below the threshold occasionally counts as speech, in dB: 2 ms windows of
+/// noise rarely exceed the mean of the noise by more.
 const NOISE_MARGIN_DB: f64 = 3.0;
 
-/// Something doubtful about a recording.
+/// A doubt about a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Doubt {
     /// Two channels cancel each other out when they are averaged.
@@ -28,25 +28,25 @@ pub(crate) enum Doubt {
         /// The channel that is used.
         said: Channel,
     },
-    /// Each of two channels holds a voice of its own.
+    /// Each of two channels holds a different voice.
     TwoVoices {
         /// The channel that is used.
         said: Channel,
     },
-    /// Judged by level, speech does not end before the file does.
+    /// Judged by level, speech continues to the end of the file.
     SpeechToEnd,
-    /// The file ends with noise that occasionally passes for speech.
+    /// The file ends with noise that occasionally counts as speech.
     Noise {
-        /// How far it is below the active speech level, in dB.
+        /// How far the noise is below the active speech level, in dB.
         below_db: u32,
     },
     /// A short sound after a long silence counts as the end of speech.
     LateClick {
-        /// Where it begins.
+        /// Where the sound begins.
         at: Duration,
-        /// How long it is.
+        /// Length of the sound.
         length: Duration,
-        /// The silence before it.
+        /// Length of the silence before the sound.
         silence: Duration,
     },
 }
@@ -95,7 +95,7 @@ impl fmt::Display for Doubt {
 }
 
 impl Doubt {
-    /// What to do about it.
+    /// What to try next; printed on its own `hint:` line.
     pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::ChannelsCancel { .. } => "choose one with `channel: left` or `channel: right`",
@@ -123,11 +123,11 @@ impl Doubt {
         }
     }
 
-    /// The doubt about the end of speech as found by level, if there is one.
+    /// The doubt about an end of speech that was found by level, if there is one.
     pub(crate) fn of_end(judged: &Judged<'_>) -> Option<Self> {
         let (pcm, span) = (&judged.pcm[..], &judged.span);
-        // How far a stretch is below the speech level, in dB. If that is at most `passes`, the
-        // stretch occasionally passes for speech.
+        // How far a part is below the speech level, in dB. If that is at most `passes`, the part
+        // occasionally counts as speech.
         let below = |part: &[i16]| f64::from(span.active_level_dbfs) - dbfs_of(power(part));
         let passes = BELOW_ACTIVE_DB + NOISE_MARGIN_DB;
         let last = pauses(pcm, span, LONE_AFTER).pop();
@@ -150,7 +150,7 @@ impl Doubt {
     }
 }
 
-/// Mean square.
+/// Mean square of the samples.
 fn power(part: &[i16]) -> f64 {
     let sum: f64 = part.iter().map(|&x| f64::from(x).powi(2)).sum();
     sum / part.len().max(1) as f64

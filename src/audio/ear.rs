@@ -1,9 +1,9 @@
 //! Finds the onsets and ends of talk spurts in the RTP packets of the agent's track.
 //!
-//! In: packets with their arrival, and the current time when none arrive. Out: [`Heard`], in
+//! In: packets with their arrival, or the current time if no packet arrives. Out: [`Heard`], in
 //! order. Invariants: the timeline is RTP time (never a count of packets); each reported instant
-//! is the arrival of the packet that actually holds the sample, plus the sample's offset in it;
-//! memory is bounded and, after the first packets, nothing is allocated.
+//! is the arrival of the packet that actually holds the sample, plus the sample's offset in that
+//! packet; memory is bounded and, after the first packets, nothing is allocated.
 
 mod background;
 mod burst;
@@ -27,7 +27,7 @@ use spurt::Spurts;
 use std::time::{Duration, Instant};
 use track::{KEPT, Track};
 
-/// A packet that is late by up to this much is jitter, not the end of the stream.
+/// Until a packet is late by more than this, its absence counts as jitter, not as silence.
 const LATENESS: Duration = Duration::from_millis(40);
 /// Timestamps that run ahead of the arrivals by more than this start a new timeline: 2 s.
 const AHEAD: u64 = 2 * RATE as u64;
@@ -36,12 +36,12 @@ const AHEAD: u64 = 2 * RATE as u64;
 const BACK: u64 = MAX_PACKET as u64;
 /// The codec conceals at most this much of a loss: 100 ms.
 const CONCEALED: u64 = 5 * FRAME as u64;
-/// At most this much of a gap counts as lost audio; the rest of it is silence.
+/// At most this much of a gap counts as lost audio; the rest counts as silence.
 const LONGEST_LOSS: u64 = KEPT as u64 / 2;
 /// A gap in the timestamps longer than this is a pause in sending: 60 ms.
 const PAUSE: u64 = 3 * FRAME as u64;
-/// A gap in the arrivals longer than this is also a pause in sending, by a sender whose timestamps
-/// stop with its audio: 500 ms. A shorter gap may be the network's.
+/// A gap in the arrivals longer than this is a pause in sending too: 500 ms. The timestamps of some
+/// senders stop together with their audio. A shorter gap may be caused by the network.
 const STALL: u64 = RATE as u64 / 2;
 /// Silence is processed in steps of this size.
 const SILENCE_STEP: u64 = FRAME as u64;
@@ -55,7 +55,7 @@ pub struct Ear {
     spurts: Spurts,
     last: Option<Last>,
     losses: Losses,
-    /// Packets lost before padding; they count towards the next packet with audio.
+    /// Number of packets lost before padding; they count as lost before the next packet with audio.
     lost: u64,
 }
 
@@ -95,7 +95,7 @@ impl Ear {
 
     /// Takes a packet. Packets may arrive twice, late or in the wrong order; a missing packet
     /// counts as lost once three later ones have arrived, or 60 ms after the first of them. Long
-    /// silence is not decoded if the packets give their level.
+    /// silence is not decoded if the packets specify their level.
     pub fn packet(&mut self, packet: &Packet<'_>) {
         let Packet {
             arrival,
@@ -117,7 +117,7 @@ impl Ear {
         self.play_kept(arrival);
     }
 
-    /// Advances to `now` when nothing else has arrived: gives up on missing packets, and ends a
+    /// Advances to `now` if nothing else has arrived: counts overdue packets as lost, and ends a
     /// spurt whose packets have stopped (DTX).
     pub fn advance(&mut self, now: Instant) {
         self.play_kept(now);
@@ -130,8 +130,8 @@ impl Ear {
             .silent_until(&self.track, self.track.end() + silent);
     }
 
-    /// When [`Ear::advance`] will have something to do if no packet arrives; `None` if it has
-    /// nothing to do before the next packet.
+    /// When [`Ear::advance`] must be called if no packet arrives; `None` if no call is needed
+    /// before the next packet.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let spurt = self.spurts.deadline().zip(self.last).map(|(at, last)| {
             let silent = time_of(at.saturating_sub(self.track.end()) + 1);
@@ -148,7 +148,7 @@ impl Ear {
         }
     }
 
-    /// Whether a talk spurt is under way: between its `Triggered` and its `Ended`.
+    /// Whether a talk spurt is in progress: between its `Triggered` and its `Ended`.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn is_audible(&self) -> bool {
         self.spurts.is_audible()
@@ -177,7 +177,7 @@ impl Ear {
     }
 
     /// Copies the audio around the last reported onset into `audio`, oldest first: up to `before`
-    /// samples before it, and everything received since.
+    /// samples before it, and all audio received since.
     ///
     /// Returns how many samples precede the onset; `None` if there is no onset, or if it is older
     /// than the audio kept. Call this when the onset is reported: half a second of audio then
@@ -193,7 +193,7 @@ impl Ear {
         Some((onset - from) as usize)
     }
 
-    /// Moves an onset next to a loss to where it most likely was.
+    /// Moves an onset next to a loss to its most likely position.
     fn weighed(&self, mut onset: Onset) -> Onset {
         let (Some(earlier), Some(heard)) = (onset.earlier_by_loss, self.spurts.onset()) else {
             return onset;
@@ -273,8 +273,8 @@ impl Ear {
         }
     }
 
-    /// Starts a new timeline after timestamps or sequence numbers have jumped. Only the arrivals
-    /// then show how much time has passed.
+    /// Starts a new timeline after timestamps or sequence numbers have jumped. The time that has
+    /// passed is then known only from the arrivals.
     fn new_timeline(&mut self, arrival: Instant) {
         self.lost = 0;
         self.track.segment = Segment::default();

@@ -1,8 +1,9 @@
-//! Tells an echo of the caller's own voice from a reply.
+//! Distinguishes a reply from an echo of the caller's own voice.
 //!
-//! In: what the caller has said, and when; an onset with the audio that follows it. Out: how
-//! strongly they correlate, and at what delay. Invariants: nothing is computed while the caller
-//! speaks, only when an onset is compared (0.2 ms); all callers share an utterance's samples.
+//! In: the caller's utterances with their capture times; an onset with the audio that follows it.
+//! Out: the strength and the delay of their correlation. Invariants: nothing is computed while the
+//! caller speaks, only when an onset is compared (0.2 ms); all callers share an utterance's
+//! samples.
 
 use super::RATE;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
@@ -14,17 +15,17 @@ use std::time::{Duration, Instant};
 pub(crate) const ECHO_CORRELATION: f32 = 0.5;
 /// Longest echo delay that is searched.
 pub(crate) const ECHO_RANGE: Duration = Duration::from_secs(1);
-/// Samples of an onset that are compared: 450 ms at [`RATE`]. Two voices correlate by chance over
-/// one syllable, but hardly ever over two.
+/// Number of samples compared from an onset on: 450 ms at [`RATE`]. Two voices can correlate by
+/// chance over one syllable, but hardly ever over two.
 pub(crate) const ECHO_AUDIO: usize = 21_600;
-/// Decimation from 48 to 4 kHz: codecs preserve the waveform only in the band that is left.
+/// Decimation from 48 to 4 kHz: codecs preserve the waveform only in the remaining band.
 const DECIMATION: usize = 12;
 const SLOW_RATE: u64 = RATE as u64 / DECIMATION as u64;
-/// Samples of an onset that are compared, at [`SLOW_RATE`].
+/// Number of samples compared from an onset on, at [`SLOW_RATE`].
 const WINDOW: usize = ECHO_AUDIO / DECIMATION;
 /// Number of delay steps, one per sample at [`SLOW_RATE`].
 const DELAYS: usize = SLOW_RATE as usize;
-/// Large enough for the window at every delay without circular wrap-around.
+/// Length of the FFT: large enough for the window at every delay without circular wrap-around.
 const FFT: usize = 8192;
 const _: () = assert!(FFT > WINDOW + DELAYS);
 /// An onset with fewer samples than this is not compared: 50 ms.
@@ -35,14 +36,14 @@ const SILENCE: f32 = 4.0;
 /// correlate through their low frequencies alone.
 const EMPHASIS: f32 = 0.8;
 /// A Hann window over three decimated samples, with a gain of 1. It must suppress the band above
-/// 2 kHz, where codecs preserve the level but not the waveform: what it lets through lowers the
+/// 2 kHz, where codecs preserve the level but not the waveform: sound in that band would lower the
 /// correlation of an echo.
 static LOW_PASS: LazyLock<[f32; 3 * DECIMATION]> = LazyLock::new(|| {
     let length = (3 * DECIMATION) as f32;
     std::array::from_fn(|n| (1.0 - (TAU * (n as f32 + 0.5) / length).cos()) / length)
 });
 
-/// How strongly an onset correlates with the caller's own audio.
+/// The correlation of an onset with the caller's own audio.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Likeness {
     /// Magnitude of the highest normalised correlation of either sign, 0 to 1.
@@ -79,11 +80,10 @@ impl Spoken {
     }
 }
 
-/// Compares an onset, whose first sample was received at `onset`, with what the caller said up to
-/// a second earlier.
+/// Compares the audio from an onset on with the caller's audio of up to a second earlier.
 ///
-/// `said` holds utterances, each with the capture time of its first sample. `pcm` begins with the
-/// onset; at most 450 ms of it are used.
+/// `said` holds utterances, each with the capture time of its first sample. `onset` is when the
+/// onset's first sample was received. `pcm` begins with that sample; at most 450 ms of it are used.
 pub fn compare<'a>(
     said: impl IntoIterator<Item = (Instant, &'a Spoken)>,
     onset: Instant,
@@ -121,7 +121,7 @@ pub fn compare<'a>(
 }
 
 /// Adds an utterance to the sent audio, whose first sample is [`ECHO_RANGE`] before the onset.
-/// Returns whether any of the utterance falls inside.
+/// Returns whether any part of the utterance lies inside.
 fn lay(sent: &mut [f32], start: Instant, utterance: &Spoken, onset: Instant) -> bool {
     if start + utterance.length() + ECHO_RANGE < onset {
         return false;
@@ -172,8 +172,8 @@ static PLANS: LazyLock<Plans> = LazyLock::new(|| {
     (planner.plan_fft_forward(FFT), planner.plan_fft_inverse(FFT))
 });
 
-/// Scalar product of `heard` with `sent` at each delay. It never returns `None`: the plans refuse
-/// only buffers of the wrong length.
+/// Scalar product of `heard` with `sent` at each delay. The result is never `None`, because the
+/// plans reject only buffers of the wrong length.
 fn correlate(mut sent: Vec<f32>, heard: &[f32]) -> Option<Vec<f32>> {
     let (forward, inverse) = &*PLANS;
     let mut padded = forward.make_input_vec();
@@ -184,8 +184,8 @@ fn correlate(mut sent: Vec<f32>, heard: &[f32]) -> Option<Vec<f32>> {
     for (a, b) in a.iter_mut().zip(&b) {
         *a *= b.conj();
     }
-    // The spectrum of a real signal is real at 0 Hz and at Nyquist; so is the product, apart from
-    // rounding.
+    // The spectrum of a real signal is real at 0 Hz and at Nyquist. So is the product of two such
+    // spectra, apart from rounding.
     for end in [0, FFT / 2] {
         a[end].im = 0.0;
     }
@@ -194,7 +194,7 @@ fn correlate(mut sent: Vec<f32>, heard: &[f32]) -> Option<Vec<f32>> {
     Some(sent[..=DELAYS].iter().map(|x| x * scale).collect())
 }
 
-/// Converts to 4 kHz, low-passed and pre-emphasised.
+/// Converts samples to 4 kHz, with a low-pass filter and pre-emphasis.
 fn slow(pcm: &[i16]) -> Vec<f32> {
     let at = |n: usize| f32::from(pcm[n.saturating_sub(DECIMATION).min(pcm.len() - 1)]);
     let mut before = None;

@@ -1,7 +1,7 @@
 //! Detects the end of the caller's speech on a live stream.
 //!
 //! In: decoded samples with their position on the stream's timeline. Out: speech started, ended,
-//! resumed. Invariants: the end is what [`speech_span`](super::speech_span) gives for the
+//! resumed. Invariants: the end equals that of [`speech_span`](super::speech_span) for the
 //! utterance so far; memory is bounded by the hangover; gaps count as silence.
 
 use super::level::{ActiveLevel, BELOW_ACTIVE_DB, NO_SPEECH_DBFS, WINDOW, loud_span, power_at};
@@ -17,7 +17,7 @@ pub(crate) enum SpeechEvent {
         /// First speech sample, on the stream's timeline.
         position: u64,
     },
-    /// There was no speech for the length of the hangover.
+    /// Silence has lasted for the length of the hangover.
     Ended {
         /// The sample after the last speech sample, on the stream's timeline.
         position: u64,
@@ -37,7 +37,7 @@ pub(crate) const MIN_HANGOVER: Duration = Duration::from_millis(120);
 const RESUME: u64 = RATE as u64;
 /// A step back in time by more than this starts a new timeline (an RTP reset): 5 s.
 const STEP_BACK: u64 = 5 * RATE as u64;
-/// During speech the level is updated this often: 100 ms.
+/// Interval at which the level is updated during speech: 100 ms.
 const LEVEL_EVERY: u64 = RATE as u64 / 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +134,7 @@ impl EndOfSpeech {
             self.hear(&[0; FRAME][..part]);
             left -= part;
         }
-        // By now the utterance is over and the buffer holds only silence.
+        // At this point the utterance is over and the buffer holds only silence.
         if missing > heard {
             self.next = Some(position);
             self.forget(position);
@@ -189,7 +189,8 @@ impl EndOfSpeech {
         }
     }
 
-    /// Updates the threshold from the level of the utterance so far; `false` while it has none.
+    /// Updates the threshold from the level of the utterance so far. Returns `false` while that
+    /// level is too low for speech.
     fn level(&mut self) -> bool {
         let Some(level) = self.meter.level().filter(|&level| level >= NO_SPEECH_DBFS) else {
             return false;

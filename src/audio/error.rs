@@ -1,6 +1,6 @@
 //! Errors of audio files and codecs.
 //!
-//! Invariant: the message names what is wrong; the next step is separate, in `hint()`.
+//! Invariant: the message states the problem; the next step is separate, in `hint()`.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ pub enum AudioError {
     /// The file has no bytes, or no samples.
     #[error("the audio is empty")]
     Empty,
-    /// The header promises more data than the file holds.
+    /// The header specifies more data than the file holds.
     #[error(
         "the audio is truncated: its header promises {promised} {unit}, but it holds {present}"
     )]
     Truncated {
-        /// Amount that the header promises.
+        /// Amount that the header specifies.
         promised: u64,
         /// Amount that is present.
         present: u64,
@@ -31,7 +31,7 @@ pub enum AudioError {
     /// The format is known, but the data is damaged.
     #[error("the audio is damaged ({detail})")]
     Damaged {
-        /// What is damaged.
+        /// Description of the damage.
         detail: String,
     },
     /// The file has more bytes than the limit.
@@ -51,10 +51,10 @@ pub enum AudioError {
     /// The audio was decoded but contains no speech.
     #[error("there is no speech in the audio")]
     NoSpeech,
-    /// Two channels cancel each other out in the mix, and nothing is left of the speech.
+    /// Two channels cancel each other out, so that their mix contains no speech.
     #[error("its two channels cancel each other out: there is no speech in their mix")]
     ChannelsCancel,
-    /// The right channel of a mono file was asked for.
+    /// The right channel of a mono file was requested.
     #[error("the audio has one channel, so there is no right channel")]
     NoSuchChannel,
     /// The JSON file next to the recording is not an annotation.
@@ -63,7 +63,7 @@ pub enum AudioError {
     /// The annotation cannot be read.
     #[error("the annotation is invalid ({detail})")]
     Annotation {
-        /// What is wrong with it.
+        /// Description of the problem.
         detail: String,
     },
     /// The annotated speech lies outside the audio, or ends before it starts.
@@ -98,7 +98,7 @@ impl AudioError {
                 "use WAV, FLAC, MP3, AAC, Vorbis or Opus (mono or stereo) at 4 to 192 kHz; `ffmpeg -i IN OUT.wav` converts the rest"
             }
             Self::Damaged { .. } => {
-                "does it play elsewhere? Convert it with `ffmpeg -i IN OUT.wav`"
+                "if another player can play it, convert it with `ffmpeg -i IN OUT.wav`"
             }
             Self::TooLarge { .. } | Self::TooLong { .. } => {
                 "an utterance is what a caller says in one turn: cut the file into turns"
@@ -109,7 +109,7 @@ impl AudioError {
             Self::ChannelsCancel => "choose one with `channel: left` or `channel: right`",
             Self::NoSuchChannel => "leave `channel` out",
             Self::Foreign => {
-                "rename it, or say where speech ends with `speech_end` in the scenario"
+                "rename it, or set the end of speech with `speech_end` in the scenario"
             }
             Self::Annotation { .. } => {
                 "the sidecar is {\"version\": 1, \"speech_start_ms\": …, \"speech_end_ms\": …}"

@@ -1,8 +1,8 @@
 //! Measures the level of a single frequency and finds the onset of a tone.
 //!
-//! In: PCM at 48 kHz. Out: powers, a position between samples. Invariant: the onset is where the
-//! amplitude passes half of its plateau, so that a hard start is found at its sample and a linear
-//! ramp at its middle, whatever the level.
+//! In: PCM at 48 kHz. Out: powers, an interpolated position. Invariant: the onset is where the
+//! amplitude passes half of its plateau. At any level, the onset of a hard start is its first
+//! sample, and that of a linear ramp is the ramp's middle.
 
 use super::RATE;
 use super::level::dbfs_of;
@@ -14,7 +14,7 @@ pub(super) const WINDOW: usize = 480;
 pub(super) const HOP: usize = 48;
 /// The tone must last for this many windows: 10 ms beyond the first window that it fills.
 const HELD: usize = 2 * WINDOW / HOP;
-/// The plateau is the median of at most this many windows, from the first full one on.
+/// The plateau is the median of at most this many windows, from the first that the tone fills.
 const PLATEAU: usize = 30;
 /// A tone must reach this level, in dBFS.
 const QUIETEST_DBFS: f64 = -60.0;
@@ -52,7 +52,7 @@ impl Goertzel {
 /// Where a tone or a marker begins.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ToneOnset {
-    /// Position at which it begins, in samples, interpolated.
+    /// Position of the onset, in samples, interpolated.
     pub(crate) position: f64,
     /// Level of the plateau, in dBFS.
     pub(crate) dbfs: f64,
@@ -102,8 +102,8 @@ pub(super) fn median(amplitudes: &[f64]) -> Option<f64> {
 }
 
 /// The sample at which the amplitudes (one per hop, of a padded recording) last rise through half
-/// of `plateau` before the window `sure`. A window half filled by a hard start has its middle on
-/// that start.
+/// of `plateau` before the window `sure`. If a tone with a hard start fills half of a window, it
+/// starts in the middle of that window.
 pub(super) fn half_rise(amplitudes: &[f64], sure: usize, plateau: f64) -> f64 {
     let half = plateau / 2.0;
     let mut above = sure;

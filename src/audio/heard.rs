@@ -1,8 +1,8 @@
 //! The events that an [`Ear`](super::Ear) reports about the agent's audio.
 //!
-//! In: nothing; these types connect the ear to the call's state machine.
-//! Invariant: every instant is on the caller's monotonic clock and is the arrival of the
-//! packet that holds the sample plus the sample's offset inside that packet.
+//! These types connect the ear to the call's state machine. Invariant: every instant is on the
+//! caller's monotonic clock and is the arrival of the packet that holds the sample plus the
+//! sample's offset inside that packet.
 
 use super::FRAME_TIME;
 use crate::vocab::Confidence;
@@ -38,15 +38,15 @@ impl HeardAt {
 
 /// The uninterrupted run of packets that led to an onset.
 ///
-/// A sender without DTX never stops sending: its segment began with the stream and says nothing
-/// about the reply.
+/// A sender without DTX never stops sending, so its only segment begins with the stream and is
+/// unrelated to the reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Segment {
     /// Arrival of the first packet: the stream's first, or the first after a pause in sending of
     /// more than 60 ms.
     pub first_packet: Option<Instant>,
-    /// Arrival of the first packet with audio (more than two bytes) since then, and since the last
-    /// packet without audio (DTX).
+    /// Arrival of the first packet with audio (more than two bytes) since `first_packet` and since
+    /// the last packet without audio (DTX).
     pub(crate) first_non_dtx: Option<Instant>,
 }
 
@@ -88,12 +88,12 @@ pub struct Onset {
 pub struct Pause {
     /// The last audible sample before the pause.
     pub(crate) last_audible: HeardAt,
-    /// The speech before the pause was cut off mid-word, and what follows starts like new speech:
-    /// the agent stopped and said something else.
+    /// Whether the speech before the pause was cut off mid-word and the next sound starts like new
+    /// speech: the agent stopped and then said something else.
     pub(crate) cut: bool,
 }
 
-/// An event reported by the ear. Events come in the order in which the ear became sure of them.
+/// An event reported by the ear. Events are reported in the order in which they become certain.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Heard {
     /// A talk spurt begins, or continues after a pause; its exact onset follows once about 500 ms
@@ -104,12 +104,12 @@ pub enum Heard {
     },
     /// The refined onset for the last `Triggered`.
     Onset(Onset),
-    /// No audible sample for 130 ms. Reported again, with a later sample, if it is followed by a
-    /// short sound that is not speech on its own, such as the release of a final consonant.
+    /// No audible sample for 130 ms. Reported again, with a later sample, if a short sound follows
+    /// that is not speech on its own, such as the release of a final consonant.
     Paused {
         /// The last audible sample so far.
         last_audible: HeardAt,
-        /// The speech ended at full level, as if cut off mid-word.
+        /// Whether the speech ended at full level, as if cut off mid-word.
         hard: bool,
     },
     /// The spurt of the last `Triggered` is not the agent's speech but an echo of the caller. The
@@ -120,8 +120,8 @@ pub enum Heard {
     Ended {
         /// The last audible sample of the spurt.
         last_audible: HeardAt,
-        /// The packets stopped mid-word, or without the silence that this stream otherwise sends:
-        /// the sender most likely failed.
+        /// Whether the packets stopped mid-word, or without the silence that this stream otherwise
+        /// contains: the sender most likely failed.
         broke_off: bool,
     },
 }

@@ -1,8 +1,8 @@
-//! The active speech level, and the rule based on it for where speech starts and ends.
+//! Measures the active speech level and finds where speech starts and ends relative to that level.
 //!
 //! In: PCM at 48 kHz. Out: a level in dBFS (0 dB = the RMS of a full-scale square wave), a span
 //! in samples. Invariants: silence before or after changes neither the level nor the span's place
-//! in the audio; samples may come in pieces of any size.
+//! in the audio; samples may arrive in pieces of any size.
 
 use super::rumble::without_rumble;
 use std::borrow::Cow;
@@ -18,7 +18,7 @@ pub struct SpeechSpan {
     pub active_level_dbfs: f32,
 }
 
-/// Window that decides on the start and end of speech: 2 ms.
+/// Length of the windows by which the start and end of speech are found: 2 ms.
 pub(crate) const WINDOW: usize = 96;
 /// A window is speech if it is at most this far below the active level, in dB.
 pub(crate) const BELOW_ACTIVE_DB: f64 = 20.0;
@@ -32,9 +32,9 @@ const SPREAD: usize = 480;
 
 /// P.56: decay per sample of the two smoothing stages, exp(−1 / (48 kHz · 30 ms)).
 const DECAY: f64 = 0.9993057966262922;
-/// P.56: margin between the active level and the threshold that gives it, in dB.
+/// P.56: margin between the active level and the threshold that determines it, in dB.
 const MARGIN_DB: f64 = 15.9;
-/// The envelope is compared once a millisecond (P.56 asks for 600 Hz or more).
+/// The envelope is compared once a millisecond (P.56 requires 600 Hz or more).
 const STEP: u32 = 48;
 /// P.56: hangover of 200 ms, in steps.
 const HANGOVER: u16 = 200;
@@ -108,7 +108,7 @@ impl ActiveLevel {
         ended.so_far()
     }
 
-    /// The level while speech continues: hangover still to come is not counted.
+    /// The level while speech continues: the rest of the hangover is not counted.
     pub(crate) fn so_far(&self) -> Option<f64> {
         let mut below: Option<(f64, f64)> = None;
         for (j, &active) in self.active.iter().enumerate().take_while(|(_, a)| **a > 0) {
@@ -125,12 +125,12 @@ impl ActiveLevel {
     }
 }
 
-/// Finds where speech starts and ends. Callers and the reference agent share this rule.
+/// Finds where speech starts and ends. Callers and the reference agent use this rule.
 ///
-/// Speech is what lies between the first and the last 2 ms window (at any offset) whose RMS is
-/// at least the active speech level (ITU-T P.56, method B) − 20 dB, resolved inside the outer
-/// windows to the first and last sample of that magnitude. DC and sound below the voice band are
-/// not speech. `None` when the active level is below −60 dBFS.
+/// Speech extends from the first to the last 2 ms window (at any offset) whose RMS is at least the
+/// active speech level (ITU-T P.56, method B) − 20 dB. Inside these two windows, it starts and ends
+/// at the first and the last sample of that magnitude. DC and sound below the voice band are not
+/// speech. `None` when the active level is below −60 dBFS.
 pub fn speech_span(pcm: &[i16]) -> Option<SpeechSpan> {
     judge(pcm).map(|judged| judged.span)
 }
@@ -146,10 +146,11 @@ pub(crate) struct Judged<'a> {
 
 /// Like [`speech_span`], with the samples by which it was judged.
 ///
-/// DC and hum would count as speech to the end of the file, so both ends are first found in the
-/// high-passed samples. The high-pass filter spreads sound near its corner by some milliseconds: if
-/// the unfiltered recording has an end close by or a little further inside, that end is the right
-/// one. Each end is judged separately: a thump after the speech casts no doubt on its start.
+/// DC and hum would count as speech up to the end of the file, so the start and the end are first
+/// found in the high-passed samples. The high-pass filter spreads sound near its corner frequency
+/// by some milliseconds. If the start (or end) found in the unfiltered samples is close to that
+/// position or slightly further inside, it is used instead. Start and end are judged separately: a
+/// thump after the speech does not affect the start.
 pub(crate) fn judge(pcm: &[i16]) -> Option<Judged<'_>> {
     let above = without_rumble(pcm);
     let voice = span_by_level(&above)?;

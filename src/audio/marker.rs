@@ -1,8 +1,8 @@
-//! Dual-tone markers: sounds that occur neither in speech nor in music.
+//! Finds dual-tone markers: sounds that occur neither in speech nor in music.
 //!
-//! In: PCM at 48 kHz. Out: where the first marker begins. Invariants: in a marker both tones are
-//! present for 50 ms, about equally loud and with little else; their frequencies lie between the
-//! semitones of equal temperament (A = 440 Hz), so no chord of pure tones is a marker.
+//! In: PCM at 48 kHz. Out: where the first marker begins. Invariants: in a marker, two tones of
+//! similar level are present for 50 ms and hold most of the power; their frequencies lie between
+//! the semitones of equal temperament (A = 440 Hz), so no chord of pure tones is a marker.
 
 use super::goertzel::{
     Goertzel, HOP, ToneOnset, WINDOW, half_rise, median, padded, power, windows,
@@ -19,7 +19,7 @@ pub struct Marker {
 }
 
 /// The marker in use: between E6 and F6, and between B6 and C7. The ratio of its frequencies is
-/// not one of small integers.
+/// not a ratio of small integers.
 pub const MARKER: Marker = Marker {
     low: 1360.0,
     high: 2020.0,
@@ -27,7 +27,7 @@ pub const MARKER: Marker = Marker {
 
 /// A window below this level is not examined, in dBFS.
 const QUIETEST_DBFS: f64 = -55.0;
-/// One tone may be this much louder than the other, in dB.
+/// Maximum level difference between the two tones, in dB.
 const TWIST_DB: f64 = 6.0;
 /// Smallest share of the power that the two tones must have, in each 10 ms window and over the
 /// whole 50 ms. A note 40 Hz away has at most a twentieth of its power in a bin of 20 Hz.
@@ -86,7 +86,7 @@ impl Pair {
         self.low.power(window) + self.high.power(window)
     }
 
-    /// Whether the window contains both tones and little else.
+    /// Whether the window contains both tones at similar levels and little other sound.
     fn passes(&self, window: &[i16], purity: f64) -> bool {
         let all = power(window);
         if all < power_at(QUIETEST_DBFS) {
@@ -170,11 +170,11 @@ mod tests {
             ("too much twist", both(MARKER.low, MARKER.high, 10.0)),
             ("the nearest chord", both(1318.51, 1975.53, 0.0)),
             ("the chord above", both(1396.91, 2093.0, 0.0)),
-            ("across", both(1318.51, 2093.0, 0.0)),
-            ("across the other way", both(1396.91, 1975.53, 0.0)),
+            ("the notes outside", both(1318.51, 2093.0, 0.0)),
+            ("the notes inside", both(1396.91, 1975.53, 0.0)),
             ("too short", MARKER.sound(1920)),
             (
-                "buried",
+                "buried in noise",
                 mix(&MARKER.sound(second), &noise(-20.0, second, 2)),
             ),
         ];

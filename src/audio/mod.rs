@@ -1,7 +1,7 @@
 //! Audio: decodes files and Opus to PCM, encodes PCM, measures levels and finds onsets.
 //!
-//! Pure code: it works on bytes and samples, reads no file and no clock, and takes instants as
-//! arguments. All PCM in here is mono `i16` at 48 kHz, in frames of [`FRAME`] samples.
+//! Pure: this module works on bytes and samples, reads no files and no clock, and takes instants as
+//! arguments. Its PCM is mono `i16` at 48 kHz, in frames of [`FRAME`] samples.
 
 pub mod chirp;
 mod codec;

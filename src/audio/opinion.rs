@@ -1,20 +1,20 @@
-//! Checks a reply's onset independently: is it a voice, and where does it begin?
+//! Checks independently of the ear whether a reply is a voice, and where it begins.
 //!
-//! In: the audio around an onset. Out: whether its first half second is speech, and where it
-//! begins according to a small neural voice activity detector (earshot). Invariants: one buffer
-//! is reused; the same audio gives the same opinion, whatever was judged before.
+//! In: the audio around an onset. Out: whether the half second after the onset is speech, and where
+//! that speech begins, according to a small neural voice activity detector (earshot). Invariants:
+//! one buffer is reused; the opinion does not depend on audio that was judged before.
 
 use super::{RATE, time_of};
 use std::f32::consts::PI;
 use std::time::Duration;
 
-/// Two onsets that are further apart than this disagree.
+/// The two detectors disagree if their onsets are further apart than this.
 pub(crate) const DISAGREEMENT: Duration = Duration::from_millis(60);
 /// Samples of audio to supply before the onset, at [`RATE`]: 200 ms.
 pub(crate) const OPINION_BEFORE: usize = 9600;
 /// Samples examined from the onset on, at [`RATE`]: half a second.
 pub(crate) const OPINION_AFTER: usize = 24_000;
-/// Frame of earshot: 16 ms at 16 kHz.
+/// Length of earshot's frames: 16 ms at 16 kHz.
 const FRAME: usize = 256;
 /// Decimation from 48 to 16 kHz.
 const DECIMATION: usize = 3;
@@ -29,12 +29,12 @@ const VOICE: f32 = 0.5;
 /// Speech has at least this share of voiced frames.
 const SPEECH_SHARE: f32 = 0.3;
 
-/// Smallest standard deviation of the frame levels of a voice within half a second, in dB.
-/// The check is needed because earshot mistakes a low steady tone for a voice.
+/// Smallest standard deviation of a voice's frame levels within half a second, in dB. Without this
+/// check, earshot mistakes a low steady tone for a voice.
 const STEADY_DB: f32 = 1.5;
-/// Frames this far below the loudest are not part of the sound, in dB.
+/// Frames this far below the loudest frame are not part of the sound, in dB.
 const BELOW_LOUDEST_DB: f32 = 20.0;
-/// Number of frames in half a second, including one cut by the onset.
+/// Number of frames in half a second, including a frame that the onset divides.
 const FRAMES: usize = OPINION_AFTER / (FRAME * DECIMATION) + 2;
 
 /// The verdict of the voice activity detector.
@@ -138,7 +138,7 @@ impl SecondEar {
     }
 }
 
-/// Whether the loud frames are all about equally loud, except the first, which the onset cuts.
+/// Whether all loud frames have similar levels, except the first, which the onset divides.
 fn is_steady(levels: &[f32]) -> bool {
     let loudest = levels.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let loud = levels.iter().filter(|&&l| l > loudest - BELOW_LOUDEST_DB);
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn an_onset_in_the_wrong_place_is_contradicted() {
+    fn a_misplaced_onset_is_disputed() {
         let pcm = FIXTURES[0].pcm();
         let start = speech_span(&pcm).expect("speech").start;
         let early = [

@@ -10,8 +10,8 @@ use opus::{Application, Bitrate, Channels};
 
 /// Bit rate of the caller's voice in bit/s: WebRTC's default for speech.
 pub const BITRATE: i32 = 24_000;
-/// Silent frames at the end of an utterance, in which the codec's memory of it fades before the
-/// caller switches to [`silence_frame`].
+/// Number of silent frames at the end of an utterance. During these frames the codec's memory of
+/// the utterance fades, before the caller switches to [`silence_frame`].
 pub(crate) const SETTLE_FRAMES: usize = 5;
 /// Room for any packet of 20 ms (RFC 6716, 3.2.1: 1275 bytes and the TOC).
 const MAX_BYTES: usize = 1276;
@@ -27,8 +27,8 @@ fn encoder() -> Result<opus::Encoder, AudioError> {
 
 /// Encodes an utterance: 20 ms packets, 24 kbit/s, mono, VoIP, no DTX.
 ///
-/// There are enough packets for the last sample to come out of the decoder despite the
-/// look-ahead, followed by 100 ms of silence.
+/// There are enough packets for the decoder to output the last sample despite the look-ahead,
+/// followed by 100 ms of silence.
 ///
 /// # Errors
 /// [`AudioError::Codec`] when libopus fails.
@@ -47,8 +47,8 @@ pub fn encode(pcm: &[i16]) -> Result<Vec<Box<[u8]>>, AudioError> {
         .collect()
 }
 
-/// Returns one packet of digital silence, for a caller that says nothing. It can follow the last
-/// packet of any utterance, and itself.
+/// Returns one packet of digital silence, which a silent caller sends. The packet can follow the
+/// last packet of any utterance, and can be repeated.
 ///
 /// # Errors
 /// [`AudioError::Codec`] when libopus fails.
@@ -58,7 +58,7 @@ pub fn silence_frame() -> Result<Box<[u8]>, AudioError> {
     frames.pop().ok_or(AudioError::Empty)
 }
 
-/// A decoder of one stream. Its output is mono at 48 kHz, whatever was sent.
+/// A decoder of one stream. Its output is always mono at 48 kHz.
 #[derive(Debug)]
 pub struct Decoder {
     inner: opus::Decoder,
@@ -66,7 +66,8 @@ pub struct Decoder {
     stereo: Option<Box<Stereo>>,
     /// Output buffer, as long as the longest packet so far; nearly all packets hold 20 ms.
     samples: Vec<i16>,
-    /// The packet whose audio `samples` holds, and how often in a row it has been decoded.
+    /// The packet whose audio is in `samples`, and the number of times in a row that it was
+    /// decoded.
     last: Repeated,
 }
 
@@ -77,14 +78,14 @@ struct Repeated {
     length: usize,
     count: usize,
     times: u32,
-    /// Every decoding of it so far was silent.
+    /// Whether every decoding of the packet so far was silent.
     quiet: bool,
 }
 
-/// Packets of silence are not larger than this: they have 25 bytes at 24 kbit/s.
+/// Maximum size of a packet of silence. At 24 kbit/s, such packets have 25 bytes.
 const REPEATED_BYTES: usize = 64;
-/// Once the same silent packet has been decoded this often, further repeats need no decoding: the
-/// output is identical, bit for bit, even after a single repeat (a test compares).
+/// Once the same silent packet has been decoded this often, further repeats need no decoding: a
+/// test verifies that the output is bit-identical even after a single repeat.
 const SETTLED: u32 = 4;
 /// Silence decodes to samples of at most this magnitude: the lowest of the 16 bits.
 const SILENT: u16 = 1;

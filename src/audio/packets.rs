@@ -1,9 +1,9 @@
-//! Keeps packets of the agent's audio as they arrived, until they are discarded.
+//! Keeps packets of the agent's audio, as received, until they are discarded.
 //!
-//! In: packets, each with how long a jitter buffer would have held it. Out: a copy of the packets
-//! kept. Invariants: at most `PacketRing::PACKETS` and `PacketRing::BYTES` are kept, about 480 KiB
-//! (for PCM: 80 s, 8 MiB); a packet that does not fit is dropped and counted; nothing is allocated
-//! once the ring has grown to its full size.
+//! In: packets, each with the time for which a jitter buffer would have held it. Out: a copy of the
+//! kept packets. Invariants: at most `PacketRing::PACKETS` and `PacketRing::BYTES` are kept, about
+//! 480 KiB (for PCM: 80 s, 8 MiB); a packet that does not fit is dropped and counted; nothing is
+//! allocated once the ring has grown to its full size.
 
 use super::{Codec, FRAME, Packet};
 use std::collections::VecDeque;
@@ -22,7 +22,7 @@ struct Head {
     length: u32,
 }
 
-/// A packet with its stream, and how long a jitter buffer would have held it back.
+/// A packet with its stream and the time for which a jitter buffer would have held it back.
 #[derive(Debug, Clone, Copy)]
 pub struct HeldPacket<'a> {
     /// The packet.
@@ -62,7 +62,7 @@ impl PacketRing {
         }
     }
 
-    /// Adds a packet if there is room; otherwise counts it as refused.
+    /// Adds a packet if it fits; otherwise counts it as refused.
     pub fn push(&mut self, held: &HeldPacket<'_>) {
         let HeldPacket {
             packet,

@@ -1,4 +1,4 @@
-//! A decoded file before it is mixed down: its channels, and which of them is used.
+//! Holds the channels of a decoded file and mixes them down to mono.
 //!
 //! In: interleaved samples in −1..1. Out: mono samples at the file's rate. Invariants: rate,
 //! channels, length and level are bounded; two channels that cancel each other out, or that hold
@@ -19,19 +19,19 @@ pub(super) const MAX_LENGTH: Duration = Duration::from_secs(600);
 const RATES: std::ops::RangeInclusive<u32> = 4_000..=192_000;
 /// Largest number of channels accepted.
 const MAX_CHANNELS: usize = 32;
-/// Largest sample accepted, where full scale is 1. Some writers scale to 32768; a file with far
-/// larger samples is damaged, and they would make the resampler's filters overflow.
+/// Largest sample accepted, where full scale is 1. Some writers scale to 32768. A file with far
+/// larger samples is damaged, and such samples would make the resampler's filters overflow.
 const LOUDEST: f32 = 1e6;
 
 /// A channel is at least this loud while somebody speaks on it, in dBFS.
 const VOICE_DB: f64 = -50.0;
-/// A voice is active in a frame that is at most this far below its loudest frames, in dB.
+/// A voice is active in a frame that is at most this far below the voice's loudest frames, in dB.
 const ACTIVE_DB: f64 = 25.0;
 /// A voice is alone if the other channel is this much quieter, in dB.
 const ALONE_DB: f64 = 10.0;
-/// Two voices: each is alone for at least this many frames of 20 ms.
+/// Two voices are recognised as such if each is alone for at least this many frames of 20 ms.
 const ALONE_FRAMES: usize = 10;
-/// A voice pauses: a sound that is active in more than this share of all frames is noise.
+/// A sound that is active in more than this share of all frames is noise, because a voice pauses.
 const NEVER_PAUSES: f64 = 0.9;
 
 /// The decoded channels of a file.
@@ -49,7 +49,7 @@ pub(crate) struct Recording {
 /// How two channels relate to each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Relation {
-    /// They can be averaged.
+    /// The channels can be averaged.
     Mixable,
     Cancel,
     TwoVoices,
@@ -146,12 +146,13 @@ impl Recording {
         Ok(())
     }
 
-    /// Mixes down to mono at 48 kHz: the channel asked for, or else the mean of all channels. If
-    /// two channels cannot be averaged, the louder one is used (if they cancel each other out) or
-    /// the left one (if they hold two voices). Also returns the doubt about that choice, if any.
+    /// Returns mono at 48 kHz: the requested channel, or else the mean of all channels. Two
+    /// channels that cancel each other out or hold two voices are not averaged by default: in the
+    /// former case the louder one is used, in the latter case the left one. Also returns the doubt
+    /// about that choice, if any.
     ///
     /// # Errors
-    /// There is no such channel, or the resampler fails.
+    /// The requested channel does not exist, the recording is empty, or the resampler fails.
     pub(crate) fn mono(&self, asked: Option<Channel>) -> Result<(Pcm, Option<Doubt>), AudioError> {
         let (samples, doubt) = self.chosen(asked)?;
         if samples.is_empty() {
@@ -220,8 +221,8 @@ fn energy(samples: &[f32]) -> f64 {
 }
 
 /// Whether the energy of the mean is less than a quarter of the channels' mean energy. The energy
-/// is that of the differences between neighbouring samples, so that DC or hum common to both
-/// channels does not hide that their voices cancel.
+/// is that of the differences between neighbouring samples, so that DC or hum that is common to
+/// both channels does not mask the cancellation of the voices.
 fn cancel(left: &[f32], right: &[f32]) -> bool {
     let (mut apart, mut together) = (0.0, 0.0);
     for (l, r) in left.windows(2).zip(right.windows(2)) {
@@ -247,9 +248,9 @@ fn levels(samples: &[f32], frame: usize) -> Vec<f64> {
     samples.chunks_exact(frame.max(1)).map(level).collect()
 }
 
-/// Whether each of two channels has a voice that is at times heard alone.
+/// Whether each of two channels has a voice that sometimes speaks alone.
 fn two_voices(left: &[f64], right: &[f64]) -> bool {
-    // The level that a twentieth of the frames exceeds, so that a click does not count as a voice.
+    // The level exceeded by a twentieth of the frames, so that a click does not count as a voice.
     let loudest = |levels: &[f64]| {
         let mut sorted = levels.to_vec();
         sorted.sort_by(f64::total_cmp);

@@ -1,22 +1,21 @@
-//! Reconstructs what the caller's microphone captured and the caller's loudspeaker played, on the
-//! caller's clock.
+//! Reconstructs the audio at the caller's microphone and loudspeaker, on the caller's clock.
 //!
 //! In: frames of one codec with their instants, a window of time. Out: PCM of exactly that window.
 //! Invariants: the onset's packet, and any packet after a pause, is placed by its own arrival and
-//! hold; lost packets are concealed by the codec, then silent; where two packets of a stream
-//! overlap, the later one is kept.
+//! hold; lost packets are concealed by the codec at first, then by silence; where two packets of a
+//! stream overlap, the later one is kept.
 
 use super::codec::{Codec, FrameDecoder};
 use super::packets::{HeldPacket, Packets};
 use super::{AudioError, FRAME, Pcm, RATE};
 use std::time::Instant;
 
-/// A stretch of time on the caller's clock.
+/// A span of time on the caller's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Window {
-    /// Instant of its first sample.
+    /// Instant of the first sample.
     pub start: Instant,
-    /// Its length in samples.
+    /// Length in samples.
     pub length: usize,
 }
 
@@ -25,19 +24,19 @@ pub(crate) struct Window {
 pub(crate) struct SaidFrame<'a> {
     /// Index of the utterance within the call.
     pub turn: usize,
-    /// When its first sample was captured.
+    /// When the frame's first sample was captured.
     pub captured: Instant,
     /// The frame as it was sent.
     pub payload: &'a [u8],
 }
 
-/// Decoded audio of at most this magnitude (−60 dBFS) is a pause, in which a jitter buffer can
+/// Decoded audio of at most this magnitude (−60 dBFS) is a pause, during which a jitter buffer can
 /// adjust its playout delay.
 const PAUSE: u16 = 33;
-/// A packet due more than this after the position that its timestamp gives it came too late for
+/// A packet that is due more than this after the position implied by its timestamp was too late for
 /// the buffer: 30 ms.
 const LATE: i64 = 30 * RATE as i64 / 1_000;
-/// A packet due more than this before that position belongs to another timeline: 100 ms.
+/// A packet that is due more than this before that position belongs to another timeline: 100 ms.
 const EARLY: i64 = 100 * RATE as i64 / 1_000;
 /// The codec conceals at most this much of a loss, as in the [`Ear`](super::Ear): 100 ms.
 const CONCEALED: i64 = 5 * FRAME as i64;
@@ -99,7 +98,7 @@ pub(crate) fn microphone<'a>(
 /// The playout of a stream so far.
 struct Played {
     sequence: u64,
-    /// The timestamp and the position that follow the last packet.
+    /// The timestamp and the position right after the last packet.
     next_rtp: u32,
     end: i64,
     /// Length of the last packet in samples.
@@ -109,9 +108,9 @@ struct Played {
 
 /// Reconstructs the agent's audio at the caller's loudspeaker, with all its streams mixed.
 ///
-/// Consecutive packets of speech are played without gaps, as by a jitter buffer. After a pause
-/// each packet is placed by its own arrival and hold; the packet that arrived at `onset` always
-/// is.
+/// Consecutive packets of speech are played without gaps, like the output of a jitter buffer. The
+/// packets that follow a pause, and the packet that arrived at `onset`, are placed by their own
+/// arrival and hold.
 ///
 /// # Errors
 /// [`AudioError::Codec`] when libopus cannot create a decoder.
@@ -188,8 +187,8 @@ fn ahead(before: &Played, rtp_time: u32) -> i64 {
     i64::from(rtp_time.wrapping_sub(before.next_rtp).cast_signed())
 }
 
-/// Where a packet is played: where its timestamp puts it after its predecessor, or where its own
-/// hold puts it.
+/// Position at which a packet is played: given by its timestamp relative to the previous packet, or
+/// by its own arrival and hold (`due`).
 fn place(before: &Played, rtp_time: u32, due: i64, anchored: bool) -> i64 {
     let follows = before.end + ahead(before, rtp_time);
     let off = due - follows;

@@ -1,4 +1,4 @@
-//! Sounds at known positions, sent as packets, must come out at those positions.
+//! Sounds at known positions, sent as packets, must be reconstructed at those positions.
 
 use super::*;
 use crate::audio::packets::PacketRing;
@@ -103,7 +103,7 @@ fn a_sound_is_played_at_its_arrival_plus_its_hold() {
     let even = played(at, jitter, evened, &[], None);
     let smooth = played(at, steady, |_| ms(40), &[], None);
     assert_eq!(even, smooth);
-    // The reply begins with the packet that arrived late.
+    // The reply begins with a packet that arrived late.
     let stalled = |k: u32| FRAME_TIME * k + ms(if k >= 30 { 200 } else { 0 });
     near(
         "late",
@@ -113,13 +113,13 @@ fn a_sound_is_played_at_its_arrival_plus_its_hold() {
 }
 
 #[test]
-fn only_the_onset_packet_moves_speech_in_mid_spurt() {
-    // The target changes during the tone: the audio stays contiguous.
+fn only_the_onset_packet_is_repositioned_in_mid_spurt() {
+    // The target changes during the tone, but the audio stays contiguous.
     let steady = |k: u32| FRAME_TIME * k;
     let changes = |k: u32| ms(if k < 40 { 40 } else { 20 });
     let torn = played(ms(610), steady, changes, &[], None);
     assert_eq!(torn, played(ms(610), steady, |_| ms(40), &[], None));
-    // The onset's own packet, however, is placed by its hold.
+    // In contrast, the packet of the onset is placed by its own hold.
     let own = played(ms(610), steady, changes, &[], Some(40));
     assert_ne!(own, torn);
 }
@@ -135,13 +135,13 @@ fn losses_are_concealed_by_the_codec() {
         energy(&lost[gap.clone()]) > 0.1 * energy(&whole[gap]),
         "concealed"
     );
-    // A long loss turns silent after a tenth of a second.
+    // Concealment of a long loss becomes silent after a tenth of a second.
     let many: Vec<u32> = (40..52).collect();
     let lost = played(ms(610), steady, |_| ms(20), &many, None);
     assert_eq!(energy(&lost[49 * FRAME..50 * FRAME]), 0.0);
     assert!(
         energy(&lost[54 * FRAME..55 * FRAME]) > 0.0,
-        "and then resumes"
+        "the tone resumes after the loss"
     );
 }
 

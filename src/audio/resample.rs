@@ -1,7 +1,7 @@
 //! Resamples from any rate to 48 kHz.
 //!
 //! In: mono samples in −1..1. Out: mono `i16` at 48 kHz. Invariants: the filter has linear phase
-//! and its delay is removed, so that an edge stays where it was; aliases and images are below
+//! and its delay is removed, so that edges keep their position; aliases and images are below
 //! −60 dB.
 
 use super::{AudioError, Pcm, RATE};
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn passband_is_flat_and_aliases_are_gone() {
+    fn the_passband_is_flat_and_aliases_are_suppressed() {
         // Rate, tone, expected gain: within 0.1 dB of the value, or below -60 dB for `None`.
         let cases = [
             (8_000, 300.0, Some(0.0)),
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn images_of_upsampled_audio_are_below_minus_60_db() {
-        // What remains after subtracting the ideal tone is images and noise.
+        // After subtracting the ideal tone, only images and noise remain.
         for (rate, hz) in [
             (8_000u32, 3_000.0),
             (16_000, 7_000.0),

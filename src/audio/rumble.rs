@@ -1,16 +1,17 @@
-//! Removes from a recording what lies below the voice band: DC, mains hum, rumble.
+//! Removes sound below the voice band from a recording: DC, mains hum, rumble.
 //!
-//! In: PCM at 48 kHz. Out: the same without anything below about 70 Hz. Invariants: what remains
-//! stays where it was (the filter runs forwards and backwards, so it has zero phase); a DC offset
-//! leaves no transient at either end; digital silence before or after changes nothing.
+//! In: PCM at 48 kHz. Out: the same PCM without sound below about 70 Hz. Invariants: the remaining
+//! sound keeps its position (the filter runs forwards and backwards, so it has zero phase); a DC
+//! offset leaves no transient at either end; digital silence before or after the sound has no
+//! effect.
 
 use super::RATE;
 use std::f64::consts::PI;
 
-/// Corner in Hz: the lowest male voices are at 75 Hz, mains hum is at 50 or 60 Hz.
+/// Corner frequency in Hz: the lowest male voices are at 75 Hz, mains hum is at 50 or 60 Hz.
 const CORNER_HZ: f64 = 70.0;
-/// Order of the Butterworth filter, which is applied twice. Together: −55 dB at 50 Hz, −22 dB at
-/// 60 Hz, −1 dB at 80 Hz.
+/// Order of the Butterworth filter. The filter is applied twice, which gives −55 dB at 50 Hz,
+/// −22 dB at 60 Hz and −1 dB at 80 Hz.
 const ORDER: usize = 8;
 /// Length of the mirrored padding at each end, in which the filter settles: 200 ms.
 const SETTLE: usize = RATE as usize / 5;
@@ -64,8 +65,8 @@ fn filter(samples: &mut [f32]) {
     }
 }
 
-/// Returns `pcm` without what lies below the voice band. Digital silence around the sound is left
-/// as it is, because the filter would ring into it where the sound is cut off.
+/// Returns `pcm` without sound below the voice band. Digital silence before and after the sound is
+/// not filtered, because the filter would ring into it after a hard cut.
 pub(super) fn without_rumble(pcm: &[i16]) -> Vec<i16> {
     let is_sound = |x: &i16| *x != 0;
     let mut kept = vec![0; pcm.len()];
@@ -81,7 +82,7 @@ pub(super) fn without_rumble(pcm: &[i16]) -> Vec<i16> {
 
 fn high_passed(pcm: &[i16]) -> Vec<i16> {
     let settle = SETTLE.min(pcm.len().saturating_sub(1));
-    // The mirror image keeps DC and hum going beyond both ends.
+    // The mirror image continues DC and hum beyond both ends.
     let before = pcm.iter().skip(1).take(settle).rev();
     let after = pcm.iter().rev().skip(1).take(settle);
     let mirrored = before.chain(pcm).chain(after);

@@ -1,9 +1,9 @@
-//! A decoder that skips packets which the sender marks as silence.
+//! A decoder that skips packets that the sender marks as silence.
 //!
-//! In: packets, with their level from the RTP header (RFC 6464) if there is one. Out: their
-//! audio. Invariants: only digital silence is skipped, and only once the sound before it has
-//! faded; the last packets skipped are decoded before the next packet that is not skipped, so
-//! that the decoder is in the state that it would have without skipping.
+//! In: packets, with their level from the RTP header (RFC 6464), if present. Out: their audio.
+//! Invariants: only digital silence is skipped, and only once the sound before it has faded; the
+//! last skipped packets are decoded before the next packet that is not skipped, so that the decoder
+//! reaches the same state as without skipping.
 
 use super::codec::{Codec, FrameDecoder};
 use super::{AudioError, MAX_PACKET};

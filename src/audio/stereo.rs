@@ -9,7 +9,7 @@ use opus::Channels;
 /// Bit of a packet's first byte that marks it as stereo (RFC 6716, 3.1).
 const STEREO_BIT: u8 = 0x04;
 /// Channels cancel each other out if the energy of their mean is less than this share of their
-/// mean energy. Equal channels keep all of it; independent channels, or a single one, keep half.
+/// mean energy. The share is 1 for equal channels and 0.5 for independent channels or a single one.
 pub(super) const CANCELLED: f64 = 0.25;
 
 /// Whether a packet holds two channels.

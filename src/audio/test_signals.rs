@@ -7,7 +7,7 @@ use std::f64::consts::{PI, SQRT_2};
 /// A spoken fixture.
 pub(crate) struct Fixture {
     pub(crate) name: &'static str,
-    /// The active level at which it was generated.
+    /// The active level at which the fixture was generated.
     pub(crate) dbfs: f64,
     pub(crate) wav: &'static [u8],
     sidecar: &'static [u8],

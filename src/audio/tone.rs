@@ -1,4 +1,4 @@
-//! A tone with a hard start: a reply whose onset is known to the sample.
+//! Generates a tone with a hard start, for replies whose onset is known to the sample.
 //!
 //! In: a length. Out: PCM. Invariants: the first sample is already audible; every call returns
 //! the same samples.
@@ -30,7 +30,7 @@ mod tests {
     use crate::audio::level::speech_span;
 
     #[test]
-    fn is_audible_from_its_first_to_its_last_sample_at_the_stated_level() {
+    fn a_tone_is_audible_from_its_first_to_its_last_sample_at_the_stated_level() {
         let pcm = tone(Duration::from_millis(1500));
         assert_eq!(pcm.len(), 72_000);
         let span = speech_span(&pcm).expect("a tone is loud");

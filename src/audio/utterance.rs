@@ -1,7 +1,7 @@
 //! An utterance of a caller: its audio, its Opus frames, and where its speech starts and ends.
 //!
 //! In: the bytes of a file and of its sidecar. Out: one immutable utterance that all callers
-//! share. Invariants: `speech_start < speech_end ≤` the audio's length; it is encoded once.
+//! share. Invariants: `speech_start < speech_end ≤` the audio's length; the audio is encoded once.
 
 use super::decode::recording;
 use super::doubt::Doubt;
@@ -29,7 +29,7 @@ pub(crate) struct Utterance {
 /// Information about a sound file that is not in its content.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct SoundInfo<'a> {
-    /// Extension of its name, without the dot: a hint to its format.
+    /// Extension of the file's name, without the dot: a hint about the format.
     pub extension: Option<&'a str>,
     /// The channel to use; if `None`, see [`Recording::mono`](super::recording::Recording::mono).
     pub channel: Option<Channel>,
@@ -39,11 +39,11 @@ pub(crate) struct SoundInfo<'a> {
     pub speech_end: Option<Duration>,
 }
 
-/// An annotation may be this far past the last sample: writers round up, and lossy formats lose a
+/// Tolerance for an annotated end past the last sample: writers round up, and lossy formats lose a
 /// few samples at the end.
 const BEHIND_THE_END: Duration = Duration::from_millis(1);
 
-/// The sidecar `NAME.json` of an audio file: where its speech is, as annotated, not detected.
+/// The sidecar `NAME.json` of an audio file: its annotated (not detected) start and end of speech.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Annotation {
@@ -73,7 +73,7 @@ impl Annotation {
             return Err(wrong(format!("unknown version {}", made.version)));
         }
         let start = made.speech_start_ms.unwrap_or(0.0);
-        // A day is beyond every limit and safe to convert to a `Duration`.
+        // A day exceeds every limit on audio and can still be converted to a `Duration`.
         if !(start >= 0.0 && start < made.speech_end_ms && made.speech_end_ms < 86_400_000.0) {
             return Err(wrong(format!(
                 "speech from {start} to {} ms",
@@ -100,8 +100,8 @@ impl Annotation {
     }
 }
 
-/// Whether another program wrote the JSON file next to a recording: it has keys that are not ours,
-/// and none is about speech.
+/// Whether another program wrote the JSON file next to a recording: the file has unknown keys, and
+/// none of its keys is about speech.
 fn is_foreign(json: &[u8]) -> bool {
     let ours = |key: &String| key.starts_with("speech") || key == "version" || key == "text";
     match serde_json::from_slice::<serde_json::Value>(json) {
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn an_annotation_just_after_the_last_sample_means_the_last_sample() {
+    fn an_annotated_end_slightly_past_the_audio_is_clamped_to_its_length() {
         let fixture = &FIXTURES[2];
         let length = time_of(fixture.pcm().len() as u64);
         for (behind, good) in [(0, true), (999, true), (1_000, true), (1_001, false)] {
@@ -262,7 +262,7 @@ mod tests {
                 true,
             ),
             (
-                "a version of its own",
+                "another format with a version",
                 r#"{"version": 1, "words": []}"#,
                 true,
             ),
@@ -272,12 +272,12 @@ mod tests {
             ("an empty object", "{}", true),
             ("a typo", r#"{"version": 1, "speech_end": 5}"#, false),
             (
-                "a comma too many",
+                "a trailing comma",
                 r#"{"version": 1, "speech_end_ms": 5,}"#,
                 false,
             ),
             ("no end", r#"{"version": 1}"#, false),
-            ("words alone", r#"{"version": 1, "text": "hi"}"#, false),
+            ("only a text", r#"{"version": 1, "text": "hi"}"#, false),
         ] {
             let error = Annotation::parse(json.as_bytes()).expect_err(name);
             assert_eq!(error == AudioError::Foreign, foreign, "{name}: {error}");
@@ -302,7 +302,7 @@ mod tests {
                 "out of order",
                 r#"{"version": 1, "speech_start_ms": 6, "speech_end_ms": 5}"#,
             ),
-            ("endless", r#"{"version": 1, "speech_end_ms": 1e300}"#),
+            ("far too late", r#"{"version": 1, "speech_end_ms": 1e300}"#),
         ] {
             let error = Annotation::parse(json.as_bytes()).expect_err(name);
             assert!(

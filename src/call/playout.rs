@@ -5,7 +5,7 @@
 //!
 //! Follows NetEQ's delay manager (libwebrtc, `modules/audio_coding/neteq`: packet arrival
 //! history, underrun optimizer and histogram, with their defaults), computed from arrivals
-//! alone. Not modelled: its reordering optimizer, the time stretching that moves the buffer
+//! alone. Not modelled: NetEQ's reordering optimizer, the time stretching that moves the buffer
 //! towards its target, and minimum or maximum delays that an application may set.
 
 use super::StreamId;

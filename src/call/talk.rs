@@ -264,7 +264,7 @@ impl Talk {
         }
     }
 
-    /// The stretch that is audible now; the first, if there are several.
+    /// The stretch that is audible now; the first of them if several are audible.
     pub(super) fn current(&self) -> Option<&Stretch> {
         self.stretches.iter().find(|s| s.end.is_none())
     }

@@ -288,7 +288,7 @@ impl Turn {
         self.result.track_changed = None;
         self.result.flags.retain(|flag| *flag != Flag::TrackChanged);
         if self.result.stop.take().is_some() {
-            // The sound may have hidden where the agent stopped.
+            // The sound may have masked the point at which the agent stopped.
             self.result.stop_readings = None;
             self.floor = Part::Open;
             if self.answer == Part::NotAsked {
@@ -645,7 +645,7 @@ impl Turn {
             return;
         }
         if self.grace.is_none() {
-            // The end of a talk spurt is reported only after its gap.
+            // The end of a talk spurt is reported only after a silence of SPURT_GAP.
             let hears_ends = self.floor == Part::Open && talk.may_go_on();
             let wait = match (&self.text, hears_ends) {
                 (Some(_), _) => TEXT_GRACE,

@@ -72,14 +72,14 @@ pub struct TurnResult {
     pub(crate) send_lateness: Option<Duration>,
     /// The onset that the turn was judged by, early replies included.
     pub onset: Option<Onset>,
-    /// End of speech → onset on the wire. `None` unless the turn asks for a reply and got one that
-    /// was not early.
+    /// End of speech → onset on the wire. `None` unless the turn expects a reply and the reply was
+    /// not early.
     pub ttfa_wire: Option<Duration>,
     /// Time for which an adaptive jitter buffer would have held back the onset packet.
     pub(crate) playout_delay: Option<Duration>,
     /// `ttfa_wire` + `playout_delay`, exactly.
     pub(crate) ttfa: Option<Duration>,
-    /// Caller's speech onset → agent's last audible sample, for turns that ask for a stop.
+    /// Caller's speech onset → agent's last audible sample, for turns that expect a stop.
     pub stop: Option<Duration>,
     /// Sending of the caller's text → first piece of the reply's text, for turns that ask for one.
     pub text_ttft: Option<Duration>,

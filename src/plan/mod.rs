@@ -1,8 +1,8 @@
 //! Turns a scenario and its seed into the calls of a run, each with its timing.
 //!
-//! In: a checked scenario. Out: a [`Plan`], which gives each call by its index. Pure.
-//! Invariants: the same scenario and seed give the same calls, byte for byte, in whatever order
-//! they are requested; a call does not change with the number of calls or of warm-up calls.
+//! In: a checked scenario. Out: a [`Plan`], which returns each call by its index. Pure.
+//! Invariants: the same scenario and seed give the same calls, byte for byte, regardless of the
+//! order of requests; a call does not change with the number of calls or of warm-up calls.
 
 mod consent;
 mod draw;
@@ -106,7 +106,7 @@ impl PlannedCall {
 pub(crate) struct Stages<'a>(&'a [Stage]);
 
 impl Stages<'_> {
-    /// Target concurrency after `since`; `None` once the stages are over.
+    /// Target concurrency `since` after the start; `None` once the stages are over.
     pub(crate) fn target_at(self, since: Duration) -> Option<u32> {
         shape::target_at(self.0, since)
     }

@@ -59,7 +59,7 @@ impl Iterator for Gaps {
     }
 }
 
-/// Target concurrency of the stages after `since`; `None` once they are over.
+/// Target concurrency `since` after the start of the stages; `None` once they are over.
 pub(super) fn target_at(stages: &[Stage], since: Duration) -> Option<u32> {
     let mut from = (Duration::ZERO, 0);
     for stage in stages {

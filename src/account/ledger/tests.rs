@@ -130,7 +130,7 @@ fn a_turn_waits_for_the_description_of_its_reply() {
     let mut call = Script::new();
     call.user_turn(2_500, 2_020, 400);
     call.turn(0, 1_000, 2_000, Some(3_000));
-    // The next turn only asks the agent to stop; the reply that it stopped is described later.
+    // The next turn only expects the agent to stop; the interrupted reply is described later.
     call.turn(1, 4_000, 5_000, None);
     assert!(call.settled(false).is_empty());
     assert!(call.account.awaits_reply());
@@ -248,7 +248,7 @@ fn texts_belong_to_the_turn_in_which_they_were_said() {
         };
         call.claim(arrival, None, None, ClaimKind::Reply(reply));
     };
-    // A pause in the utterance split it into two turns.
+    // The agent split the utterance into two turns at a pause.
     words(&mut call, 1_900, 1_500, "where is");
     words(&mut call, 2_500, 2_020, "my order");
     said(&mut call, 4_000, 3_000, "Let me check.");

@@ -1,8 +1,8 @@
 //! Reads how much to trim from the start and the end of a track in WebM and Matroska files
-//! (RFC 9559). Symphonia reads these values but does not report them.
+//! (RFC 9559). Symphonia parses these values but does not expose them.
 //!
 //! In: the bytes of a file and a track. Out: durations. Invariant: every step advances by at least
-//! an element's header, so no file takes long.
+//! an element's header, so the time is at most linear in the file's size.
 
 /// How much to trim from a track, in ns.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,11 +47,11 @@ pub(super) fn trim(bytes: &[u8], wanted: u64) -> Trim {
                 }
                 block = number(content, 0, false).map_or(0, |(track, _)| track);
             }
-            // Negative padding is at the start of a block; only live streams have it.
+            // Negative padding trims the start of a block; it occurs only in live streams.
             DISCARD_PADDING => padding = Some(unsigned(content)),
             _ => {}
         }
-        // The two may come in either order.
+        // The track number and the delay may come in either order.
         if described == wanted && described != 0 {
             trim.start = delay;
         }

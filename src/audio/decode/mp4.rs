@@ -2,15 +2,15 @@
 //! does not apply.
 //!
 //! In: the bytes of a file and a track. Out: which of the track's samples are presented, in order.
-//! Invariants: every step advances by at least a box's header, so no file takes long; no more than
-//! [`MAX_EDITS`] edits are read.
+//! Invariants: every step advances by at least a box's header, so the time is at most linear in the
+//! file's size; no more than [`MAX_EDITS`] edits are read.
 
 use std::ops::Range;
 
 /// Largest number of edits that are read: an utterance has one or two.
 const MAX_EDITS: usize = 1_000;
 
-/// The parts of a file that matter here.
+/// The parts of a file that are needed to apply edit lists.
 #[derive(Debug, Default)]
 struct Movie {
     /// Time scale of the movie, in units per second.
@@ -28,7 +28,7 @@ struct Track {
 
 #[derive(Debug, Clone, Copy)]
 struct Edit {
-    /// In units of the movie; 0, as in fragmented files, means to the end.
+    /// In units of the movie; 0, which occurs in fragmented files, means up to the end.
     length: u64,
     /// In units of the media; negative for a pause before the track.
     start: i64,
@@ -37,7 +37,7 @@ struct Edit {
 /// The pieces of a track that are presented, in samples at `rate`; `decoded` is the number of
 /// samples of the whole track. `None` if the track has no edit list.
 ///
-/// Pauses before and between pieces are left out, as ffmpeg does when it writes audio only.
+/// Pauses before and between pieces are omitted; ffmpeg does the same when it writes audio only.
 pub(super) fn pieces(bytes: &[u8], track: u32, rate: u32, decoded: u64) -> Option<Vec<Range<u64>>> {
     let movie = movie(bytes);
     let track = movie.tracks.iter().find(|t| t.id == track)?;
@@ -62,7 +62,7 @@ pub(super) fn pieces(bytes: &[u8], track: u32, rate: u32, decoded: u64) -> Optio
     Some(track.edits.iter().filter_map(piece).collect())
 }
 
-/// Walks the boxes: enters those that matter and skips all others.
+/// Walks the boxes: enters those that lead to edit lists and skips all others.
 fn movie(bytes: &[u8]) -> Movie {
     let mut movie = Movie::default();
     let mut at = 0;
@@ -92,8 +92,8 @@ fn movie(bytes: &[u8]) -> Movie {
     movie
 }
 
-/// Kind of the box at `at`, and start and end of its content. A box that claims to extend beyond
-/// the end of the file is cut off there.
+/// Kind of the box at `at`, and start and end of its content. A box whose size exceeds the rest of
+/// the file is cut off at the end of the file.
 fn header(bytes: &[u8], at: usize) -> Option<(&[u8], usize, usize)> {
     let kind = bytes.get(at + 4..at + 8)?;
     let (size, header) = match number(bytes, at, 4)? {

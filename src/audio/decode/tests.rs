@@ -1,4 +1,4 @@
-//! Tables of good, broken and hostile files.
+//! Tables of valid, broken and hostile files.
 
 use super::*;
 use crate::audio::RATE;
@@ -55,7 +55,7 @@ const FORMATS: [(&str, &[u8]); 7] = [
 ];
 
 #[test]
-fn every_format_gives_the_same_tone() {
+fn every_format_decodes_to_the_same_tone() {
     for (name, bytes) in FORMATS {
         let extension = name.rsplit('.').next();
         let pcm = decode(bytes, extension).unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -86,7 +86,7 @@ fn every_format_gives_the_same_tone() {
 }
 
 #[test]
-fn sixteen_bit_wav_at_48_khz_is_untouched() {
+fn sixteen_bit_wav_at_48_khz_is_decoded_unchanged() {
     let samples: Vec<i16> = (0..1000).map(|n| (n * 31) as i16).collect();
     assert_eq!(
         decode(&wav16(48_000, 1, &samples), None).expect("plain"),
@@ -187,7 +187,7 @@ fn opus_headers_are_read_in_either_byte_order() {
     }
 }
 
-/// A WAV file of `chunks`, each padded to an even length; its header gives `size`.
+/// A WAV file of `chunks`, each padded to an even length, with `size` in its header.
 fn riff(magic: &[u8; 4], size: u32, chunks: &[(&[u8; 4], Vec<u8>)]) -> Vec<u8> {
     let number = |n: u32| match magic {
         b"RIFX" => n.to_be_bytes(),
@@ -331,7 +331,7 @@ fn wav_headers_that_other_readers_accept_are_accepted() {
             _ => samples.clone(),
         };
         for (name, bytes) in cases {
-            // With 8 bits, one more byte is one more sample.
+            // With 8 bits per sample, the extra byte is another sample.
             if bits == 8 && name == "a byte too many" {
                 continue;
             }
@@ -353,7 +353,7 @@ fn big_endian_and_64_bit_wav_variants_are_read() {
             .collect::<Vec<u8>>()
     };
     let mut format = big(&fmt(1, 16, 96_000, &[]));
-    // The two four-byte numbers.
+    // Sample rate and byte rate have four bytes each; `big` has only swapped pairs of bytes.
     format[4..8].copy_from_slice(&48_000u32.to_be_bytes());
     format[8..12].copy_from_slice(&96_000u32.to_be_bytes());
     let mut long = fmt(1, 16, 96_000, &[]);
@@ -373,7 +373,7 @@ fn big_endian_and_64_bit_wav_variants_are_read() {
     // 24 bits in the upper three bytes of four.
     (long[12], long[14]) = (4, 24);
     let wide = coded(&samples, 32, false);
-    // A chunk of odd length whose writer forgot the pad byte.
+    // A chunk of odd length without its pad byte.
     let mut unpadded = riff(b"RIFF", 0, &[(b"LIST", b"INFOx".to_vec())]);
     unpadded.pop();
     let rest = riff(
@@ -499,7 +499,7 @@ proptest! {
     }
 
     #[test]
-    fn made_up_wav_headers_never_panic(tag in 0u16..4, channels in 0u16..40, rate in any::<u32>(),
+    fn random_wav_headers_never_panic(tag in 0u16..4, channels in 0u16..40, rate in any::<u32>(),
                                        bits in 0u16..40, promised in any::<u32>(),
                                        data in prop::collection::vec(any::<u8>(), 0..200)) {
         let block = u32::from(channels) * u32::from(bits / 8);

@@ -1,8 +1,8 @@
-//! Reads RIFF WAVE files as libsndfile, sox and ffmpeg do where these agree.
+//! Reads RIFF WAVE files, following libsndfile, sox and ffmpeg where these agree.
 //!
-//! In: the bytes of a file. Out: a [`Recording`]. Invariants: of redundant header fields only the
-//! one that matters is used (the size of `data`, not the size of the file or the byte rate); chunks
-//! of odd length are padded; an incomplete frame is dropped; missing data is an error.
+//! In: the bytes of a file. Out: a [`Recording`]. Invariants: of redundant header fields only one
+//! is used (the size of `data`, not the size of the file or the byte rate); chunks of odd length
+//! are padded; an incomplete frame is dropped; missing data is an error.
 
 use super::super::AudioError;
 use super::super::recording::Recording;
@@ -13,13 +13,13 @@ use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters};
 use symphonia::core::packet::Packet;
 use symphonia::core::units::{Duration, Timestamp};
 
-/// A data length of at least this means "unknown": sox, espeak-ng and ffmpeg write it when they
-/// write to a pipe and cannot know the length.
+/// A data length of at least this means "unknown": sox, espeak-ng and ffmpeg use it when they write
+/// to a pipe, because the length is not known in advance.
 const UNKNOWN_LENGTH: u32 = 0x7FFF_F000;
 /// Number of frames decoded at once.
 const FRAMES_AT_ONCE: usize = 1152;
 
-/// The fields of `fmt ` that matter (mmreg.h of the Windows SDK).
+/// The fields of `fmt ` that are used (mmreg.h of the Windows SDK).
 #[derive(Debug, Clone, Copy)]
 struct Format {
     tag: u16,
@@ -90,8 +90,7 @@ impl<'a> Bytes<'a> {
         Some((self.all.get(at..at.checked_add(4)?)?, self.u32(at + 4)?))
     }
 
-    /// Where the next chunk begins: at an even offset, unless the writer has forgotten the pad
-    /// byte.
+    /// Where the next chunk begins: at an even offset, unless the writer has omitted the pad byte.
     fn after(self, body: usize, length: u32) -> usize {
         let end = body.saturating_add(length as usize);
         let name = |at: usize| {
@@ -112,7 +111,7 @@ fn is_name(byte: &u8) -> bool {
 /// Reads the chunks up to `data`; `None` if the file is not a WAVE file.
 ///
 /// # Errors
-/// A chunk is missing or wrong, or the file is shorter than its header states.
+/// A chunk is missing or invalid, or the file is shorter than its header states.
 pub(super) fn read(all: &[u8]) -> Result<Option<Wav<'_>>, AudioError> {
     let big = match all.get(..4) {
         Some(b"RIFF" | b"RF64" | b"BW64") => false,
@@ -181,8 +180,8 @@ fn format(bytes: Bytes<'_>, body: usize, length: u32) -> Result<Format, AudioErr
 fn data(bytes: Bytes<'_>, body: usize, promised: u32) -> Result<&[u8], AudioError> {
     let present = bytes.all.len() - body;
     let whole_file = bytes.u32(4).unwrap_or(0) as usize;
-    // In a recording that was never closed, the lengths are still 0, or what they were before the
-    // first sample.
+    // In a recording that was never closed, the lengths are still 0, or have the values from before
+    // the first sample.
     let never_closed = promised == 0 && whole_file.saturating_add(8) <= body;
     let taken = match promised as usize {
         _ if promised >= UNKNOWN_LENGTH || never_closed => present,

@@ -27,7 +27,11 @@ fn uncertain_ends_of_speech_are_reported() {
         ("unchanged", speech.clone(), &is_none),
         ("silence of 20 ms", behind(20, vec![]), &is_none),
         ("cut off", speech[..end].to_vec(), &is_to_end),
-        ("cut in mid-word", speech[..end / 2].to_vec(), &is_to_end),
+        (
+            "cut off in mid-word",
+            speech[..end / 2].to_vec(),
+            &is_to_end,
+        ),
         ("silence of 1 ms", behind(1, vec![]), &is_to_end),
         ("noise at 40 dB", hiss(level - 40.0, 1), &is_none),
         ("noise at 30 dB", hiss(level - 30.0, 2), &is_none),
@@ -45,7 +49,7 @@ fn uncertain_ends_of_speech_are_reported() {
             &is_click,
         ),
         (
-            "a click soon after the speech",
+            "a click shortly after the speech",
             behind(250, [click(2), silence(600)].concat()),
             &is_none,
         ),

@@ -1,17 +1,18 @@
-//! Tells background noise, or the babble of many voices, from a reply.
+//! Distinguishes a reply from background noise and from the babble of many voices.
 //!
-//! In: a stretch of the track and the levels of its windows. Out: a verdict. Invariants: a tone,
-//! however long and steady, is not background; nor is anything whose level varies like speech.
+//! In: a part of the track and the levels of its windows. Out: whether it is background noise.
+//! Invariants: a tone is not background, however long and steady it is; nor is a sound whose level
+//! varies like that of speech.
 
 use super::track::Track;
 use crate::audio::level::{dbfs_of, power_at};
 
 /// A sound at or above this level is never background, in dBFS.
 pub(super) const LOUDEST_DBFS: f32 = -30.0;
-/// The levels of a noise's 10 ms windows have a smaller standard deviation than this over half a
-/// second, in dB. That of four or more voices is 2 to 5, that of one voice 4 to 20.
+/// Over half a second, the levels of a noise's 10 ms windows have a smaller standard deviation than
+/// this, in dB. For four or more voices it is 2 to 5, for one voice 4 to 20.
 const STEADY_SIGMA_DB: f32 = 5.0;
-/// A frame is periodic (a voice, a tone) above this normalised autocorrelation.
+/// A frame is periodic (part of a voice or a tone) above this normalised autocorrelation.
 const PERIODIC: f32 = 0.6;
 /// At most this many tenths of a noise's frames are periodic.
 const PERIODIC_TENTHS: usize = 3;
@@ -19,7 +20,7 @@ const PERIODIC_TENTHS: usize = 3;
 const FRAME: usize = 320;
 /// Decimation from 48 to 8 kHz.
 const DECIMATION: u64 = 6;
-/// Lags of 60 to 400 Hz at 8 kHz. A higher tone is found at a multiple of its period.
+/// Lags of 60 to 400 Hz at 8 kHz. A higher tone is detected at a multiple of its period.
 const LAGS: std::ops::RangeInclusive<usize> = 20..=133;
 
 /// Whether the `levels` (dBFS of consecutive windows) and the samples in `from..to` are steady
@@ -114,7 +115,7 @@ mod tests {
             .iter()
             .map(|x| x / 8)
             .collect();
-        // A first-order low-pass makes the noise dull, like that of most rooms.
+        // A first-order low-pass filter gives the noise the spectrum of most rooms' noise.
         let mut memory = 0.0;
         let dull: Vec<i16> = noise(-20.0, 24_000, 4)
             .iter()
@@ -125,7 +126,7 @@ mod tests {
             .collect();
         let cases = [
             ("white noise", noise(-40.0, 24_000, 1), true),
-            ("dull noise", dull, true),
+            ("low-pass noise", dull, true),
             ("quiet noise", noise(-70.0, 24_000, 2), true),
             (
                 "noise too loud to be background",

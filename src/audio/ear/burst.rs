@@ -1,17 +1,17 @@
 //! Tracks the last audible sample of a talk spurt, without letting clicks extend the spurt.
 //!
 //! In: the windows of a spurt after its onset. Out: its last audible sample. Invariants: that
-//! sample only moves forward; a short sound counts only soon after a sustained one (such as the
-//! release of a final consonant), a sustained sound always does.
+//! sample only moves forward; a sustained sound always counts; a short sound, such as the release
+//! of a final consonant, counts only shortly after a sustained one.
 
 use super::track::Track;
 use crate::audio::level::WINDOW;
 
 /// Hop of the 10 ms windows: 5 ms, in samples.
 pub(super) const HOP: u64 = 240;
-/// This many consecutive loud windows are a sustained sound, not a click: 40 ms.
+/// At least this many consecutive loud windows are a sustained sound, not a click: 40 ms.
 pub(super) const SUSTAINED: u32 = 7;
-/// A shorter sound within this time of a sustained one belongs to it: 250 ms.
+/// A shorter sound within this time after a sustained sound belongs to that sound: 250 ms.
 const NEAR: u64 = 12_000;
 
 /// The audible part of a spurt, so far.
@@ -22,7 +22,7 @@ pub(super) struct Audible {
     last: u64,
     /// The last sample of a sustained sound.
     sustained: u64,
-    /// Consecutive loud windows up to now.
+    /// Number of consecutive loud windows up to now.
     run: u32,
 }
 
@@ -51,12 +51,12 @@ impl Audible {
         self.power
     }
 
-    /// Takes the window that ends at `end`; `energy` is its sum of squares.
+    /// Examines the window that ends at `end`; `energy` is its sum of squares.
     pub(super) fn window(&mut self, track: &Track, end: u64, energy: i64) {
         let energy = energy as f64;
         let is_loud = energy >= self.power * (2 * HOP) as f64;
         self.run = if is_loud { self.run + 1 } else { 0 };
-        // Every 2 ms window that ends in this hop lies inside the 10 ms, so none can be loud.
+        // Every 2 ms window that ends in this hop lies inside this 10 ms window, so none is loud.
         if energy < self.power * WINDOW as f64 {
             return;
         }
@@ -125,7 +125,7 @@ mod tests {
     fn clicks_do_not_extend_a_burst() {
         let reply = (100, 200);
         for (name, more, expected) in [
-            ("alone", &[][..], 300.0),
+            ("no further sound", &[][..], 300.0),
             ("a click much later", &[(800, 5)], 300.0),
             ("the release of a final consonant", &[(380, 10)], 390.0),
             (

@@ -1,11 +1,11 @@
-//! The noise floor: the level of the agent's track while nobody speaks.
+//! Measures the noise floor: the level of the agent's track while nobody speaks.
 //!
 //! In: levels of 10 ms windows. Out: the median of the trailing second and its spread.
 //! Invariants: the memory is fixed, and a window costs at most one pass over the bins.
 
-/// Windows of the trailing second, at a hop of 5 ms.
+/// Number of windows in the trailing second, at a hop of 5 ms.
 const SECOND: usize = 200;
-/// Bins of half a decibel from [`LOWEST`] up to 0 dBFS.
+/// Number of bins of half a decibel from [`LOWEST`] up to 0 dBFS.
 const BINS: usize = 201;
 /// The lowest level that is distinguished, in dBFS: below the lowest bit of 16-bit audio.
 pub(super) const LOWEST: f32 = -100.0;
@@ -103,7 +103,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_new_floor_is_at_silence() {
+    fn a_new_floor_is_silent() {
         let floor = Floor::new();
         assert_eq!((floor.level(), floor.sigma()), (LOWEST, 0.0));
     }

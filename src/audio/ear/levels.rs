@@ -1,4 +1,4 @@
-//! Window levels of the last two seconds.
+//! Keeps the window levels of the last two seconds.
 //!
 //! In: the level of each 10 ms window (hop 5 ms), or `None` if the window was not received. Out:
 //! the most recent levels, and whether any 100 ms among them reach a given level. Invariant: memory
@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 /// Number of levels kept: two seconds.
 const KEPT: usize = 400;
-/// Windows in 100 ms.
+/// Number of windows in 100 ms.
 const LOUDEST: usize = 20;
 
 /// Levels in dBFS; NaN where nothing was received.

@@ -1,7 +1,7 @@
-//! Estimates where an onset next to lost audio most likely was.
+//! Estimates the most likely position of an onset next to lost audio.
 //!
-//! In: the packets played, with their sizes; an onset detected after a loss. Out: a position for
-//! it, inside the interval that the loss leaves open. Invariants: the position is never after the
+//! In: the packets played, with their sizes; an onset detected after a loss. Out: a position
+//! inside the interval in which the onset may lie. Invariants: the position is never after the
 //! detected onset and never before the loss; memory is allocated once.
 
 use crate::audio::{Codec, FRAME};
@@ -9,7 +9,8 @@ use std::collections::VecDeque;
 
 /// Number of packets kept: more than the second between an onset and the decision about it.
 const KEPT: usize = 96;
-/// Packets examined on either side of a loss, to learn how many bytes silence and speech take.
+/// Number of packets examined on either side of a loss to find the packet sizes of silence and
+/// speech.
 const SIDE: usize = 10;
 /// A side with fewer packets than this is not used.
 const FEWEST: usize = 3;
@@ -41,9 +42,9 @@ impl Losses {
 
     /// Estimates the position of an onset detected at `onset`, after a loss that began at `from`.
     ///
-    /// The size of the first packet after the loss shows whether the reply was already under way.
-    /// Its decoded audio does not, because the loss leaves the decoder in the wrong state. If the
-    /// reply was under way, the onset lies between the start of the loss and the latest sample at
+    /// The size of the first packet after the loss shows whether the reply had already begun. The
+    /// packet's decoded audio does not, because the loss leaves the decoder in the wrong state. If
+    /// the reply had begun, the onset lies between the start of the loss and the latest sample at
     /// which the reply can have begun in that packet; the midpoint is the best estimate.
     pub(super) fn place(&self, onset: u64, from: u64) -> u64 {
         let next = self.played.partition_point(|(start, _)| *start < from);
@@ -108,55 +109,55 @@ mod tests {
         let at = |ms: f64| (ms * 48.0) as u64;
         for (name, sizes, heard, place) in [
             (
-                "in the loss",
+                "onset in the loss",
                 [Q, Q, Q, Q, None, None, R, R, R, R],
                 131.0,
                 103.25,
             ),
             (
-                "in the loss, detected late",
+                "onset in the loss, detected late",
                 [Q, Q, Q, Q, None, None, R, R, R, R],
                 141.0,
                 103.25,
             ),
             (
-                "right after it",
+                "onset right after the loss",
                 [Q, Q, Q, Q, None, None, R, R, R, R],
                 120.0,
                 100.0,
             ),
             (
-                "a packet after it",
+                "onset a packet after the loss",
                 [Q, Q, Q, Q, None, None, Q, R, R, R],
                 144.0,
                 144.0,
             ),
             (
-                "long after it",
+                "onset long after the loss",
                 [Q, Q, Q, Q, None, None, R, R, R, R],
                 170.0,
                 170.0,
             ),
             (
-                "constant rate, right after it",
+                "constant rate, onset right after the loss",
                 [R, R, R, R, None, None, R, R, R, R],
                 122.0,
                 101.0,
             ),
             (
-                "constant rate, later",
+                "constant rate, onset a packet later",
                 [R, R, R, R, None, None, R, R, R, R],
                 144.0,
                 144.0,
             ),
             (
-                "quiet takes half as many bytes as speech",
+                "silence takes half as many bytes as speech",
                 [H, H, H, H, None, None, R, R, R, R],
                 141.0,
                 103.25,
             ),
             (
-                "nothing after it",
+                "no packets after the loss",
                 [Q, Q, Q, Q, None, None, None, None, None, None],
                 100.0,
                 100.0,
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn few_packets_decide_nothing_and_old_ones_are_forgotten() {
+    fn too_few_packets_are_inconclusive_and_old_packets_are_dropped() {
         let losses = played(&[Some(5), None, Some(60)]);
         let at = 2 * FRAME as u64 + 100;
         assert_eq!(losses.place(at, FRAME as u64), (FRAME as u64 + at) / 2);

@@ -1,7 +1,7 @@
 //! Refines a coarse trigger to the first audible sample.
 //!
 //! In: the track, the position of the trigger, the noise floor. Out: a position. Invariant: the
-//! sample found reaches the threshold, and most of the audio right after it stays above it.
+//! sample found reaches the threshold, and most of the next audio stays above the threshold.
 
 use super::burst::HOP;
 use super::floor::LOWEST;
@@ -72,7 +72,8 @@ impl Refined {
         from + REFINE_AFTER
     }
 
-    /// Refines the onset of a talk spurt triggered at `from`. It is never before `earliest`.
+    /// Refines the onset of a talk spurt triggered at `from`. The result is never before
+    /// `earliest`.
     pub(super) fn of(track: &Track, from: u64, earliest: u64, under: Under) -> Self {
         let level = reply_level(track, from).unwrap_or(f64::from(LOWEST));
         let power = audible_power(under, level);
@@ -93,8 +94,8 @@ fn reply_level(track: &Track, from: u64) -> Option<f64> {
     for position in from..(from + HALF_SECOND).min(track.end()) {
         meter.push(&[track.at(position)]);
     }
-    // Not `level`: the reply is still going on, so its hangover has not run out. A reply that has
-    // already ended is followed by silence on the track, or is shorter than its hangover.
+    // Not `level`: the reply continues, so its hangover has not run out. A reply that has already
+    // ended is followed by silence on the track, or is shorter than its hangover.
     meter.so_far()
 }
 
@@ -108,8 +109,8 @@ fn audible_power(under: Under, reply_dbfs: f64) -> f64 {
     )
 }
 
-/// The first audible sample from `from` on: the first whose 2 ms envelope reaches `power` and
-/// does so again for 70 % of the next 20 ms (50 ms among clicks).
+/// The first audible sample from `from` on: the first at which the 2 ms envelope reaches `power`,
+/// and also does so during 70 % of the next 20 ms (50 ms among clicks).
 fn first_audible(track: &Track, from: u64, power: f64, clicks: bool) -> Option<u64> {
     let window = WINDOW as u64;
     let hold = if clicks { HOLD_CLICKS } else { HOLD };
@@ -118,7 +119,8 @@ fn first_audible(track: &Track, from: u64, power: f64, clicks: bool) -> Option<u
     let needed = (power * window as f64).ceil() as i64;
     let slide = |sum: i64, at: u64| sum - track.square(at) + track.square(at + window);
 
-    // Envelopes at `at` and at `at + hold`, and how many between them reach the threshold.
+    // The envelopes at `at` and at `at + hold`, and the number of envelopes between them that reach
+    // the threshold.
     let mut near = track.energy(from, from + window);
     let (mut far, mut over) = (near, 0);
     for at in from..from + hold {
@@ -138,7 +140,7 @@ fn first_audible(track: &Track, from: u64, power: f64, clicks: bool) -> Option<u
     None
 }
 
-/// Skips the codec's pre-echo, which smears a sharp start over the samples before it: anything more
+/// Skips the codec's pre-echo, which smears a sharp start over the samples before it: sound more
 /// than 20 dB below the loudest 2 ms of the next 10 ms is inaudible (backward masking; Fastl &
 /// Zwicker, *Psychoacoustics*, 4.4.1).
 fn after_pre_echo(track: &Track, first: u64) -> u64 {

@@ -1,7 +1,7 @@
 //! Restores the order of packets that arrived out of order.
 //!
 //! In: packets with their extended sequence numbers. Out: the same packets in ascending order,
-//! each with the number of packets lost before it. Invariants: each sequence number comes out at
+//! each with the number of packets lost before it. Invariants: each sequence number is output at
 //! most once; at most [`WINDOW`] packets are held; buffers are reused once allocated.
 
 use std::time::{Duration, Instant};
@@ -27,13 +27,14 @@ pub(super) struct Slot {
 /// What to do with a packet that has just arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
-    /// Process it now, then drain [`Reorder::take`]; this many packets were lost before it.
+    /// Process the packet now, then drain [`Reorder::take`]. `lost`: number of packets lost before
+    /// it.
     Now { lost: u64 },
     /// The first packet of a stream, or the first after a jump: discard earlier state.
     NewStream,
-    /// It arrived early and has been copied. Drain [`Reorder::take`] next.
+    /// The packet arrived early and has been copied. Drain [`Reorder::take`] next.
     Kept,
-    /// It is a duplicate, or arrived too late.
+    /// The packet is a duplicate, or arrived too late.
     Drop,
 }
 
@@ -113,7 +114,7 @@ impl Reorder {
         self.free.push(slot.payload);
     }
 
-    /// When the missing packet will count as lost.
+    /// When the missing packet will count as lost; `None` if no packet is held back.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.held
             .iter()
@@ -176,7 +177,7 @@ mod tests {
                 &[(5, 0), (7, 1), (8, 0), (9, 0)],
             ),
             (
-                "twice",
+                "duplicates",
                 &[5, 5, 6, 6, 8, 8, 7],
                 &[(5, 0), (6, 0), (7, 0), (8, 0)],
             ),

@@ -1,9 +1,9 @@
 //! Finds talk spurts on the track: the causal trigger, the refined onset, the end.
 //!
-//! In: the track as it grows, and how long it has been silent. Out: `Triggered`, `Onset` and
+//! In: the track as it grows, and the length of its silence. Out: `Triggered`, `Onset` and
 //! `Paused`, repeated if the spurt continues after a pause, then `Ended`. Invariants: steady noise
-//! becomes floor, not a spurt; the floor is frozen while a spurt lasts, for ten minutes at most;
-//! nothing is allocated.
+//! is added to the floor and is not a spurt; the floor is frozen while a spurt lasts, for ten
+//! minutes at most; nothing is allocated.
 
 use super::background::{LOUDEST_DBFS, is_background};
 use super::burst::{HOP, SUSTAINED};
@@ -23,28 +23,28 @@ const CANDIDATE: u32 = 4;
 const OF_WINDOWS: u32 = 0b1_1111;
 /// This many loud windows make a candidate a spurt: about 50 ms. Shorter sounds are clicks.
 const SPURT_WINDOWS: u32 = 12;
-/// Like [`SPURT_WINDOWS`], if there are clicks, which may run together: about 80 ms.
+/// Like [`SPURT_WINDOWS`], for a background that contains clicks, which may merge: about 80 ms.
 const SPURT_WINDOWS_CLICKS: u32 = 18;
 /// A spurt may begin with a syllable too short to be a spurt itself, followed by a pause of up to
 /// 150 ms.
 const SYLLABLE_NEAR: u64 = 7200;
 /// A sound that may be background noise is observed for 300 ms before it is reported.
 const DECIDE_AFTER: u64 = 14_400;
-/// It is then checked again every 50 ms, and a reported spurt every 250 ms.
+/// Intervals at which the sound is checked again: 50 ms before it is reported, 250 ms afterwards.
 const DECIDE_EVERY: u64 = 2400;
 const BACKGROUND_EVERY: u64 = 12_000;
 /// Steady noise of this many windows ends a spurt: 750 ms.
 const BACKGROUND: usize = 150;
-/// A window this far above the mean level of a steady noise is not part of it, in dB.
+/// A window this far above the mean level of a steady noise is not part of that noise, in dB.
 const OVER_BACKGROUND_DB: f32 = 5.0;
-/// A sender whose silence is received for this long also sends the silence after speech: 500 ms,
+/// If a sender sends silence for this long, it also sends the silence after its speech: 500 ms,
 /// longer than the pause before the first word of a recording.
 const SENDS_SILENCE: u64 = 24_000;
 /// An encoder with DTX sends at least this much silence after speech before it pauses: 150 ms.
 const STOPS_AT_ONCE: u64 = 7200;
 /// A spurt is ended at this length: ten minutes.
 const LONGEST: u64 = 600 * RATE as u64;
-/// A loss that ends at most this long before an onset affects it: 40 ms. Gains are coded as
+/// A loss that ends at most this long before an onset affects the onset: 40 ms. Gains are coded as
 /// differences, so the codec may output near-silence for a whole packet after a lost one.
 const LOSS_NEAR: u64 = 1920;
 /// An onset at least this far above the noise floor is certain, in dB.
@@ -59,7 +59,7 @@ struct Spurt {
     announced: bool,
     /// The speech since the onset; `None` until the onset is reported.
     heard: Option<Talk>,
-    /// When to check again whether it is background noise.
+    /// When to check again whether the sound is background noise.
     look_at: u64,
 }
 
@@ -77,24 +77,25 @@ pub(super) struct Spurts {
     next: u64,
     /// Energy of the last hop.
     half: i64,
-    /// End of the last stretch that was not received.
+    /// End of the last audio that was not received.
     hole: u64,
     /// Which of the last windows were loud; the most recent is bit 0.
     loud: u32,
     floor: Floor,
     levels: Levels,
     state: State,
-    /// No onset is placed before this: the end of the last spurt.
+    /// No onset is placed before this position, which is the end of the last spurt.
     not_before: u64,
     /// Position of the last reported onset.
     onset: Option<u64>,
-    /// The last reported spurt was dismissed and is still audible: no spurt begins until it pauses.
+    /// Whether the last reported spurt was dismissed but is still audible. No new spurt begins
+    /// until that sound pauses.
     muted: bool,
     /// Start and end of a sound too short for a spurt and too long for a click.
     syllable: Option<(u64, u64)>,
     /// Start of the silence received since the last spurt.
     silent_from: Option<u64>,
-    /// The sender keeps sending packets while it is silent.
+    /// Whether the sender keeps sending packets during silence.
     sends_silence: bool,
     events: VecDeque<Heard>,
 }
@@ -124,7 +125,7 @@ impl Spurts {
         self.events.pop_front()
     }
 
-    /// Whether a spurt that has been reported is under way.
+    /// Whether a spurt that has been reported is in progress.
     #[cfg(any(test, fuzzing))]
     pub(super) fn is_audible(&self) -> bool {
         matches!(
@@ -141,7 +142,7 @@ impl Spurts {
         self.onset
     }
 
-    /// Notes that audio up to `position` was not received, so it must not change the floor.
+    /// Records that audio up to `position` was not received and must not change the floor.
     pub(super) fn hole_until(&mut self, position: u64) {
         self.hole = position;
     }
@@ -162,7 +163,7 @@ impl Spurts {
         }
     }
 
-    /// Position at which something is due if only silence follows the track's end.
+    /// Position of the next event if only silence follows the track's end.
     pub(super) fn deadline(&self) -> Option<u64> {
         let State::Spurt(spurt) = &self.state else {
             return None;
@@ -173,7 +174,7 @@ impl Spurts {
         })
     }
 
-    /// Handles what is due by `now` when nothing was received after the track's end.
+    /// Handles the events due by `now` if nothing was received after the track's end.
     pub(super) fn silent_until(&mut self, track: &Track, now: u64) {
         while let State::Spurt(spurt) = self.state
             && let Some(at) = self.deadline().filter(|at| *at <= now)
@@ -233,7 +234,7 @@ impl Spurts {
                 if loud >= SUSTAINED {
                     self.syllable = Some((from, end));
                 }
-                // Too short for a spurt: its windows belong to the background.
+                // The sound is too short for a spurt, so its windows belong to the background.
                 self.settle(((end - from) / HOP) as usize, false);
             }
             State::Rising { from, loud, under } => {
@@ -259,7 +260,7 @@ impl Spurts {
         }
     }
 
-    /// Handles a window of a spurt under way.
+    /// Handles a window of the current spurt.
     fn during(&mut self, track: &Track, end: u64, mut spurt: Spurt) {
         self.state = State::Spurt(spurt);
         let Some(mut talk) = spurt.heard else {
@@ -436,7 +437,7 @@ impl Spurts {
         self.settle(quiet.saturating_sub(2), false);
     }
 
-    /// Ends the spurt if only steady noise is left of it.
+    /// Ends the spurt if its latest part is only steady noise.
     fn end_in_noise(&mut self, track: &Track, end: u64) {
         let Some(from) = end.checked_sub(BACKGROUND as u64 * HOP) else {
             return;
@@ -453,7 +454,8 @@ impl Spurts {
         self.end(track, end.saturating_sub(noise as u64 * HOP).max(from));
     }
 
-    /// Returns to quiet and adds the last `windows` to the noise floor; `anew` clears it first.
+    /// Returns to the quiet state and adds the last `windows` to the noise floor. `anew`: whether
+    /// to clear the floor first.
     fn settle(&mut self, windows: usize, anew: bool) {
         if anew {
             self.floor.clear();

@@ -1,8 +1,8 @@
-//! Follows a talk spurt after its onset: its last audible sample, its pauses and resumptions.
+//! Tracks a talk spurt after its onset: its last audible sample, its pauses and resumptions.
 //!
 //! In: the windows of a spurt. Out: [`Step`]s. Invariants: a pause is reported once [`PAUSE`] of
-//! silence has been received, lost audio not counted; the onset after it is judged by the level
-//! of what follows, exactly as the onset of a new spurt is, and is never before the pause began.
+//! silence has been received, not counting lost audio; the onset after a pause is found like the
+//! onset of a new spurt, by the level of the sound after it, and is never before the pause.
 
 use super::burst::{Audible, HOP};
 use super::refine::{Refined, Under};
@@ -11,22 +11,22 @@ use crate::audio::level::dbfs_of;
 use crate::audio::{PAUSE, SPURT_GAP, samples_in};
 use std::time::Duration;
 
-/// Length that is checked at the end of a talk for a hard cut, and at its beginning for a soft
-/// start: 15 ms.
+/// Length of the audio that is checked at the end of a talk for a hard cut, and at its beginning
+/// for a soft start: 15 ms.
 const EDGE: u64 = 720;
-/// Silence after the last audible sample that does not count: the codec smears a hard end.
+/// Silence of this length after the last audible sample is ignored: the codec smears a hard end.
 const STOPS: Duration = Duration::from_millis(10);
-/// A talk whose last audio is further than this below its loudest had faded out, in dB.
+/// A talk that ends further than this below its loudest sound has faded out, in dB.
 const FADED_DB: f64 = 20.0;
 /// The level at the end is compared with the loudest window of the last 250 ms.
 const NEAR_END: u64 = 12_000;
-/// A talk that is cut off in mid-word ends within this of its loudest sound, in dB. Finished words
-/// fade by 20 dB, but not always gradually: at 3 dB, 2 of 60 agents that kept talking after a
-/// sentence were taken for ones that had been cut off. A missed cut does less harm: it only leads
-/// to a flag.
+/// A talk that is cut off in mid-word ends at most this far below its loudest sound, in dB.
+/// Finished words fade by 20 dB, but not always gradually: with 3 dB, the pause after a sentence
+/// was mistaken for a cut in 2 of 60 agents that continued to speak. An undetected cut is less
+/// harmful: it only leads to a flag.
 const HARD_DB: f64 = 1.0;
-/// New speech begins at least this far below the level at which the talk was cut off, in dB. A
-/// voice that only stalled continues in mid-word, as loud as when it broke off.
+/// New speech begins at least this far below the level at which the talk was cut off, in dB. Speech
+/// that only stalled continues in mid-word, at the level at which it broke off.
 const SOFT_START_DB: f64 = 10.0;
 /// The levels of a voice's windows have at least this standard deviation, in dB. A tone is
 /// excluded because it always ends at full level.
@@ -54,7 +54,7 @@ enum Stage {
         last: u64,
         hard: bool,
     },
-    /// Audible again from about `from` on; refined after half a second.
+    /// The talk is audible again from about `from` on; its onset is refined after half a second.
     Resuming {
         from: u64,
         pause: AfterPause,
@@ -73,7 +73,8 @@ pub(super) struct Talk {
 }
 
 impl Talk {
-    /// Starts a talk at `refined`. [`Talk::catch_up`] examines what the track already holds of it.
+    /// Starts a talk at `refined`. [`Talk::catch_up`] examines the part that is already on the
+    /// track.
     pub(super) fn new(refined: &Refined, under: Under) -> Self {
         let first = refined.position;
         Self {
@@ -89,8 +90,8 @@ impl Talk {
         self.audible.last()
     }
 
-    /// Position at which the next step is due if nothing more arrives. This is never a pause: only
-    /// the next packet shows whether packets were lost or never sent.
+    /// Position at which the next step is due if nothing more arrives. That step is never a pause:
+    /// only the next packet shows whether packets were lost or never sent.
     pub(super) fn deadline(&self) -> u64 {
         match self.stage {
             Stage::Speaking | Stage::Paused { .. } => self.last() + samples_in(SPURT_GAP),
@@ -109,8 +110,8 @@ impl Talk {
         matches!(self.stage, Stage::Paused { .. })
     }
 
-    /// Whether the audio ends in mid-word with nothing received after it. An agent that finishes
-    /// normally sends some silence first.
+    /// Whether the audio ends in mid-word and nothing was received after it. An agent that finishes
+    /// normally sends some silence at the end.
     pub(super) fn breaks_off(&self, track: &Track) -> bool {
         let (last, end) = (self.last(), track.end());
         if !matches!(self.stage, Stage::Speaking) || end > last + samples_in(STOPS) {
@@ -130,8 +131,8 @@ impl Talk {
         !resuming && end >= self.last() + samples_in(SPURT_GAP)
     }
 
-    /// Examines the new windows up to `until`. Returns one step at a time: call it until it returns
-    /// `None`.
+    /// Examines the new windows up to `until` and returns the first step found. Call this
+    /// repeatedly until it returns `None`.
     pub(super) fn catch_up(&mut self, track: &Track, until: u64) -> Option<Step> {
         while self.seen + HOP <= until {
             let end = self.seen + HOP;
@@ -164,7 +165,7 @@ impl Talk {
                 self.stage = Stage::Resuming { from, pause };
                 Some(Step::Resumed { from })
             }
-            // Only a short sound followed the pause: it becomes the end of the talk.
+            // Only a short sound followed the pause: its last sample becomes the end of the talk.
             Stage::Paused { last: before, .. }
                 if last > before && Self::was_silent(track, last, end) =>
             {

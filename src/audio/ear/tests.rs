@@ -9,7 +9,7 @@ use super::*;
 use crate::audio::test_signals::{mix, noise, sine};
 use crate::audio::{Confidence, Onset, RATE, SPURT_GAP, opus};
 
-/// A packet as it goes on the wire.
+/// A packet as sent on the wire.
 #[derive(Debug, Clone)]
 struct Sent {
     at: Duration,
@@ -108,7 +108,7 @@ fn onsets(told: &[(Duration, Told)]) -> Vec<f64> {
     onsets_where(told, |onset| onset.after.is_none())
 }
 
-/// Onsets after pauses inside spurts, in the same unit.
+/// Onsets after pauses inside spurts, in milliseconds of the input.
 fn resumptions(told: &[(Duration, Told)]) -> Vec<f64> {
     onsets_where(told, |onset| onset.after.is_some())
 }
@@ -141,7 +141,7 @@ fn check_order(name: &str, told: &[(Duration, Told)]) {
         let (step, after) = match told {
             Told::Triggered(_) => ('t', "ep"),
             Told::Onset(..) => ('o', "t"),
-            // Reported again if a short sound followed.
+            // A pause is reported again if a short sound follows it.
             Told::Paused(..) => ('p', "op"),
             Told::Ended(_) | Told::BrokeOff(_) => ('e', "p"),
         };

@@ -1,4 +1,4 @@
-//! The last second of the agent's audio on one timeline, and the packet that each sample came in.
+//! Keeps the last second of the agent's audio on one timeline, with the packet of each sample.
 //!
 //! In: decoded packets, silence and concealed losses, in order. Out: samples and arrivals by
 //! position. Invariants: positions only grow; memory is bounded; samples outside the audio kept
@@ -8,13 +8,13 @@ use crate::audio::{HeardAt, RATE, Segment, time_of};
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// Samples kept: 950 ms. Noise is judged over 750 ms, an onset over the 820 ms around it, and a
-/// packet holds up to 120 ms.
+/// Number of samples kept: 950 ms. Noise is judged over 750 ms, an onset over the 820 ms around it,
+/// and a packet holds up to 120 ms.
 pub(super) const KEPT: usize = RATE as usize * 95 / 100;
 /// Maximum number of packets kept: more than [`KEPT`] in packets of 5 ms.
 const PACKETS: usize = 280;
-/// Minimum number of packets kept: more than [`KEPT`] in packets of 20 ms, so that some from before
-/// a pause remain.
+/// Minimum number of packets kept: more than [`KEPT`] in packets of 20 ms, so that some packets
+/// from before a pause are kept.
 const PACKETS_AT_LEAST: usize = 64;
 
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +26,7 @@ struct Piece {
     segment: Segment,
 }
 
-/// Ring buffer of samples, with the packets they came in.
+/// Ring buffer of samples, with the packets that contained them.
 #[derive(Debug)]
 pub(super) struct Track {
     samples: Box<[i16]>,

@@ -1,4 +1,5 @@
-//! The end found in the live stream, compared with the annotation and with the whole recording.
+//! The end of speech found in a live stream, compared with the annotation and with the end found in
+//! the whole recording.
 
 use super::*;
 use crate::audio::test_signals::{FIXTURES, mix, noise, sine};
@@ -31,7 +32,7 @@ fn decoded(utterance: &Utterance, silent_frames: usize) -> Vec<i16> {
 }
 
 #[test]
-fn the_end_of_speech_survives_opus_for_every_fixture() {
+fn the_end_of_speech_is_found_in_opus_for_every_fixture() {
     for fixture in FIXTURES {
         let utterance =
             Utterance::new(fixture.wav, SoundInfo::default()).expect("a usable fixture");
@@ -44,7 +45,7 @@ fn the_end_of_speech_survives_opus_for_every_fixture() {
         let known_start = utterance.speech_start.as_secs_f64() * 48_000.0;
         let (start, end) = (ms(start, known_start), ms(end, fixture.end()));
         assert!(end.abs() <= 2.0, "{}: end off by {end} ms", fixture.name);
-        // The start is coarse, and the codec smears it towards earlier samples.
+        // The detected start is coarse, and the codec smears the start towards earlier samples.
         assert!(
             start.abs() <= 25.0,
             "{}: start off by {start} ms",
@@ -137,7 +138,7 @@ fn pauses_resume_or_end_the_speech_by_their_length() {
             "{name}"
         );
     }
-    // The same with nothing sent in the pauses (DTX): the next packet or `advance` finds the end.
+    // If nothing is sent in the pauses (DTX), the next packet or `advance` finds the end.
     let mut ear = EndOfSpeech::new(HANGOVER);
     assert_eq!(listen(&mut ear, 0, &word, FRAME), [Started { position: 0 }]);
     assert_eq!(ear.advance(30_000), None);

@@ -16,7 +16,7 @@ fn active_level_of_known_signals() {
     // Each second of sound also counts 200 ms of hangover and the envelope's decay as active.
     let cases = [
         ("steady tone", steady, -20.0, 0.7),
-        ("a second in three", talking, -26.0, 1.5),
+        ("one second of every three", talking, -26.0, 1.5),
     ];
     for (name, pcm, expected, within) in cases {
         let mut meter = ActiveLevel::default();
@@ -59,11 +59,7 @@ fn speech_span_of_synthetic_signals() {
         ("tone, then silence", with(0, 48_000), Some((0, 24_000))),
         ("silence, then tone", with(1234, 0), Some((1234, 25_234))),
         ("silence on both sides", with(7, 9), Some((7, 24_007))),
-        (
-            "a tail 35 dB below it is not speech",
-            faint,
-            Some((0, 24_000)),
-        ),
+        ("a tail 35 dB below the tone", faint, Some((0, 24_000))),
     ];
     for (name, pcm, expected) in cases {
         let span = speech_span(&pcm).map(|s| (s.start, s.end));
@@ -117,7 +113,7 @@ fn dc_hum_and_rumble_do_not_move_the_speech_span() {
                 fixture.name
             );
         }
-        // With nothing below the voice band, the unfiltered samples decide.
+        // Without sound below the voice band, the unfiltered samples are used.
         let mut raw = ActiveLevel::default();
         raw.push(&pcm);
         let level = raw.level().expect("loud");
@@ -135,8 +131,8 @@ fn dc_hum_and_rumble_do_not_move_the_speech_span() {
     ] {
         assert_eq!(speech_span(&pcm), None, "{name}");
     }
-    // A thump half a second after the speech moves nothing. It fades in and out, because an abrupt
-    // edge is audible.
+    // A thump half a second after the speech does not move the span. The thump fades in and out,
+    // because an abrupt edge is audible.
     let fixture = &FIXTURES[7];
     let clean = speech_span(&fixture.pcm()).expect("speech");
     let fade = |n: usize| (std::f64::consts::PI * n as f64 / 9_600.0).sin().powi(2);
@@ -165,7 +161,7 @@ fn the_filter_does_not_ring_into_silence_after_a_hard_cut() {
 }
 
 #[test]
-fn a_noise_floor_around_a_hard_cut_moves_nothing() {
+fn a_noise_floor_around_a_hard_cut_does_not_move_the_speech_span() {
     for seed in 0..40 {
         let burst = noise(-12.0, 2_000 + 100 * seed as usize, seed);
         let bare = speech_span(&burst).expect("loud");
@@ -190,7 +186,8 @@ proptest! {
         let bare = speech_span(&speech).expect("loud");
         let tail = speech_span(&[speech.clone(), vec![0; after]].concat());
         prop_assert_eq!(tail, Some(bare));
-        // The meter's 1 ms grid starts at the first sample, so a head may shift the level slightly.
+        // The meter's 1 ms grid starts at the first sample, so leading silence may change the level
+        // slightly.
         let head = speech_span(&[vec![0; before], speech].concat()).expect("loud");
         prop_assert!(head.start.abs_diff(bare.start + before) <= 2, "{head:?} {bare:?}");
         prop_assert!(head.end.abs_diff(bare.end + before) <= 2, "{head:?} {bare:?}");

@@ -1,4 +1,4 @@
-//! Tables of channels: which of them is used, and which doubt is reported.
+//! Tables of recordings: the channel that is used and the doubt that is reported.
 
 use super::*;
 use crate::audio::RATE;
@@ -36,7 +36,7 @@ fn channels_that_cancel_or_hold_two_voices_are_reported() {
     type Case = (&'static str, Vec<i16>, Vec<i16>, Option<Doubt>);
     let cases: [Case; 14] = [
         ("the same twice", caller.clone(), caller.clone(), None),
-        ("one quieter", caller.clone(), scaled(&caller, 0.3), None),
+        ("right quieter", caller.clone(), scaled(&caller, 0.3), None),
         ("left alone", caller.clone(), silence.clone(), None),
         ("right alone", silence.clone(), caller.clone(), None),
         ("left and hiss", caller.clone(), hiss.clone(), None),
@@ -78,7 +78,7 @@ fn channels_that_cancel_or_hold_two_voices_are_reported() {
             mix(&agent, &scaled(&caller, 0.1)),
             voices,
         ),
-        ("one over the other", caller.clone(), talk_over, voices),
+        ("talking over each other", caller.clone(), talk_over, voices),
     ];
     for (name, left, right, expected) in cases {
         let recording = stereo(&left, &right);

@@ -118,7 +118,7 @@ fn figures_of_a_reply_are_consistent() {
 }
 
 #[test]
-fn frames_leave_in_order_on_the_media_clock() {
+fn frames_are_sent_in_order_on_the_media_clock() {
     let played = play_case(&CASES[0], ms(0));
     let start = played.turn(0).media_start.expect("a started turn");
     assert_eq!(played.says.len(), FIRST.frames);

@@ -230,7 +230,7 @@ fn check_turn(script: &TurnScript, turn: &TurnResult) {
     let replied = turn.outcome == Outcome::Replied;
     let answered = replied && script.expect == Expect::Respond;
     match script.expect {
-        // The turn asks for both a stop and a reply; either may be measured without the other.
+        // The turn expects both a stop and a reply; either may be measured without the other.
         Expect::StopAndRespond => assert!(!replied || turn.ttfa_wire.is_some()),
         _ => assert_eq!(turn.ttfa_wire.is_some(), answered),
     }

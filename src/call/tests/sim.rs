@@ -52,8 +52,7 @@ pub(super) fn script(turns: &[TurnScript]) -> CallScript {
 /// An action of the agent in a turn. Times are in ms.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Act {
-    /// Starts to speak this long after the caller's end of speech (before it, if negative), for
-    /// this long.
+    /// Speaks: start after the caller's end of speech (before it, if negative), and length.
     Say(i64, u64),
     /// Stops speaking this long after the caller's first speech sample.
     Stop(u64),

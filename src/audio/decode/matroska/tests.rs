@@ -1,4 +1,4 @@
-//! Codec delay and discard padding, read from files built here out of elements without audio.
+//! Codec delay and discard padding, read from generated files without audio.
 
 use super::*;
 use proptest::prelude::*;
@@ -53,9 +53,13 @@ fn codec_delay_and_trailing_discard_padding_of_a_track_are_read() {
             vec![simple(2), group(2, Some(13_500_000))],
             13_500_000,
         ),
-        ("then another track", vec![group(2, Some(7)), simple(1)], 7),
         (
-            "then a group of another track",
+            "padding, then another track",
+            vec![group(2, Some(7)), simple(1)],
+            7,
+        ),
+        (
+            "padding, then a group of another track",
             vec![group(2, Some(7)), group(1, Some(9))],
             7,
         ),

@@ -1,4 +1,4 @@
-//! Edit lists, read from files built here out of boxes without audio.
+//! Edit lists, read from generated files without audio.
 
 use super::*;
 use proptest::prelude::*;
@@ -71,34 +71,44 @@ fn one(piece: Range<u64>) -> Option<Vec<Range<u64>>> {
 fn edit_lists_become_sample_ranges() {
     type Case<'a> = (&'static str, u32, &'a [(u64, i64)], Option<Vec<Range<u64>>>);
     let cases: [Case<'_>; 9] = [
-        ("none", 48_000, &[], None),
+        ("no edit list", 48_000, &[], None),
         ("priming", 48_000, &[(1_000, 1_024)], one(1_024..49_024)),
-        ("to the end", 48_000, &[(0, 312)], one(312..60_000)),
+        ("up to the end", 48_000, &[(0, 312)], one(312..60_000)),
         (
             "longer than the media",
             48_000,
             &[(9_000, 312)],
             one(312..60_000),
         ),
-        ("another scale", 16_000, &[(500, 1_024)], one(3_072..27_072)),
         (
-            "a pause first",
+            "another time scale",
+            16_000,
+            &[(500, 1_024)],
+            one(3_072..27_072),
+        ),
+        (
+            "a pause before the audio",
             48_000,
             &[(64, -1), (1_000, 1_024)],
             one(1_024..49_024),
         ),
         (
-            "cut in two, the second half first",
+            "two pieces in reverse order",
             48_000,
             &[(100, 48_000), (200, 0)],
             Some(vec![48_000..52_800, 0..9_600]),
         ),
-        ("past the media", 48_000, &[(100, 60_000)], Some(vec![])),
-        ("absurd", 48_000, &[(u64::MAX, i64::MAX)], Some(vec![])),
+        ("beyond the media", 48_000, &[(100, 60_000)], Some(vec![])),
+        (
+            "maximum values",
+            48_000,
+            &[(u64::MAX, i64::MAX)],
+            Some(vec![]),
+        ),
     ];
     for (name, scale, edits, expected) in cases {
         for version in [0, 1] {
-            if version == 0 && name == "absurd" {
+            if version == 0 && name == "maximum values" {
                 continue;
             }
             let others = [(1, 1)];

@@ -18,7 +18,7 @@ fn audible_after_ms(ramp_ms: usize) -> f64 {
     0.1 * ramp_ms as f64
 }
 
-/// Errors in ms of one signal that starts at several positions within a frame.
+/// Onset errors in ms of one signal that starts at several positions within a frame.
 fn errors(lead_in: &[usize], body: &[i16], floor_dbfs: Option<f64>, expected_ms: f64) -> Vec<f64> {
     let error = |&lead: &usize| {
         let clean = [vec![0; lead], body.to_vec(), silence(900)].concat();

@@ -18,20 +18,20 @@ fn later(packets: &mut [Sent], k: usize, wait_ms: u64, rtp_ms: u64) {
     }
 }
 
-/// Strips the packets of their audio, as an encoder with DTX does.
+/// Shortens packets to DTX packets, which contain no audio.
 fn dtx(packets: &mut [Sent]) {
     packets.iter_mut().for_each(|sent| sent.payload.truncate(1));
 }
 
 #[test]
-fn an_onset_names_the_first_packets_of_its_segment() {
+fn an_onset_reports_the_first_packets_of_its_segment() {
     type Case = (&'static str, fn(&mut Vec<Sent>), usize, Option<usize>);
     let cases: [Case; 10] = [
         ("sent continuously", |_| (), 0, Some(0)),
         ("after a pause", |p| later(p, 40, 3000, 3000), 40, Some(40)),
         ("60 ms is not a pause", |p| later(p, 40, 60, 60), 0, Some(0)),
         (
-            "a pause without timestamps",
+            "a pause in which timestamps stop",
             |p| later(p, 40, 3000, 0),
             40,
             Some(40),
@@ -54,7 +54,7 @@ fn an_onset_names_the_first_packets_of_its_segment() {
         ),
         ("loss is not a pause", |p| _ = p.drain(30..36), 0, Some(0)),
         (
-            "the first of the segment lost",
+            "the first packet of the segment is lost",
             |p| {
                 later(p, 40, 3000, 3000);
                 p.remove(40);

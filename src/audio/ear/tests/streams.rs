@@ -56,7 +56,7 @@ fn the_first_packet_may_be_speech() {
 }
 
 #[test]
-fn with_dtx_the_timeline_is_rtp_time() {
+fn with_dtx_the_timeline_follows_rtp_time() {
     // 200 ms of silence, no packets for a while, then the reply, then no more packets.
     for gap in [20_001u32, 48_000, 960 * 77 + 13, 5_000_003] {
         let mut packets = reply();
@@ -104,11 +104,11 @@ fn only_losses_next_to_the_onset_make_it_uncertain() {
     // The onset is 6.5 ms (the look-ahead) into packet 50.
     type Case<'a> = (&'a str, &'a [usize], Option<u64>, f64);
     let cases: [Case<'_>; 5] = [
-        ("long before", &[20, 21], None, 1.0),
-        // Indistinguishable from a loss of the onset itself.
-        ("the packet before", &[49], Some(20), 15.0),
-        ("the onset's own", &[50], Some(20), 40.0),
-        ("two and the onset's", &[48, 49, 50], Some(60), 40.0),
+        ("long before the onset", &[20, 21], None, 1.0),
+        // This loss cannot be distinguished from a loss of the onset itself.
+        ("the packet before the onset", &[49], Some(20), 15.0),
+        ("the packet of the onset", &[50], Some(20), 40.0),
+        ("the onset and two before", &[48, 49, 50], Some(60), 40.0),
         ("in the middle of the reply", &[60, 61], None, 1.0),
     ];
     for (name, lost, earlier_ms, within) in cases {
@@ -150,9 +150,9 @@ fn reordered_and_duplicate_packets_do_not_move_the_onset() {
     let mut twice = packets.clone();
     twice.extend(packets.iter().step_by(3).cloned());
     twice.sort_by_key(|sent| sent.at);
-    for (name, packets) in [("reordered", packets), ("duplicated too", twice)] {
+    for (name, packets) in [("reordered", packets), ("reordered and duplicated", twice)] {
         let (onset, at) = only_onset(name, &hear(&packets));
-        // The packet of the onset may itself be late, and its arrival counts.
+        // The onset's packet may itself be late, and the onset is measured by its arrival.
         assert!(
             at >= plain - 0.1 && at <= plain + 40.1,
             "{name}: {at} for {plain}"
@@ -196,7 +196,7 @@ fn noise_and_clicks_are_not_reported() {
         ("noise at -62 dBFS", steady(-62.0)),
         ("noise at -50 dBFS", steady(-50.0)),
         ("noise at -40 dBFS from the first packet", steady(-40.0)),
-        ("noise that sets in", rising),
+        ("noise that starts suddenly", rising),
         ("typing in silence", clicks(ms(6000))),
     ] {
         assert_eq!(hear(&stream(&pcm)), [], "{name}");
@@ -222,7 +222,7 @@ fn a_reply_among_clicks_has_its_onset_and_its_end() {
     let told = hear(&stream(&mix(&clean, &clicks(clean.len()))));
     let (_, at) = only_onset("clicks", &told);
     assert!((at - 2150.0).abs() <= 3.0, "onset at {at}");
-    // A click soon after the reply may count as part of it.
+    // A click shortly after the reply may count as part of the reply.
     let end = ends(&told)[0];
     assert!((2745.0..=3010.0).contains(&end), "end at {end}");
 }
@@ -297,7 +297,7 @@ fn packet_loss_inside_a_spurt_is_not_a_pause() {
             "{lost} lost: {told:?}"
         );
     }
-    // The same packets were never sent: the sequence numbers have no gap.
+    // If the same packets were never sent, the sequence numbers have no gap.
     let mut packets = stream(&said);
     packets.drain(40..50);
     packets[40..]
@@ -320,7 +320,7 @@ fn stopping_mid_word_is_distinguished_from_end_of_speech() {
         let packets = stream(&[pcm, silence(1_000)].concat());
         assert!(
             !broke_off(&packets),
-            "{}: it spoke to its end",
+            "{}: the utterance was complete",
             fixture.name
         );
         // Cut every 140 ms of the speech; some of these cuts lie between two words.
@@ -340,10 +340,10 @@ fn packets_that_stop_in_mid_word_are_reported_as_broken_off() {
     for fixture in FIXTURES.iter() {
         let pcm = decode(fixture.wav, None).expect(fixture.name);
         let span = speech_span(&pcm).expect(fixture.name);
-        // Trimmed right after the last speech sample, then the shortest silence an encoder sends.
+        // Trimmed after the last speech sample, then the shortest silence that an encoder sends.
         let said = [&silence(1_000)[..], &pcm[..span.end]].concat();
         let ends = stream(&[&said[..], &silence(200)[..]].concat());
-        assert!(!broke_off(&ends), "{}: it spoke to its end", fixture.name);
+        assert!(!broke_off(&ends), "{}: complete", fixture.name);
         let packets = stream(&said);
         for at in ((span.start + 48_000) / FRAME + 20..packets.len()).step_by(7) {
             tried += 1;
