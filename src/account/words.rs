@@ -48,8 +48,9 @@ fn words(text: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     for c in text.chars() {
         match c {
-            // "don't" and "dont" are the same word.
-            '\'' | '’' => {}
+            // "don't" and "dont" are the same word; joiners only change how letters look.
+            '\'' | '’' | '\u{200C}' | '\u{200D}' => {}
+            c if is_punctuation(c) => words.push(String::new()),
             c if stands_alone(c) => words.extend([c.to_string(), String::new()]),
             c if c.is_alphanumeric() || is_mark(c) => {
                 // `words` is never empty, so there is always a last one.
@@ -76,7 +77,16 @@ fn stands_alone(c: char) -> bool {
 
 /// Whether the character is an accent or vowel sign written apart from its letter.
 fn is_mark(c: char) -> bool {
-    matches!(c, '\u{0300}'..='\u{036F}' | '\u{0900}'..='\u{0DFF}' | '\u{064B}'..='\u{065F}')
+    matches!(c, '\u{0300}'..='\u{036F}' | '\u{0591}'..='\u{05C7}' | '\u{064B}'..='\u{065F}'
+        | '\u{0900}'..='\u{0DFF}')
+}
+
+/// Whether the character is punctuation within the ranges of [`stands_alone`] and [`is_mark`]: of
+/// Hebrew, Devanagari, Sinhala, Thai, Burmese, Khmer and Japanese.
+fn is_punctuation(c: char) -> bool {
+    matches!(c, '\u{05BE}' | '\u{05C0}' | '\u{05C3}' | '\u{05C6}' | '\u{0964}' | '\u{0965}'
+        | '\u{0970}' | '\u{0DF4}' | '\u{0E4F}' | '\u{0E5A}' | '\u{0E5B}' | '\u{104A}'..='\u{104F}'
+        | '\u{17D4}'..='\u{17D6}' | '\u{17D8}'..='\u{17DA}' | '\u{30A0}' | '\u{30FB}')
 }
 
 /// Levenshtein distance between two lists of words, with one row of the table kept.
@@ -98,6 +108,23 @@ fn changes(from: &[String], to: &[String]) -> usize {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn punctuation_and_joiners_of_any_script_are_no_errors() {
+        for (said, heard) in [
+            ("मेरा ऑर्डर कहाँ है।", "मेरा ऑर्डर कहाँ है"),
+            ("ကျေးဇူးတင်ပါတယ်။", "ကျေးဇူးတင်ပါတယ်"),
+            ("អរគុណ។", "អរគុណ"),
+            ("ジョン・スミス", "ジョンスミス"),
+            ("می\u{200C}خواهم", "میخواهم"),
+        ] {
+            let found = WordErrors::between(said, heard).expect("words");
+            assert_eq!(found.errors, 0, "{said}");
+        }
+        // The points of a Hebrew word do not split it.
+        let pointed = WordErrors::between("שָׁלוֹם", "שָׁלוֹם").expect("words");
+        assert_eq!((pointed.errors, pointed.words), (0, 1));
+    }
 
     #[test]
     fn replaced_missing_and_added_words_are_errors() {

@@ -51,7 +51,8 @@ pub(crate) struct Held {
     pub kernel_stamp: bool,
 }
 
-/// The jitter buffer models of the streams that a caller receives, one per stream.
+/// The jitter buffer models of the streams that a caller receives, one per stream, in the order of
+/// their newest packets.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Playouts(Vec<(StreamId, PlayoutModel)>);
 
@@ -69,7 +70,10 @@ impl Playouts {
             self.0.push((stream, PlayoutModel::new()));
             self.0.len() - 1
         });
-        self.0[at].1.packet(packet)
+        // The stream with the newest packet comes last, so that one without packets is dropped.
+        self.0[at..].rotate_left(1);
+        let newest = self.0.len() - 1;
+        self.0[newest].1.packet(packet)
     }
 
     fn of(&self, stream: StreamId) -> Option<&PlayoutModel> {
