@@ -243,3 +243,32 @@ fn a_slower_path_becomes_the_reference_after_two_seconds() {
         assert_eq!(hold, stream.model.target() - late, "after {packets}");
     }
 }
+
+#[test]
+fn a_stream_in_use_keeps_its_model_however_many_others_appear() {
+    let mut playouts = Playouts::default();
+    let base = Instant::now();
+    let mut packet = |stream: StreamId, nth: u64| {
+        playouts.packet(
+            stream,
+            &Packet {
+                arrival: base + MS * 20 * nth as u32,
+                kernel_stamp: true,
+                rtp_time: nth as u32 * 960,
+                sequence: nth,
+                level: None,
+                payload: &[],
+            },
+        );
+        playouts.of(stream).map(PlayoutModel::target)
+    };
+    let mut last = None;
+    for nth in 0..600 {
+        last = packet(0, nth);
+        if nth.is_multiple_of(100) {
+            packet(1 + nth as StreamId / 100, nth);
+        }
+    }
+    let fresh = PlayoutModel::new().target();
+    assert_ne!(last, Some(fresh), "the model has learnt from 600 packets");
+}
