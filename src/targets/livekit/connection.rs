@@ -19,6 +19,7 @@ use futures_util::future::BoxFuture;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc::error::TrySendError;
 
 /// Maximum length of a track name in the record, in characters.
 const NAME: usize = 200;
@@ -222,15 +223,15 @@ impl<E: Endpoint> Connection for RoomCall<E> {
     }
 
     fn send_text(&mut self, text: Arc<str>) {
-        let send = SessionCommand::SendText(text);
-        let taken = self
-            .session
-            .as_ref()
-            .is_some_and(|session| session.commands().try_send(send).is_ok());
-        if !taken {
-            let detail = "the session takes no text".into();
-            self.events
-                .push_back(Event::Closed(Failure::Generator { detail }));
+        let Some(session) = &self.session else {
+            return;
+        };
+        let sent = session.commands().try_send(SessionCommand::SendText(text));
+        // A session that has ended reports why.
+        if let Err(TrySendError::Full(_)) = sent {
+            let detail = "the session is too busy to send a text".into();
+            let failure = Failure::Generator { detail };
+            self.events.push_back(Event::Closed(failure));
         }
     }
 
