@@ -361,14 +361,10 @@ async fn until_over(
                 tell(RunEvent::Vitals(Box::new(vitals)));
                 let notice = shared.evidence.as_ref().and_then(Desk::notice);
                 notice.into_iter().for_each(|text| tell(RunEvent::Notice(text)));
-                if let (false, Some(measured)) = (stopping, shared.measured.get()) {
-                    let steady = steady_spans(plan, *measured, run_start);
-                    let refuted = abort.look(now() - *measured, &steady, || collector.open());
-                    if let Some(name) = refuted.map(|gate| gate.threshold.name()) {
-                        tell(RunEvent::Notice(format!("{name} is refuted: the run ends here")));
-                        aborted = Some(name);
-                        shared.stop.cancel();
-                    }
+                if !stopping && let Some(name) = refuted(shared, plan, run_start, &mut abort, collector) {
+                    tell(RunEvent::Notice(format!("{name} is refuted: the run ends here")));
+                    aborted = Some(name);
+                    shared.stop.cancel();
                 }
             }
             Some(report) = inbox.recv() => {
@@ -391,6 +387,20 @@ async fn until_over(
         watch,
         aborted,
     }
+}
+
+/// The gate that the measured turns so far refute.
+fn refuted(
+    shared: &Shared,
+    plan: &Plan,
+    run_start: Instant,
+    abort: &mut AbortWatch,
+    collector: &Collector<'_>,
+) -> Option<String> {
+    let measured = *shared.measured.get()?;
+    let steady = steady_spans(plan, measured, run_start);
+    let gate = abort.look(now() - measured, &steady, || collector.open())?;
+    Some(gate.threshold.name())
 }
 
 /// Takes the reports that are still waiting, and closes the calls that never reported their end.

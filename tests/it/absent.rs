@@ -137,7 +137,7 @@ fn an_unknown_track_or_identity_lists_the_existing_ones() {
     let track = run(&scenario(target, "agent_track: speech", more));
     let [cause, message, _] = &causes(&track)["default"];
     assert_eq!(cause, "agent_other_track", "{message}");
-    assert!(message.contains("no audio track in the room is named `speech`"));
+    assert!(message.contains("no audio track in the room has the name `speech`"));
     assert!(message.contains("only `voice` of `agent-AJ_"), "{message}");
 
     let identity = run(&scenario(target, "agent_identity: somebody", more));

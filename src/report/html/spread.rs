@@ -163,8 +163,7 @@ fn shares(ttfa: &Distribution, asked: usize) -> Chart {
         }
         // Draw a step at each point: nothing lies between two samples.
         let before = points.last().map_or(0.0, |q| q.1);
-        points.push((x, before));
-        points.push((x, of_all(p)));
+        points.extend([(x, before), (x, of_all(p))]);
     }
     if let (true, Some(last)) = (cut, points.last().copied()) {
         points.push((most, last.1));
