@@ -251,8 +251,9 @@ impl<'a> Lines<'a> {
             let next = from + at + c.len_utf8();
             match c {
                 // The next line sets one of our variables, so the quote was never closed.
-                '\n' if name_of(line_at(&self.text[next..]))
-                    .is_some_and(|(n, _)| n.starts_with(OURS)) =>
+                '\n' | '\r'
+                    if name_of(line_at(&self.text[next..]))
+                        .is_some_and(|(n, _)| n.starts_with(OURS)) =>
                 {
                     return Err(Unreadable::Unclosed { line });
                 }
@@ -344,6 +345,7 @@ mod tests {
             "OTHER='it\nLIVEKIT_URL=ws://h\nX='y'",
             "OTHER=\"not closed\nLIVEKIT_URL=ws://h\nX=\"\n",
             "OTHER=\"not closed\nexport LIVEKIT_URL=ws://h\nX=\"\n",
+            "OTHER=\"not closed\rLIVEKIT_URL=ws://h\rX=\"\r",
             "OTHER='not closed\r\n  LIVEKIT_URL=ws://h\r\n",
             "OTHER='a' b\nLIVEKIT_URL=ws://h",
             "OTHER='two\nlines'\nLIVEKIT_URL=ws://h",

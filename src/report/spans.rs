@@ -37,6 +37,8 @@ enum Part {
     Wait(usize),
     Playout(usize),
     Reply(usize),
+    /// From the sending of a text to the first piece of the reply's text.
+    TextWait(usize),
     Account(usize),
     /// A step of the critical path: index of the turn, position in the path, step.
     Step(usize, usize, Step),
@@ -52,6 +54,7 @@ impl Part {
             Self::Wait(_) => "wait to onset",
             Self::Playout(_) => "playout",
             Self::Reply(_) => "reply",
+            Self::TextWait(_) => "wait to first token",
             Self::Account(_) => "account",
             Self::Step(_, _, step) => step.words(),
         }
@@ -67,7 +70,8 @@ impl Part {
             Self::Playout(turn) => (turn, 5),
             Self::Reply(turn) => (turn, 6),
             Self::Account(turn) => (turn, 7),
-            Self::Step(turn, nth, _) => (turn, 8 + nth as u64),
+            Self::TextWait(turn) => (turn, 8),
+            Self::Step(turn, nth, _) => (turn, 16 + nth as u64),
         };
         (turn as u64) << 32 | part
     }
@@ -80,6 +84,7 @@ impl Part {
             | Self::Wait(turn)
             | Self::Playout(turn)
             | Self::Reply(turn)
+            | Self::TextWait(turn)
             | Self::Account(turn) => Some(Self::Turn(turn)),
             Self::Step(turn, ..) => Some(Self::Account(turn)),
         }
@@ -235,7 +240,10 @@ impl Spans {
             self.span(turn.call, Part::Step(turn.turn, nth, step.step), (from, at))
         });
         let steps: Vec<_> = steps.collect();
+        // An agent that places the end of speech too early makes the first step negative.
+        let start = steps.iter().map(|step| step.start_time).min();
         let mut own = self.span(turn.call, Part::Account(turn.turn), (end, at));
+        own.start_time = start.unwrap_or(own.start_time).min(own.start_time);
         own.attributes = latencies(|metric| metric.ms_of_turn(turn)).collect();
         std::iter::once(own).chain(steps).collect()
     }
@@ -248,8 +256,19 @@ fn parts(turn: &TurnRecord, now: Ms) -> Vec<(Part, (Ms, Ms))> {
     let Some((started, end)) = turn.started_ms.zip(turn.speech_end_ms) else {
         return parts;
     };
-    parts.push((Part::Speech(n), (started, end)));
     let replied = turn.outcome == Outcome::Replied;
+    if turn.expect.asks_for_text() {
+        let first = turn.text_ttft_ms.map(|ms| end + ms).filter(|_| replied);
+        if replied || turn.outcome == Outcome::Missed {
+            parts.push((Part::TextWait(n), (end, first.unwrap_or(now))));
+        }
+        // The agent may still be speaking when its text has ended.
+        let last = turn.text_reply_ms.map_or(now, |ms| end + ms);
+        let over = turn.reply_end_ms.map_or(last, |at| at.max(last));
+        parts.extend(first.map(|first| (Part::Reply(n), (first, over))));
+        return parts;
+    }
+    parts.push((Part::Speech(n), (started, end)));
     if let Some((wire, playout)) = turn.ttfa_wire_ms.zip(turn.playout_ms).filter(|_| replied) {
         let onset = end + wire;
         let heard = onset + playout;

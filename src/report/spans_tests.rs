@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::record::fixtures::{self, Failure, Outcome, base, recorded as turn};
-use crate::record::{AgentAccount, PathStep};
+use crate::record::{AgentAccount, Expect, PathStep};
 use std::collections::HashSet;
 
 fn origin() -> SystemTime {
@@ -144,7 +144,7 @@ fn steps_of_the_critical_path_follow_one_another() {
     assert_eq!(
         times(&all),
         [
-            ("account", 5_000.04, 5_460.04),
+            ("account", 4_990.04, 5_460.04),
             // The agent places the end of speech 10 ms too early.
             ("end of speech noticed late", 5_000.04, 5_000.04),
             ("end of turn", 4_990.04, 5_190.04),
@@ -160,4 +160,24 @@ fn steps_of_the_critical_path_follow_one_another() {
     for step in &all[1..] {
         assert_eq!(step.parent_span_id, all[0].span_context.span_id());
     }
+}
+
+#[test]
+fn a_text_turn_has_a_wait_to_the_first_token_and_a_reply() {
+    let result = fixtures::replied(base(), 0, millis(420), millis(40));
+    let mut turn = turn(7, &result, None);
+    let sent = turn.speech_end_ms;
+    turn.expect = Expect::RespondText;
+    turn.started_ms = sent;
+    (turn.text_ttft_ms, turn.text_reply_ms) = (Some(millis(300).into()), Some(millis(900).into()));
+    turn.reply_end_ms = None;
+    let all = spans().turn(&turn, Ms::from(millis(9_000)));
+    assert_eq!(
+        times(&all),
+        [
+            ("turn", 5_000.04, 5_900.04),
+            ("wait to first token", 5_000.04, 5_300.04),
+            ("reply", 5_300.04, 5_900.04),
+        ]
+    );
 }

@@ -13,6 +13,7 @@ use super::view::{View, distribution, percentile};
 use crate::record::Ms;
 use crate::stats::Distribution;
 use maud::{Markup, html};
+use std::ops::Range;
 
 /// Maximum number of bars, not counting the bar for the tail.
 const BARS: usize = 40;
@@ -53,13 +54,13 @@ fn reach(ttfa: &Distribution) -> (f64, f64, bool) {
 }
 
 /// Marks of the run's quantiles, drawn over the usual ranges.
-fn marks(ttfa: &Distribution, up_to: f64, stand: Stand) -> Vec<Layer> {
+fn marks(ttfa: &Distribution, x: &Range<f64>, stand: Stand) -> Vec<Layer> {
     let marks = [50.0, 95.0, 99.0].iter().filter_map(|p| {
         let at = percentile(ttfa, *p)?;
-        (at.as_f64() <= up_to).then(|| (at.as_f64(), format!("p{p} {at:.1}")))
+        (at.as_f64() <= x.end).then(|| (at.as_f64(), format!("p{p} {at:.1}")))
     });
     vec![
-        typical::upright(up_to, stand),
+        typical::upright(x, stand),
         Layer::Marks(marks.collect(), Ink::Alarm, stand),
     ]
 }
@@ -138,7 +139,7 @@ fn histogram(ttfa: &Distribution) -> Chart {
                         Layer::Bars(usual.to_vec(), Ink::Main),
                         Layer::Bars(tail.to_vec(), Ink::Quiet),
                     ],
-                    marks(ttfa, edge(bars), Stand::Top),
+                    marks(ttfa, &(edge(0)..edge(bars)), Stand::Top),
                 ]
                 .concat(),
             }],
@@ -203,7 +204,7 @@ fn shares(ttfa: &Distribution, asked: usize) -> Chart {
                 // The line rises towards the top, so there is room for labels at the foot.
                 layers: [
                     vec![Layer::Line(points, Ink::Main, 4)],
-                    marks(ttfa, most, Stand::Foot),
+                    marks(ttfa, &(least..most), Stand::Foot),
                 ]
                 .concat(),
             }],
