@@ -1,8 +1,8 @@
 //! The clocks of a call's agents, by the identity of the agent.
 //!
 //! In: messages of agents with their arrivals. Out: instants of an agent, placed on the caller's
-//! clock. Invariants: the number of agents is bounded; an instant that cannot be of the call is not
-//! placed.
+//! clock. Invariants: the number of agents is bounded; an instant that cannot belong to the call is
+//! not placed.
 
 use super::clock::ClockOffset;
 use super::turn::Placed;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 /// Maximum number of agents of a call whose clocks are followed.
 pub(super) const CLOCKS: usize = 8;
-/// An instant further from the call than this is not one of the call.
+/// An instant further than this from the epoch cannot belong to the call.
 const LONGEST_CALL: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// The clocks of the agents of a call.
@@ -23,7 +23,7 @@ pub(crate) struct AgentClocks {
 }
 
 impl AgentClocks {
-    /// No agent is known. `epoch`: any instant near the call.
+    /// Creates an empty set of clocks. `epoch`: any instant near the call.
     pub(crate) fn new(epoch: Instant) -> Self {
         Self {
             epoch,
@@ -31,8 +31,8 @@ impl AgentClocks {
         }
     }
 
-    /// Takes the instants of a claim. Returns the place of its agent's clock; `None` if there are
-    /// too many agents.
+    /// Updates the clock of the claim's agent. Returns the index of that clock, or `None` if there
+    /// are too many agents.
     pub(crate) fn heard(&mut self, claim: &Claim) -> Option<usize> {
         let clock = self.clock_of(&claim.agent)?;
         if let Some(sent) = claim.sent {
@@ -55,14 +55,15 @@ impl AgentClocks {
         known
     }
 
-    /// The clock of the agent with this identity, or the only one.
+    /// Index of the clock of the agent with this identity. If the identity is absent or unknown and
+    /// there is exactly one clock, that clock.
     pub(super) fn of(&self, agent: Option<&str>) -> Option<usize> {
         let known = |agent: &str| self.clocks.iter().position(|(of, _)| **of == *agent);
         let only = (self.clocks.len() == 1).then_some(0);
         agent.and_then(known).or(only)
     }
 
-    /// Places an instant on the caller's clock; `None` if it cannot be of this call.
+    /// Places an instant on the caller's clock; `None` if it cannot belong to the call.
     pub(super) fn place(&self, clock: usize, at: AgentTime) -> Option<Placed> {
         let (earliest, latest) = self.clocks.get(clock)?.1.place(at)?;
         let is_of_this_call = |at: Instant| {

@@ -14,11 +14,13 @@ pub(crate) struct TurnTimes {
     pub media_start: Instant,
     /// When the caller stopped speaking.
     pub speech_end: Instant,
-    /// When the reply became audible on the wire, or when its text began, if it did.
+    /// When the reply became audible on the wire, or when its text began; `None` if there was no
+    /// reply.
     pub onset: Option<Instant>,
 }
 
-/// A part of the call, up to but not including `to`; `None` if the part has not ended yet.
+/// A part of the call, from `from` up to but not including `to`. `to` is `None` while the part has
+/// not ended.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Window {
     pub from: Instant,

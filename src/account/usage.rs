@@ -102,7 +102,7 @@ impl Used {
 /// Usage by the agents of a call, from the latest claim of each agent.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CallUsage {
-    /// Usage by the identity of the agent.
+    /// Each agent's latest usage, with the agent's identity.
     agents: Vec<(Box<str>, Vec<ModelUsage>)>,
 }
 

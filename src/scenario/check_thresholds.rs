@@ -45,12 +45,12 @@ impl Checker<'_> {
                 && around.greeting.is_some_and(|p| p != GreetingPolicy::Expect);
             if expressions.is_some() && unmeasured {
                 let message = "greetings are measured only with `call.greeting: expect`";
-                let hint = "set it, or leave this threshold out";
+                let hint = "set `call.greeting: expect`, or remove this threshold";
                 self.problem_at_key(&pointer, Code::Contradiction, message, hint);
             }
             for (index, expression) in expressions.iter().flatten().enumerate() {
-                // Absent: the schema rejected it, or its variable is unset, which is no problem
-                // here.
+                // `None` if the schema rejected the expression or its variable is unset; neither is
+                // reported here.
                 let Some(expression) = expression else {
                     continue;
                 };
@@ -91,7 +91,7 @@ impl Checker<'_> {
         };
         if on == On::Steady && !is_ever_level(load) {
             let message = "the concurrency of this load is never constant: no turn is steady";
-            let hint = "add a stage with the target of the one before, or leave `on` out";
+            let hint = "add a stage with the same target as the stage before it, or remove `on`";
             self.problem(&join(pointer, "on"), Code::Contradiction, message, hint);
         }
         let delay = self.duration(
@@ -102,18 +102,19 @@ impl Checker<'_> {
         );
         let abort = more.abort_on_fail.unwrap_or(false);
         if more.delay.is_some() && !abort {
-            let message = "`delay` needs `abort_on_fail: true`";
+            let message = "a threshold that sets `delay` must also set `abort_on_fail: true`";
             let at = join(pointer, "delay");
             self.problem_at_key(
                 &at,
                 Code::Contradiction,
                 message,
-                "leave it out, or set `abort_on_fail: true`",
+                "set `abort_on_fail: true`, or remove `delay`",
             );
         }
         if abort && threshold.aggregate == Aggregate::Avg {
-            let message = "a mean cannot be refuted before the run is over";
-            let hint = "leave `abort_on_fail` out, or bound `med` or `p(95)`";
+            let message = "`abort_on_fail` cannot be used with `avg`: a threshold on a mean \
+                           cannot be judged before the run is over";
+            let hint = "use `med` or `p(95)` instead";
             let at = join(pointer, "abort_on_fail");
             self.problem_at_key(&at, Code::Contradiction, message, hint);
         }

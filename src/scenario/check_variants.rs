@@ -60,7 +60,8 @@ impl Checker<'_> {
         variants
     }
 
-    /// A variant with the settings of a target, and with its own agent if `target` is embedded.
+    /// A variant with the settings in `file`. If `target` is embedded, `file.agent` configures the
+    /// variant's agent.
     fn of_target(
         &mut self,
         name: &str,
@@ -120,7 +121,7 @@ impl Checker<'_> {
             // If `url` is only absent because its variable is unset, the keys are valid.
             let unset = self.is_unset(&join(at, "url"));
             for (key, _) in keys.iter().filter(|(_, given)| *given && !unset) {
-                let message = format!("`{key}` of a variant needs its own `url`");
+                let message = format!("a variant that sets `{key}` must also set `url`");
                 let hint = "set `url` too, or remove this setting to use the target's";
                 self.problem_at_key(&join(at, key), Code::Contradiction, message, hint);
             }
@@ -153,7 +154,8 @@ impl Checker<'_> {
                     ("api_secret", file.api_secret.is_some()),
                 ],
                 "is for LiveKit rooms, but `target.kind` is `embedded`",
-                "variants of an embedded target differ in `agent`, such as `agent: {delay: 600ms}`",
+                "variants of an embedded target can set only `agent`, for example \
+                 `agent: {delay: 600ms}`",
             ),
         };
         for (key, _) in given.into_iter().filter(|(_, given)| *given) {

@@ -163,7 +163,7 @@ fn addresses_without_a_livekit_server_are_reported() {
 
     let other = HttpServer404::start();
     let run = small(&["--url", &other.url()]).run();
-    refused(&run, 1, &["does not answer as a LiveKit server", "404"]);
+    refused(&run, 1, &["does not respond like a LiveKit server", "404"]);
 
     // TLS to a port that does not speak it.
     let run = small(&["--url", &other.url().replace("ws:", "wss:")]).run();

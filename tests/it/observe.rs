@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
 
-/// Four calls of some seconds, one after another.
+/// Four calls of a few seconds each, one after another.
 const SCENARIO: &str = "\
 version: 1
 name: observing

@@ -3,8 +3,9 @@
 //!
 //! In: `pub mod support;` in a test binary (`pub`, so that items that one binary does not use are
 //! not dead code there). Out: values that own what they started.
-//! Invariants: loopback only, ports picked at run time; everything started is ended when its value
-//! is dropped, even by a panic, and on Linux by the kernel when the test process dies.
+//! Invariants: loopback only, ports picked at run time; every process or server is stopped when the
+//! value that owns it is dropped, even by a panic, and on Linux by the kernel when the test process
+//! dies.
 
 pub mod agent;
 pub mod browser;

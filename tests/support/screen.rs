@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 #[track_caller]
 pub fn assert_shown(page: &str, printed: &str, summary: &Value) {
     if summary["flags"] != json!({}) || summary["verdict"]["status"] == "invalid" {
-        println!("SKIPPED: the machine was too busy for the screen of {page}");
+        println!("SKIPPED: the machine was too busy to compare its output with {page}");
         return;
     }
     let text = std::fs::read_to_string(super::in_repo(page)).expect("a page");

@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     add("--stop-ms", type=milliseconds, default=450, help="time from interruption to stop")
     add("--answer-ms", type=milliseconds, default=310, help="time from that stop to the answer")
     add("--answer-from", choices=("silence", "caller-end"), default="silence",
-        help="whether --answer-ms counts from the bot's silence or from the caller's end")
+        help="whether --answer-ms counts from the bot's silence or the caller's end of speech")
     add("--at-turn", type=int, default=1, help="turn (from 0) of a crash, hand-over etc.")
     add("--after-ms", type=milliseconds, default=700, help="time in a reply until it breaks off")
     add("--reply", help="a 16-bit WAV file to say instead of the habit's sentences")

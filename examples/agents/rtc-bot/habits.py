@@ -27,7 +27,7 @@ class Publish(Enum):
 
 
 class Change(Enum):
-    """A change of the voice track, or of its participant, before or after a reply."""
+    """A change to the voice track, or to its participant, before or after a reply."""
 
     NONE = "none"
     REPUBLISH = "republish"
@@ -70,7 +70,7 @@ FILLER = "One moment."
 
 @dataclass(frozen=True)
 class Habit:
-    """Differences of the bot from a plain agent."""
+    """How the bot differs from a plain agent."""
 
     about: str
     track: str = "agent"
@@ -86,7 +86,8 @@ class Habit:
     only_at_turn: bool = False
     ending: Ending = Ending.NONE
     sentences: tuple[str, ...] = SHORT
-    # Pause between two sentences, in milliseconds: drawn from this range by the seed.
+    # Pause between two sentences, in milliseconds: drawn at random from this range, using the
+    # seed.
     sentence_pause_ms: tuple[int, int] = (0, 0)
     # Pause after a filler that comes before the answer; None: no filler.
     filler_pause_ms: int | None = None
@@ -134,7 +135,7 @@ HABITS: dict[str, Habit] = {
         sentences=SENTENCES,
         sentence_pause_ms=(200, 600),
     ),
-    "late-reply": Habit("answers 10.6 s after the caller's end", answer_delay_ms=10_200),
+    "late-reply": Habit("answers 10.6 s after the caller's end of speech", answer_delay_ms=10_200),
     "no-audio": Habit("joins and publishes nothing", publish=Publish.NEVER),
     "stereo-right": Habit("stereo, the left channel silent", stereo=Stereo.RIGHT),
     "stereo-anti": Habit("stereo, one channel inverted", stereo=Stereo.ANTI),
@@ -164,5 +165,5 @@ class Options:
 
     @property
     def habit(self) -> Habit:
-        """The habit chosen."""
+        """The chosen habit."""
         return HABITS[self.habit_name]

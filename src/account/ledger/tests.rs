@@ -222,7 +222,7 @@ fn the_critical_path_goes_through_the_tool_that_the_reply_waited_for() {
     ];
     assert_eq!(path, expected);
     let [tool] = &account.tools[..] else {
-        panic!("one call of a tool, not {:?}", account.tools);
+        panic!("expected one tool call, got {:?}", account.tools);
     };
     assert!(tool.failed && &*tool.name == "look_up");
     let length = tool.ended.expect("it ended").likely() - tool.began.likely();
@@ -313,7 +313,7 @@ fn states_belong_to_the_turn_in_which_they_began() {
 }
 
 #[test]
-fn a_filler_takes_the_model_figures_of_the_answer_after_it() {
+fn a_turn_with_a_filler_uses_the_model_figures_of_the_answer_that_follows() {
     let mut call = Script::new();
     call.turn(0, 1_000, 2_000, Some(2_600));
     call.reply(3_500, 2_550, None, None);
@@ -405,7 +405,7 @@ fn a_speech_to_speech_model_has_a_critical_path() {
         let path = account.path.iter();
         path.map(|(step, d)| (step.name(), d.as_millis())).collect()
     };
-    // The agent reports only when it detected that the caller had stopped.
+    // The only thing the agent reports is when it detected that the caller had stopped.
     let mut call = Script::new();
     call.claim(2_590, Some(2_580), None, ClaimKind::CallerStopped);
     call.claim(6_000, Some(5_990), None, ClaimKind::Reply(reply(None)));
@@ -462,8 +462,8 @@ fn descriptions_by_another_agent_in_the_room_are_not_added() {
 fn instants_outside_the_call_are_not_placed() {
     let mut call = Script::new();
     let reply = Reply {
-        // The Unix epoch. The other implausible instant, below, is the value at which an instant
-        // saturates if milliseconds are interpreted as seconds.
+        // The Unix epoch. `i64::MAX`, below, is what a timestamp saturates to if its milliseconds
+        // are read as seconds.
         asked: Some(AgentTime(0)),
         started_speaking: Some(agent(2_900)),
         llm_node_ttft: Some(Duration::from_millis(150)),

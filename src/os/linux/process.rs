@@ -29,7 +29,7 @@ pub(crate) fn resident_bytes() -> Option<u64> {
     Some(memory.resident * procfs::page_size())
 }
 
-/// The living threads of this process whose name begins with `prefix`. The keys increase in the
+/// The live threads of this process whose name begins with `prefix`. The keys increase in the
 /// order in which the threads started.
 pub(crate) fn threads(prefix: &str) -> BTreeMap<u64, ThreadTimes> {
     let tasks = Process::myself().and_then(|me| me.tasks());

@@ -1,6 +1,6 @@
 //! Processor time of this process's threads, recorded by each thread itself.
 //!
-//! Systems have no common way to read another thread's clock, so each thread records its own
+//! There is no portable way to read another thread's CPU time, so each thread records its own
 //! whenever it waits. Invariant: a thread that has ended is not listed.
 
 use crate::os::clock::thread_cpu_time;
@@ -74,7 +74,7 @@ pub(super) fn note_times() {
     let _ = OWN.try_with(Own::note);
 }
 
-/// The living threads of this process that wait on a poller, and whose name begins with `prefix`.
+/// The live threads of this process that wait on a poller, and whose name begins with `prefix`.
 /// The keys increase in the order in which the threads started.
 pub(crate) fn threads(prefix: &str) -> BTreeMap<u64, ThreadTimes> {
     let accounts = ACCOUNTS.lock().unwrap_or_else(PoisonError::into_inner);

@@ -27,7 +27,7 @@ pub(crate) struct Conditions {
 }
 
 impl Conditions {
-    /// One sentence for each difference from `other`; empty if the figures may be compared.
+    /// One line for each difference from `other`; empty if the figures may be compared.
     pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
         let mut found = Vec::new();
         let mut differ = |what: &str, a: &str, b: &str| {
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn each_difference_of_conditions_has_a_sentence() {
+    fn each_differing_condition_is_listed() {
         type Change = fn(&mut Conditions);
         let cases: &[(&str, Change, &[&str])] = &[
             ("nothing", |_| (), &[]),

@@ -83,7 +83,7 @@ fn io_hint(kind: io::ErrorKind) -> &'static str {
             "the disk is full or a quota is used up: free some space, or choose another place with --out"
         }
         Kind::PermissionDenied => {
-            "check who owns the folder and its permissions, or choose another place with --out"
+            "check the folder's owner and permissions, or choose another place with --out"
         }
         Kind::ReadOnlyFilesystem => {
             "the file system is mounted read-only: choose another place with --out"

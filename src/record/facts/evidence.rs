@@ -27,7 +27,7 @@ const WAV_HEADER: u64 = 44;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EvidenceReason {
-    /// One of the replied turns with the longest `ttfa`.
+    /// One of the turns with the longest `ttfa`.
     Slowest,
     /// The turn was missed or answered early, or its call failed.
     Failed,
@@ -71,9 +71,9 @@ pub struct Evidence {
     /// Version of the measurement definitions behind the instants in this file.
     #[serde(default = "first")]
     pub(crate) measurement_version: u32,
-    /// The turns, by call and turn.
+    /// Sorted by call, then by turn index.
     pub turns: Vec<EvidenceTurn>,
-    /// Turns that should have been kept but were not, for lack of space or time.
+    /// Number of turns that should have been kept but were not, for lack of space or time.
     #[serde(default)]
     pub left_out: usize,
 }
@@ -101,7 +101,7 @@ impl EvidenceFolder {
         format!("turn-{call:05}-{turn}.wav")
     }
 
-    /// Writes a turn's audio: the caller left, the agent right.
+    /// Writes a turn's audio: the caller in the left channel, the agent in the right one.
     ///
     /// # Errors
     /// [`RecordError::Io`]; a partly written file is removed.

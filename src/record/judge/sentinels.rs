@@ -1,8 +1,8 @@
-//! Results of a run's sentinel calls: the error of the run's figures.
+//! Results of a run's sentinel calls: an estimate of the run's measurement error.
 //!
 //! In: the sentinels' turns, and the reference agent's ground truth for them. Out: the error, and
 //! whether it is too large or has shifted. Pure. Invariants: an error is measured − true; sentinel
-//! turns are in no other figure.
+//! turns are excluded from all other figures.
 
 use super::calibration::ErrorStats;
 use crate::record::{Ms, TurnRecord};
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn drifting_errors_are_reported() {
+    fn large_or_shifting_errors_are_flagged() {
         for (name, errors, shift, moved) in [
             ("steady", vec![300; 8], Some(0.0), false),
             ("constantly late", vec![5_100; 8], Some(0.0), true),

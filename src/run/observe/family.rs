@@ -1,7 +1,7 @@
 //! Processor time and memory of a process and, if configured, of its descendants.
 //!
 //! In: the system's figures about each of these processes, read repeatedly. Out: the same two
-//! series that client libraries of Prometheus report about their own process. Invariants: the
+//! series that Prometheus client libraries report about their own process. Invariants: the
 //! processor time never falls, even when processes end; a process that has reused the id of the
 //! observed process is not mistaken for it.
 
@@ -18,7 +18,7 @@ pub(super) struct Family {
     children: bool,
     /// When the process started; `None` until it has been found.
     start: Option<u64>,
-    /// Processor time of each living process at the last reading, by id and start.
+    /// Processor time of each live process at the last reading, by id and start.
     last: BTreeMap<(u32, u64), Duration>,
     /// Processor time of all processes so far, including those that have ended.
     cpu: Duration,

@@ -1,7 +1,8 @@
-//! Puts received spans together by trace, until the room of each trace is known and its call is over.
+//! Groups received spans by trace until the trace's room is known and the call in that room is
+//! over.
 //!
 //! In: spans in any order. Out: the traces of a room. Invariant: the numbers of traces and spans are
-//! bounded; those that do not fit are counted.
+//! bounded; dropped spans are counted.
 //!
 //! Only some spans of a job name its room (in livekit-agents `room_connect`, which ends early, and
 //! `agent_session` and `job_entrypoint`, which end last); the others share their trace.
@@ -12,8 +13,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Maximum number of traces, and of spans in all of them together.
+/// Maximum number of traces.
 const TRACES: usize = 8_192;
+/// Maximum number of spans across all traces.
 const SPANS: usize = 100_000;
 /// Maximum number of spans in a trace.
 const OF_TRACE: usize = 4_096;
@@ -32,7 +34,8 @@ pub(super) struct Trace {
     room: Option<Arc<str>>,
     agent: Option<Arc<str>>,
     pub spans: Vec<AgentSpan>,
-    /// The span of its session has come, which ends when the session does.
+    /// Whether a session-long span (see [`SESSIONS`]) has been received: such a span ends with the
+    /// session.
     is_over: bool,
 }
 
@@ -49,7 +52,7 @@ impl Trace {
 #[derive(Debug, Default)]
 pub(super) struct Traces {
     traces: HashMap<TraceId, Trace>,
-    /// By when they were first seen; may contain traces that were taken.
+    /// Trace ids in order of first arrival.
     order: VecDeque<TraceId>,
     spans: usize,
     /// Number of spans that were dropped because there were too many.
@@ -104,7 +107,8 @@ impl Traces {
     }
 
     /// Takes the traces of rooms that are not known, and returns how many spans they had. A room may
-    /// become known a little later than its first spans come.
+    /// become known shortly after its first spans arrive, so traces younger than [`PATIENCE`] are
+    /// kept.
     pub(super) fn drop_strangers(&mut self, now: Instant, known: impl Fn(&str) -> bool) -> usize {
         let stranger = |trace: &Trace| {
             let waited = now.saturating_duration_since(trace.since) >= PATIENCE;
@@ -164,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_find_their_room_by_their_trace_in_any_order() {
+    fn spans_are_matched_to_a_room_by_trace_in_any_order() {
         let mut traces = Traces::default();
         let now = Instant::now();
         traces.add(span(1, None, "llm_node"), now);

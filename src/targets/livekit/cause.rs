@@ -20,13 +20,13 @@ pub(crate) enum Cause {
         detail: String,
     },
     /// The server limits the request rate, or a quota is used up.
-    #[error("the server refuses more calls: quota or rate limit ({detail})")]
+    #[error("the server refuses further calls: quota or rate limit exceeded ({detail})")]
     Quota {
         /// The server's answer.
         detail: String,
     },
-    /// The address accepts connections, but does not respond as a LiveKit server.
-    #[error("the address does not answer as a LiveKit server ({detail})")]
+    /// The address accepts connections, but does not respond like a LiveKit server.
+    #[error("the address does not respond like a LiveKit server ({detail})")]
     NotLiveKit {
         /// The response that was received instead.
         detail: String,
@@ -44,7 +44,7 @@ pub(crate) enum Cause {
         detail: String,
     },
     /// The server sent more than a call can need, in number or size of items.
-    #[error("the server sent more than is accepted ({detail})")]
+    #[error("the server sent more than loadgen accepts ({detail})")]
     TooMuch {
         /// The bound that was exceeded.
         detail: String,
@@ -87,17 +87,17 @@ impl Cause {
             Self::Quota { .. } => {
                 "lower `load.concurrency`, lengthen `load.ramp`, or raise the project's limits"
             }
-            Self::NotLiveKit { .. } => {
-                "check the URL: LiveKit's signalling port is 7880 on a default server"
-            }
+            Self::NotLiveKit { .. } => "check the URL: LiveKit's default signalling port is 7880",
             Self::Unreachable { .. } => {
-                "is the server running, and are the URL's host and port right?"
+                "check that the server is running, and that the URL's host and port are right"
             }
             Self::Tls { .. } => {
-                "does the server speak TLS (wss://), and is its certificate valid for this host? For a private CA, set SSL_CERT_FILE to its root certificate"
+                "check that the server speaks TLS (wss://), and that its certificate is valid for \
+                 this host; for a private CA, set SSL_CERT_FILE to its root certificate"
             }
             Self::TooMuch { .. } => {
-                "a call's room should have only its caller and its agent: is this the URL of your LiveKit server, and do other participants join its rooms?"
+                "a call's room should have only its caller and its agent: check that this is \
+                 the URL of your LiveKit server, and that no other participants join its rooms"
             }
             Self::JoinTimeout { .. } => {
                 "the port answers too slowly or not at all: check the server's load and the URL"

@@ -77,11 +77,11 @@ pub(crate) enum SessionEvent {
     Claim(Claim),
     /// Our text was sent at this instant.
     TextSent(std::time::Instant),
-    /// Part of a text of this participant arrived; only after we sent one.
+    /// Part of a text from this participant arrived. Reported only once we have sent a text.
     ReplyText(String, ReplyText),
     /// Our track is published, with this id.
     Published(String),
-    /// A participant requests the usage of our session; the id of its request.
+    /// A participant requests the usage of our session; carries the id of the request.
     UsageRequest(String),
     /// The session is over.
     Closed(Failure),
@@ -251,7 +251,8 @@ async fn run<E: Endpoint>(
     }
 }
 
-/// Opens signalling for a single peer connection, or for two if the server is older.
+/// Opens signalling for a single peer connection, or for two if the server does not support a
+/// single one.
 async fn open<E: Endpoint>(
     join: &Join,
     peer: &Arc<PeerHandle<E>>,
@@ -388,7 +389,7 @@ impl<E: Endpoint> LiveSession<'_, E> {
     }
 
     pub(super) async fn send_event(&mut self, event: SessionEvent) -> Result<(), Failure> {
-        // If the owner is gone, nobody needs the reason.
+        // If the owner is gone, nobody is left to read the failure.
         let told = self.events.send(Box::new(event)).await;
         told.map_err(|_| Failure::Stopped)
     }

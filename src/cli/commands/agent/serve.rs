@@ -153,7 +153,7 @@ fn pipe(agent: Agent) -> Result<(), Trouble> {
         Trouble::new(
             Exit::Error,
             format!("the pipe broke: {e}"),
-            "is loadgen still running?",
+            "check that the process at the other end of the pipe is still running",
         )
     })
 }
