@@ -7,12 +7,21 @@
 use super::clock::ClockOffset;
 use super::turn::Placed;
 use super::{AgentTime, Claim};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Maximum number of agents of a call whose clocks are followed.
 pub(super) const CLOCKS: usize = 8;
 /// An instant further from the call than this is not one of the call.
 const LONGEST_CALL: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// An agent in its room, as a trace tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TracedAgent {
+    pub identity: Arc<str>,
+    /// The trace has the identity itself, not only a job's id, from which most identities are made.
+    pub is_certain: bool,
+}
 
 /// The clocks of the agents of a call.
 #[derive(Debug, Clone)]
@@ -55,10 +64,15 @@ impl AgentClocks {
         known
     }
 
-    /// The clock of the agent with this identity, or the only one.
-    pub(super) fn of(&self, agent: Option<&str>) -> Option<usize> {
-        let known = |agent: &str| self.clocks.iter().position(|(of, _)| **of == *agent);
-        let only = (self.clocks.len() == 1).then_some(0);
+    /// The clock of this agent. If there is only one clock, it is taken unless the agent is
+    /// certainly another one.
+    pub(super) fn of(&self, agent: Option<&TracedAgent>) -> Option<usize> {
+        let known = |agent: &TracedAgent| {
+            let mut clocks = self.clocks.iter();
+            clocks.position(|(of, _)| **of == *agent.identity)
+        };
+        let may_be_any = agent.is_none_or(|agent| !agent.is_certain);
+        let only = (may_be_any && self.clocks.len() == 1).then_some(0);
         agent.and_then(known).or(only)
     }
 

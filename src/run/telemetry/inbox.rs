@@ -3,7 +3,7 @@
 //! In: spans and metric values, from the server's thread. Out: all of them, when the run asks, once
 //! a second. Invariants: neither side waits for the other; what does not fit is counted.
 
-use crate::account::AgentSpan;
+use crate::account::{AgentSpan, TracedAgent};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Maximum number of spans that wait. The run takes them once a second, but not before its first
@@ -19,8 +19,8 @@ pub(crate) struct ReceivedSpan {
     pub trace: [u8; 16],
     /// The room that it names.
     pub room: Option<Arc<str>>,
-    /// The identity of the agent that it names.
-    pub agent: Option<Arc<str>>,
+    /// The agent that it names.
+    pub agent: Option<TracedAgent>,
     pub span: AgentSpan,
 }
 

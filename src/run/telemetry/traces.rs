@@ -7,7 +7,7 @@
 //! `agent_session` and `job_entrypoint`, which end last); the others share their trace.
 
 use super::inbox::ReceivedSpan;
-use crate::account::{AgentSpan, TracedSpans};
+use crate::account::{AgentSpan, TracedAgent, TracedSpans};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ type TraceId = [u8; 16];
 pub(super) struct Trace {
     since: Instant,
     room: Option<Arc<str>>,
-    agent: Option<Arc<str>>,
+    agent: Option<TracedAgent>,
     pub spans: Vec<AgentSpan>,
     /// The span of its session has come, which ends when the session does.
     is_over: bool,
@@ -39,8 +39,21 @@ pub(super) struct Trace {
 impl Trace {
     pub(super) fn traced(&self) -> TracedSpans<'_> {
         TracedSpans {
-            agent: self.agent.as_deref(),
+            agent: self.agent.as_ref(),
             spans: &self.spans,
+        }
+    }
+
+    /// Takes what a span tells about its trace. An identity replaces one that was only guessed.
+    fn learn(&mut self, room: Option<Arc<str>>, agent: Option<TracedAgent>) {
+        self.room = self.room.take().or(room);
+        let is_certain = self.agent.as_ref().is_some_and(|agent| agent.is_certain);
+        if !is_certain
+            && agent
+                .as_ref()
+                .is_some_and(|new| self.agent.is_none() || new.is_certain)
+        {
+            self.agent = agent;
         }
     }
 }
@@ -73,8 +86,7 @@ impl Traces {
             spans: Vec::new(),
             is_over: false,
         });
-        trace.room = trace.room.take().or(received.room);
-        trace.agent = trace.agent.take().or(received.agent);
+        trace.learn(received.room, received.agent);
         trace.is_over |= SESSIONS.contains(&&*received.span.name);
         if trace.spans.len() >= OF_TRACE {
             self.dropped += 1;
@@ -146,13 +158,20 @@ mod tests {
     use crate::account::AgentTime;
     use std::collections::BTreeMap;
 
+    fn agent(identity: &str, is_certain: bool) -> TracedAgent {
+        TracedAgent {
+            identity: identity.into(),
+            is_certain,
+        }
+    }
+
     fn span(trace: u16, room: Option<&str>, name: &str) -> ReceivedSpan {
         let mut id = [0; 16];
         id[..2].copy_from_slice(&trace.to_be_bytes());
         ReceivedSpan {
             trace: id,
             room: room.map(Into::into),
-            agent: room.map(|_| "agent-a".into()),
+            agent: room.map(|_| agent("agent-a", true)),
             span: AgentSpan {
                 name: name.into(),
                 began: AgentTime(1),
@@ -177,10 +196,34 @@ mod tests {
         let taken = traces.take("room");
         assert_eq!(taken.len(), 1);
         let traced = taken[0].traced();
-        assert_eq!((traced.spans.len(), traced.agent), (3, Some("agent-a")));
+        let expected = agent("agent-a", true);
+        assert_eq!((traced.spans.len(), traced.agent), (3, Some(&expected)));
         assert_eq!((traces.spans, traces.order.len()), (1, 1));
         assert_eq!((traces.drop_all(), traces.dropped), (1, 0));
         assert!(traces.order.is_empty() && traces.spans == 0);
+    }
+
+    #[test]
+    fn an_identity_replaces_one_that_was_guessed_but_no_other() {
+        let now = Instant::now();
+        for (agents, expected) in [
+            ([agent("guess", false), agent("name", true)], "name"),
+            ([agent("name", true), agent("guess", false)], "name"),
+            ([agent("name", true), agent("other", true)], "name"),
+            ([agent("guess", false), agent("other", false)], "guess"),
+        ] {
+            let mut traces = Traces::default();
+            for agent in agents {
+                let named = ReceivedSpan {
+                    agent: Some(agent),
+                    ..span(1, Some("room"), "llm_node")
+                };
+                traces.add(named, now);
+            }
+            let taken = traces.take("room");
+            let agent = taken[0].agent.as_ref().map(|agent| &*agent.identity);
+            assert_eq!(agent, Some(expected));
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! contain whole conversations, only those of a table are decoded.
 
 use super::wire::{Malformed, cut, each, fields, last};
-use crate::account::{AgentSpan, AgentTime};
+use crate::account::{AgentSpan, AgentTime, TracedAgent};
 use crate::run::ReceivedSpan;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
@@ -131,7 +131,11 @@ fn span_of(span: &Span) -> Option<ReceivedSpan> {
         found.next()
     };
     let identity = text(&IDENTITIES).filter(|_| span.name == CONNECT);
-    let job = text(&[JOB]).map(|job| format!("agent-{job}"));
+    let agent = |name: &str, is_certain| TracedAgent {
+        identity: cut(name, ROOM).into(),
+        is_certain,
+    };
+    let guessed = || text(&[JOB]).map(|job| agent(&format!("agent-{job}"), false));
     let status = span.status.as_ref();
     let mut attributes = BTreeMap::new();
     for attribute in &span.attributes {
@@ -144,9 +148,7 @@ fn span_of(span: &Span) -> Option<ReceivedSpan> {
     Some(ReceivedSpan {
         trace: span.trace_id.as_slice().try_into().ok()?,
         room: text(&ROOMS).map(|room| cut(room, ROOM).into()),
-        agent: identity
-            .or(job.as_deref())
-            .map(|agent| cut(agent, ROOM).into()),
+        agent: identity.map(|name| agent(name, true)).or_else(guessed),
         span: AgentSpan {
             name: cut(&span.name, NAME).into(),
             began,

@@ -112,7 +112,12 @@ fn of_a_span_only_what_the_run_needs_is_read() {
     let first = &read.spans[0];
     assert_eq!(first.trace, [7; 16]);
     assert_eq!(first.room.as_deref(), Some("room-1"));
-    assert_eq!(first.agent.as_deref(), Some("agent-AJ_1"), "not the caller");
+    let agent = |span: &crate::run::ReceivedSpan| {
+        let agent = span.agent.clone().expect("an agent");
+        (agent.identity.to_string(), agent.is_certain)
+    };
+    let expected = ("agent-AJ_1".to_owned(), false);
+    assert_eq!(agent(first), expected, "not the caller");
     assert_eq!(first.span.name.len(), 100);
     assert!(first.span.failed);
     let (began, ended) = (first.span.began.0, first.span.ended.0);
@@ -124,7 +129,7 @@ fn of_a_span_only_what_the_run_needs_is_read() {
         ("lk.response.ttft", json!(0.25)),
     ];
     assert_eq!(first.span.attributes, expected.into());
-    assert_eq!(read.spans[1].agent.as_deref(), Some("agent-x"));
+    assert_eq!(agent(&read.spans[1]), ("agent-x".to_owned(), true));
     assert_eq!(read.spans[1].room, None);
 }
 
