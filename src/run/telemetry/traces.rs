@@ -8,7 +8,7 @@
 
 use super::inbox::ReceivedSpan;
 use crate::account::{AgentSpan, TracedAgent, TracedSpans};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,8 @@ type TraceId = [u8; 16];
 #[derive(Debug)]
 pub(super) struct Trace {
     since: Instant,
+    /// How many traces were seen before it.
+    number: u64,
     room: Option<Arc<str>>,
     agent: Option<TracedAgent>,
     pub spans: Vec<AgentSpan>,
@@ -42,6 +44,12 @@ impl Trace {
             agent: self.agent.as_ref(),
             spans: &self.spans,
         }
+    }
+
+    /// Its place in the order in which traces are dropped: those without a room first, since they
+    /// may belong to no call of the run.
+    fn place(&self) -> (bool, u64) {
+        (self.room.is_some(), self.number)
     }
 
     /// Takes what a span tells about its trace. An identity replaces one that was only guessed.
@@ -62,8 +70,10 @@ impl Trace {
 #[derive(Debug, Default)]
 pub(super) struct Traces {
     traces: HashMap<TraceId, Trace>,
-    /// By when they were first seen; may contain traces that were taken.
-    order: VecDeque<TraceId>,
+    /// In the order in which they are dropped.
+    order: BTreeMap<(bool, u64), TraceId>,
+    /// Number of traces that were ever seen.
+    seen: u64,
     spans: usize,
     /// Number of spans that were dropped because there were too many.
     pub dropped: usize,
@@ -77,16 +87,19 @@ impl Traces {
             while self.traces.len() >= TRACES {
                 self.drop_oldest();
             }
-            self.order.push_back(id);
+            self.seen += 1;
         }
         let trace = self.traces.entry(id).or_insert_with(|| Trace {
             since: now,
+            number: self.seen,
             room: None,
             agent: None,
             spans: Vec::new(),
             is_over: false,
         });
+        self.order.remove(&trace.place());
         trace.learn(received.room, received.agent);
+        self.order.insert(trace.place(), id);
         trace.is_over |= SESSIONS.contains(&&*received.span.name);
         if trace.spans.len() >= OF_TRACE {
             self.dropped += 1;
@@ -99,14 +112,12 @@ impl Traces {
         }
     }
 
-    /// Drops the trace that was seen first.
+    /// Drops the trace that was seen first, of those without a room if there are any.
     fn drop_oldest(&mut self) {
-        while let Some(id) = self.order.pop_front() {
-            if let Some(trace) = self.traces.remove(&id) {
-                self.spans -= trace.spans.len();
-                self.dropped += trace.spans.len();
-                return;
-            }
+        let oldest = self.order.pop_first();
+        if let Some(trace) = oldest.and_then(|(_, id)| self.traces.remove(&id)) {
+            self.spans -= trace.spans.len();
+            self.dropped += trace.spans.len();
         }
     }
 
@@ -140,7 +151,7 @@ impl Traces {
             .collect();
         if !taken.is_empty() {
             self.spans -= taken.iter().map(|trace| trace.spans.len()).sum::<usize>();
-            self.order.retain(|id| self.traces.contains_key(id));
+            self.order.retain(|_, id| self.traces.contains_key(id));
         }
         taken
     }
@@ -251,11 +262,20 @@ mod tests {
             traces.add(span(trace as u16, None, "llm_node"), now);
         }
         assert_eq!(traces.traces.len(), TRACES);
-        assert_eq!(traces.dropped, 5 + OF_TRACE, "the oldest one was dropped");
+        assert_eq!(traces.dropped, 5 + 1, "the oldest one without a room");
+        assert!(!traces.traces.contains_key(&span(1, None, "").trace));
         for n in 0..SPANS {
             traces.add(span((n % 100) as u16 + 20_000, None, "llm_node"), now);
         }
         assert!(traces.spans <= SPANS && traces.order.len() <= TRACES);
         assert_eq!(traces.spans + traces.dropped, OF_TRACE + 5 + TRACES + SPANS);
+        assert_eq!(traces.traces.len(), traces.order.len());
+        assert_eq!(traces.take("room").len(), 1, "traces with a room go last");
+        for trace in 0..=TRACES {
+            let named = span(trace as u16 + 30_000, Some("room"), "llm_node");
+            traces.add(named, now);
+        }
+        let first = span(30_000, None, "").trace;
+        assert!(!traces.traces.contains_key(&first), "then the oldest one");
     }
 }
