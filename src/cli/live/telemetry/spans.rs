@@ -24,6 +24,8 @@ const TEXT: usize = 200;
 const ROOM: usize = 256;
 /// Longest attribute that is decoded.
 const ATTRIBUTE: usize = 4 << 10;
+/// Maximum number of attributes of a span that are decoded. Each should occur once.
+const ATTRIBUTES: usize = 64;
 
 /// Attributes that name the room, of livekit-agents from 1.8 on and before, and of any other agent.
 const ROOMS: [&str; 3] = ["lk.pii.room_name", "lk.room_name", "room_name"];
@@ -94,15 +96,17 @@ pub(crate) fn read(request: &[u8]) -> Result<ReadSpans, Malformed> {
 /// The parts of a span that are read.
 fn pruned(span: &[u8]) -> Result<Span, Malformed> {
     let mut kept = Vec::new();
+    let mut attributes = 0;
     for field in fields(span) {
         let field = field?;
         let is_read = match field.number {
             // Trace, name, start, end, status.
             1 | 5 | 7 | 8 | 15 => true,
-            9 => is_known(field.content.unwrap_or_default())?,
+            9 => attributes < ATTRIBUTES && is_known(field.content.unwrap_or_default())?,
             _ => false,
         };
         if is_read {
+            attributes += usize::from(field.number == 9);
             kept.extend_from_slice(field.whole);
         }
     }

@@ -141,6 +141,23 @@ fn the_number_of_spans_of_a_request_is_bounded() {
 }
 
 #[test]
+fn a_span_that_repeats_an_attribute_has_no_more_than_a_few_of_them() {
+    let mut attributes = vec![text("lk.tts.label", "x"); 5_000];
+    attributes.push(text("room_name", "too late"));
+    let read = read_spans(&request(vec![span("s", attributes)])).expect("OTLP");
+    assert_eq!((read.spans.len(), &read.spans[0].room), (1, &None));
+    let mut attributes = vec![text("app.own", "x"); 5_000];
+    attributes.push(text("room_name", "room-1"));
+    let read = read_spans(&request(vec![span("s", attributes)])).expect("OTLP");
+    let room = read.spans[0].room.as_deref();
+    assert_eq!(
+        room,
+        Some("room-1"),
+        "attributes that are not read do not count"
+    );
+}
+
+#[test]
 fn metric_values_have_their_service_and_kind() {
     let number = |value| NumberDataPoint {
         value: Some(number_data_point::Value::AsDouble(value)),
