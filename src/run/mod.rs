@@ -187,6 +187,9 @@ pub async fn run(
     drop(shared);
     release_free_memory();
     result.map(|mut finished| {
+        if let Some((counts, inbox)) = finished.spans.as_mut().zip(settings.telemetry.as_ref()) {
+            inbox.count_late(counts);
+        }
         finished.read_back(journal, tell);
         finished
     })

@@ -39,8 +39,8 @@ const HEAD_BYTES: usize = 8 << 10;
 const HEADERS: usize = 64;
 /// Timeout for reading the head of a request.
 const HEAD: Duration = Duration::from_secs(2);
-/// Timeout of a connection, until the client has read the response: half of the usual timeout of a
-/// scraper, which is 10 s.
+/// Timeout of a scraper's connection, until the client has read the response: half of the usual
+/// timeout of a scraper, which is 10 s.
 const LONGEST: Duration = Duration::from_secs(5);
 /// Pause after a failed accept, for instance because file descriptors ran out.
 const BREATH: Duration = Duration::from_millis(100);
@@ -89,6 +89,15 @@ impl Site {
         match self {
             Self::Metrics(_) => "serve metrics",
             Self::Telemetry(_) => "receive telemetry",
+        }
+    }
+
+    /// Timeout of a connection, until the client has read the response.
+    fn longest(&self) -> Duration {
+        match self {
+            Self::Metrics(_) => LONGEST,
+            // The head and the body have their own time limits; the rest is for the response.
+            Self::Telemetry(_) => HEAD + telemetry::LONGEST_BODY + Duration::from_secs(1),
         }
     }
 }
@@ -227,7 +236,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, name: &str, site: &S
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), answer);
     // A scraper that disconnects must not affect the run.
-    let _ = tokio::time::timeout(LONGEST, connection).await;
+    let _ = tokio::time::timeout(site.longest(), connection).await;
 }
 
 /// The response to a client that sends these bytes, for the fuzz targets.

@@ -125,6 +125,7 @@ impl TelemetryDesk {
 
     /// The turns of the remaining calls with their spans; afterwards, nothing is kept.
     pub(in crate::run) fn close(&mut self) -> Vec<TurnRecord> {
+        self.inbox.close();
         let turns = self.attach(|_| true);
         self.counts.unmatched += self.traces.drop_all();
         turns
@@ -304,7 +305,7 @@ mod tests {
         };
         assert_eq!(same, turn, "nothing else has changed");
         assert!(desk.close().is_empty(), "attached once");
-        let counts = desk.counts();
+        let mut counts = desk.counts();
         assert_eq!(counts.received, 7);
         assert_eq!(sum(&counts), 7, "{counts:?}");
         let kinds = [
@@ -314,6 +315,13 @@ mod tests {
             counts.dropped,
         ];
         assert_eq!(kinds, [2, 1, 2, 2]);
+        // What comes after the close is counted, and its exporter is told.
+        let late = vec![span(1, Some("room"), "llm_node", end)];
+        assert_eq!(inbox.add_spans(late, 0), 1);
+        assert_eq!(inbox.counted(), (1, 0, 0), "came, kept, refused requests");
+        inbox.count_late(&mut counts);
+        assert_eq!((counts.received, counts.unmatched), (8, 3));
+        assert_eq!(sum(&counts), 8, "{counts:?}");
     }
 
     #[test]

@@ -333,3 +333,42 @@ async fn requests_that_cannot_be_used_are_refused_and_counted() {
         assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{head}");
     }
 }
+
+#[tokio::test]
+async fn web_pages_are_refused_and_not_counted() {
+    let inbox = Arc::new(TelemetryInbox::default());
+    let body = request(vec![span("llm_node", Vec::new())]);
+    for header in ["origin: http://evil.example", "sec-fetch-site: same-origin"] {
+        for kind in [TYPE, "content-type: text/plain\r\n"] {
+            let headers = format!("{kind}{header}\r\n");
+            let (head, _) = asked(&inbox, &post("/v1/traces", &headers, &body)).await;
+            assert!(head.starts_with("HTTP/1.1 403"), "{header}: {head}");
+        }
+    }
+    assert_eq!(inbox.counted(), (0, 0, 0), "came, kept, refused requests");
+}
+
+/// A body of which nothing ever arrives.
+struct Unsent;
+
+impl Body for Unsent {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, Self::Error>>> {
+        std::task::Poll::Pending
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_arrive_in_time_is_refused_and_counted() {
+    let inbox = TelemetryInbox::default();
+    let request = Request::post("/v1/traces").header(CONTENT_TYPE, PROTOBUF);
+    let request = request.body(Unsent).expect("valid");
+    let answer = respond(request, &inbox).await;
+    assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
+    assert_eq!(inbox.counted(), (0, 0, 1), "came, kept, refused requests");
+}
