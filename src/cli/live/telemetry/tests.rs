@@ -57,6 +57,19 @@ fn request(spans: Vec<Span>) -> Vec<u8> {
     ExportTraceServiceRequest { resource_spans }.encode_to_vec()
 }
 
+/// A request with the metrics of one process.
+fn exported(resource: Resource, metrics: Vec<Metric>) -> Vec<u8> {
+    let resource_metrics = vec![ResourceMetrics {
+        resource: Some(resource),
+        scope_metrics: vec![ScopeMetrics {
+            metrics,
+            ..ScopeMetrics::default()
+        }],
+        ..ResourceMetrics::default()
+    }];
+    ExportMetricsServiceRequest { resource_metrics }.encode_to_vec()
+}
+
 /// A POST with this body, as bytes on the wire.
 fn post(path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(
@@ -199,16 +212,7 @@ fn metric_values_have_their_service_and_kind() {
         attributes: vec![text("service.name", "my-agent")],
         ..Resource::default()
     };
-    let resource_metrics = vec![ResourceMetrics {
-        resource: Some(resource),
-        scope_metrics: vec![ScopeMetrics {
-            metrics,
-            ..ScopeMetrics::default()
-        }],
-        ..ResourceMetrics::default()
-    }];
-    let request = ExportMetricsServiceRequest { resource_metrics };
-    let read = read_metrics(&request.encode_to_vec()).expect("OTLP");
+    let read = read_metrics(&exported(resource, metrics)).expect("OTLP");
     assert_eq!(read.lost, 0);
     assert!(
         read.points
@@ -229,6 +233,47 @@ fn metric_values_have_their_service_and_kind() {
     ];
     assert_eq!(points, expected);
     assert_ne!(read.points[0].stream, read.points[1].stream);
+}
+
+#[test]
+fn large_resources_and_long_names_cost_little_however_many_values_they_have() {
+    let resource = Resource {
+        attributes: vec![text("service.name", &"x".repeat(4 << 20))],
+        ..Resource::default()
+    };
+    let name = "y".repeat(200_000);
+    let histogram = Histogram {
+        data_points: vec![
+            HistogramDataPoint {
+                sum: Some(1.0),
+                ..HistogramDataPoint::default()
+            };
+            20_000
+        ],
+        aggregation_temporality: 2,
+    };
+    let empty = Gauge {
+        data_points: vec![NumberDataPoint::default(); 50_000],
+    };
+    let metric = |data| Metric {
+        name: name.clone(),
+        data: Some(data),
+        ..Metric::default()
+    };
+    let metrics = vec![
+        metric(Data::Gauge(empty)),
+        metric(Data::Histogram(histogram)),
+    ];
+    let request = exported(resource, metrics);
+    let begun = std::time::Instant::now();
+    let read = read_metrics(&request).expect("OTLP");
+    let took = begun.elapsed();
+    // Hashing the resource for every value would take a minute or more.
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    assert_eq!((read.points.len(), read.lost), (8_192, 40_000 - 8_192));
+    let names: Vec<&str> = read.points[..2].iter().map(|p| &*p.name).collect();
+    let [count, sum] = ["_count", "_sum"].map(|end| "y".repeat(200 - end.len()) + end);
+    assert_eq!(names, [count, sum], "told apart, though they are cut");
 }
 
 #[tokio::test]
