@@ -123,12 +123,13 @@ impl TelemetryDesk {
         calls.all(|call| self.traces.is_complete(&call.room))
     }
 
-    /// The turns of the remaining calls with their spans; afterwards, nothing is kept.
-    pub(in crate::run) fn close(&mut self) -> Vec<TurnRecord> {
+    /// The last readings, and the turns of the remaining calls with their spans; afterwards, nothing
+    /// is kept.
+    pub(in crate::run) fn close(&mut self, now: Instant) -> (Vec<Reading>, Vec<TurnRecord>) {
         self.inbox.close();
         let turns = self.attach(|_| true);
         self.counts.unmatched += self.traces.drop_all();
-        turns
+        (self.series.last_readings(self.run_start, now), turns)
     }
 
     /// What became of the spans so far.
@@ -304,7 +305,7 @@ mod tests {
             ..amended[0].clone()
         };
         assert_eq!(same, turn, "nothing else has changed");
-        assert!(desk.close().is_empty(), "attached once");
+        assert!(desk.close(over).1.is_empty(), "attached once");
         let mut counts = desk.counts();
         assert_eq!(counts.received, 7);
         assert_eq!(sum(&counts), 7, "{counts:?}");
@@ -331,13 +332,13 @@ mod tests {
         inbox.add_spans(vec![span(1, Some("room"), "llm_node", 1_000.0)], 0);
         desk.ended(turn.call, start, Some(AgentClocks::new(start)));
         desk.look(start);
-        assert!(desk.close().is_empty());
+        assert!(desk.close(start).1.is_empty());
         assert_eq!(desk.counts().unplaced, 1);
         // A call that is cut off reports no clocks.
         let (mut desk, inbox, _) = self::desk(start);
         inbox.add_spans(vec![span(1, Some("room"), "llm_node", 1_000.0)], 0);
         desk.look(start);
-        assert!(desk.close().is_empty());
+        assert!(desk.close(start).1.is_empty());
         assert_eq!(desk.counts().unplaced, 1);
     }
 }
