@@ -7,12 +7,22 @@
 use super::clock::ClockOffset;
 use super::turn::Placed;
 use super::{AgentTime, Claim};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Maximum number of agents of a call whose clocks are followed.
 pub(super) const CLOCKS: usize = 8;
 /// An instant further than this from the epoch cannot belong to the call.
 const LONGEST_CALL: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// The identity of an agent in its room, according to a trace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TracedAgent {
+    pub identity: Arc<str>,
+    /// Whether the trace contains the identity itself, not only the id of a job, from which most
+    /// identities are derived.
+    pub is_certain: bool,
+}
 
 /// The clocks of the agents of a call.
 #[derive(Debug, Clone)]
@@ -55,11 +65,15 @@ impl AgentClocks {
         known
     }
 
-    /// Index of the clock of the agent with this identity. If the identity is absent or unknown and
+    /// Index of this agent's clock. If the agent is unknown or its identity is only guessed, and
     /// there is exactly one clock, that clock.
-    pub(super) fn of(&self, agent: Option<&str>) -> Option<usize> {
-        let known = |agent: &str| self.clocks.iter().position(|(of, _)| **of == *agent);
-        let only = (self.clocks.len() == 1).then_some(0);
+    pub(super) fn of(&self, agent: Option<&TracedAgent>) -> Option<usize> {
+        let known = |agent: &TracedAgent| {
+            let mut clocks = self.clocks.iter();
+            clocks.position(|(of, _)| **of == *agent.identity)
+        };
+        let may_be_any = agent.is_none_or(|agent| !agent.is_certain);
+        let only = (may_be_any && self.clocks.len() == 1).then_some(0);
         agent.and_then(known).or(only)
     }
 

@@ -16,7 +16,7 @@ mod usage;
 mod words;
 
 pub(crate) use claim::{AgentTime, Claim, ClaimKind, Reply, SessionState, ToolEvent, UserTurn};
-pub(crate) use clocks::AgentClocks;
+pub(crate) use clocks::{AgentClocks, TracedAgent};
 pub(crate) use ledger::CallAccount;
 pub(crate) use path::Step;
 pub(crate) use spans::{AgentSpan, PlacedSpan, SpansOfCall, TracedSpans, TurnSpans};

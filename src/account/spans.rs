@@ -5,7 +5,7 @@
 //! spans of a turn is bounded; every span is counted exactly once.
 
 use super::AgentTime;
-use super::clocks::AgentClocks;
+use super::clocks::{AgentClocks, TracedAgent};
 use super::times::{TurnTimes, Window};
 use super::turn::Placed;
 use std::collections::BTreeMap;
@@ -30,8 +30,8 @@ pub(crate) struct AgentSpan {
 /// The spans of one trace.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TracedSpans<'a> {
-    /// Identity of the agent in its room, if the trace tells it.
-    pub agent: Option<&'a str>,
+    /// The agent in its room, if the trace tells it.
+    pub agent: Option<&'a TracedAgent>,
     pub spans: &'a [AgentSpan],
 }
 
@@ -127,6 +127,13 @@ mod tests {
     /// How far the agent's clock is ahead of the test's own count.
     const AHEAD: i64 = 1_700_000_000_000_000_000;
 
+    fn named(identity: &str, is_certain: bool) -> TracedAgent {
+        TracedAgent {
+            identity: identity.into(),
+            is_certain,
+        }
+    }
+
     fn after(epoch: Instant, ms: u64) -> Instant {
         epoch + Duration::from_millis(ms)
     }
@@ -212,9 +219,10 @@ mod tests {
         let turns = [turn(epoch, 0, 2_000)];
         let until = after(epoch, 9_000);
         let spans = [span("llm_node", 2_700, 2_900)];
-        let of = |clocks: &AgentClocks, agent| {
+        let of = |clocks: &AgentClocks, agent: Option<&str>| {
+            let agent = agent.map(|identity| named(identity, true));
             let traces = [TracedSpans {
-                agent,
+                agent: agent.as_ref(),
                 spans: &spans,
             }];
             SpansOfCall::of(&traces, clocks, &turns, until)
@@ -229,12 +237,34 @@ mod tests {
     }
 
     #[test]
+    fn the_only_clock_is_not_that_of_an_agent_that_is_certainly_another() {
+        let epoch = Instant::now();
+        let turns = [turn(epoch, 0, 2_000)];
+        let spans = [span("llm_node", 2_700, 2_900)];
+        let one = clocks(epoch, &[("agent-a", AHEAD)]);
+        for (agent, unplaced) in [
+            (None, 0),
+            (Some(named("agent-a", true)), 0),
+            (Some(named("agent-AJ_1", false)), 0),
+            (Some(named("agent-b", true)), 1),
+        ] {
+            let traces = [TracedSpans {
+                agent: agent.as_ref(),
+                spans: &spans,
+            }];
+            let of = SpansOfCall::of(&traces, &one, &turns, after(epoch, 9_000));
+            assert_eq!(of.unplaced, unplaced, "{agent:?}");
+        }
+    }
+
+    #[test]
     fn the_spans_of_a_turn_are_bounded_and_the_rest_is_counted() {
         let epoch = Instant::now();
         let turns = [turn(epoch, 0, 2_000)];
         let spans: Vec<AgentSpan> = (0..100).map(|n| span("s", 3_000 - n, 3_100)).collect();
+        let agent = named("agent-a", true);
         let traces = [TracedSpans {
-            agent: Some("agent-a"),
+            agent: Some(&agent),
             spans: &spans,
         }];
         let clocks = clocks(epoch, &[("agent-a", AHEAD)]);

@@ -32,8 +32,9 @@ pub(super) fn run(bytes: &[u8]) {
                 for received in &read.spans {
                     let span = &received.span;
                     assert!(span.began <= span.ended && span.name.len() <= 100);
-                    let names = [&received.room, &received.agent].into_iter().flatten();
-                    assert!(names.clone().all(|name| name.len() <= 256));
+                    let agent = received.agent.as_ref().map(|agent| &agent.identity);
+                    let mut names = [received.room.as_ref(), agent].into_iter().flatten();
+                    assert!(names.all(|name| name.len() <= 256));
                     for (name, value) in &span.attributes {
                         assert!(!name.contains(".pii."), "{name}");
                         assert!(value.as_str().is_none_or(|text| text.len() <= 200));

@@ -108,8 +108,12 @@ impl<'a> Collector<'a> {
     /// Records what agents have sent in all; what comes later is lost.
     pub(super) fn close_telemetry(&mut self, tell: &mut dyn FnMut(RunEvent)) {
         self.look_at_telemetry(tell);
-        let turns = self.telemetry.as_mut().map(TelemetryDesk::close);
-        self.with_spans(turns.unwrap_or_default(), tell);
+        let closed = self.telemetry.as_mut().map(|desk| desk.close(now()));
+        let (readings, turns) = closed.unwrap_or_default();
+        for reading in readings {
+            self.observed(reading, tell);
+        }
+        self.with_spans(turns, tell);
     }
 
     /// What became of the spans that agents have sent, if they are received.

@@ -187,6 +187,9 @@ pub async fn run(
     drop(shared);
     release_free_memory();
     result.map(|mut finished| {
+        if let Some((counts, inbox)) = finished.spans.as_mut().zip(settings.telemetry.as_ref()) {
+            inbox.count_late(counts);
+        }
         finished.read_back(journal, tell);
         finished
     })
@@ -285,11 +288,12 @@ async fn execute(
     let generator = generator::figures(&vitals, &meter, rss);
     tell(RunEvent::Vitals(Box::new(vitals.clone())));
     let duration = now() - run_start;
-    last_spans(shared, settings, &mut collector, tell).await;
+    let stopped = shared.stop.is_cancelled() && aborted.is_none();
+    last_spans(shared, settings, aborted.is_some(), &mut collector, tell).await;
     Ok(Finished {
         duration,
         spans: collector.spans(),
-        stopped: shared.stop.is_cancelled() && aborted.is_none(),
+        stopped,
         aborted,
         steady: shared.measured.get().map_or_else(Vec::new, |measured| {
             steady_spans(plan, *measured, run_start)
@@ -417,10 +421,12 @@ fn take_rest(
     collector.tell_absent(tell);
 }
 
-/// Waits a short time for the spans that agents send when their last calls end, and attaches them.
+/// Waits a short time for the spans that agents send when their last calls end, and attaches them. A
+/// signal ends the wait, unless a gate has ended the run: that has cancelled the same token.
 async fn last_spans(
     shared: &Shared,
     settings: &RunSettings,
+    aborted: bool,
     collector: &mut Collector<'_>,
     tell: &mut (dyn FnMut(RunEvent) + Send),
 ) {
@@ -432,7 +438,7 @@ async fn last_spans(
     };
     tokio::select! {
         _ = tokio::time::timeout(telemetry::LAST_SPANS, complete) => {}
-        () = shared.stop.cancelled() => {}
+        () = shared.stop.cancelled(), if !aborted => {}
         () = settings.pulses.over() => {}
     }
     collector.close_telemetry(tell);

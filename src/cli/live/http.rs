@@ -26,7 +26,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -39,9 +39,11 @@ const HEAD_BYTES: usize = 8 << 10;
 const HEADERS: usize = 64;
 /// Timeout for reading the head of a request.
 const HEAD: Duration = Duration::from_secs(2);
-/// Timeout of a connection, until the client has read the response: half of the usual timeout of a
-/// scraper, which is 10 s.
+/// Timeout of a scraper's connection, until the client has read the response: half of the usual
+/// timeout of a scraper, which is 10 s.
 const LONGEST: Duration = Duration::from_secs(5);
+/// How long the end of a run waits for the thread of a server.
+const CLOSING: Duration = Duration::from_secs(1);
 /// Pause after a failed accept, for instance because file descriptors ran out.
 const BREATH: Duration = Duration::from_millis(100);
 /// Body of `/` and of responses to unknown paths.
@@ -89,6 +91,15 @@ impl Site {
         match self {
             Self::Metrics(_) => "serve metrics",
             Self::Telemetry(_) => "receive telemetry",
+        }
+    }
+
+    /// Timeout of a connection, until the client has read the response.
+    fn longest(&self) -> Duration {
+        match self {
+            Self::Metrics(_) => LONGEST,
+            // The head and the body have their own time limits; the rest is for the response.
+            Self::Telemetry(_) => HEAD + telemetry::LONGEST_BODY + Duration::from_secs(1),
         }
     }
 }
@@ -147,7 +158,15 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop.cancel();
-        if let Some(thread) = self.thread.take() {
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        // A request that takes long to decode must not delay the reports.
+        let until = Instant::now() + CLOSING;
+        while !thread.is_finished() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if thread.is_finished() {
             // A panic of the thread has already been printed.
             let _ = thread.join();
         }
@@ -227,7 +246,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, name: &str, site: &S
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), answer);
     // A scraper that disconnects must not affect the run.
-    let _ = tokio::time::timeout(LONGEST, connection).await;
+    let _ = tokio::time::timeout(site.longest(), connection).await;
 }
 
 /// The response to a client that sends these bytes, for the fuzz targets.
@@ -278,7 +297,6 @@ mod tests {
     use super::*;
     use std::io::{Read as _, Write as _};
     use std::net::TcpStream;
-    use std::time::Instant;
 
     fn opened(at: &str) -> Server {
         let metrics = Arc::new(PrometheusMetrics::new("s", "t", "0", &["v"]));
@@ -321,6 +339,22 @@ mod tests {
         assert!(text.starts_with("HTTP/1.1 200"), "{text}");
         assert!(begun.elapsed() < 4 * LONGEST, "{:?}", begun.elapsed());
         drop((answered, mute));
+    }
+
+    #[test]
+    fn a_request_that_is_still_decoded_does_not_delay_the_end_of_the_run() {
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let server = Server {
+            address: SocketAddr::from(([127, 0, 0, 1], 1)),
+            stop: CancellationToken::new(),
+            thread: Some(std::thread::spawn(move || {
+                let _ = held.recv_timeout(Duration::from_secs(60));
+            })),
+        };
+        let begun = Instant::now();
+        drop(server);
+        assert!(begun.elapsed() < 20 * CLOSING, "{:?}", begun.elapsed());
+        drop(release);
     }
 
     #[test]

@@ -123,11 +123,13 @@ impl TelemetryDesk {
         calls.all(|call| self.traces.is_complete(&call.room))
     }
 
-    /// The turns of the remaining calls with their spans; afterwards, nothing is kept.
-    pub(in crate::run) fn close(&mut self) -> Vec<TurnRecord> {
+    /// The last readings, and the turns of the remaining calls with their spans; afterwards, nothing
+    /// is kept.
+    pub(in crate::run) fn close(&mut self, now: Instant) -> (Vec<Reading>, Vec<TurnRecord>) {
+        self.inbox.close();
         let turns = self.attach(|_| true);
         self.counts.unmatched += self.traces.drop_all();
-        turns
+        (self.series.last_readings(self.run_start, now), turns)
     }
 
     /// What became of the spans so far.
@@ -303,8 +305,8 @@ mod tests {
             ..amended[0].clone()
         };
         assert_eq!(same, turn, "nothing else has changed");
-        assert!(desk.close().is_empty(), "attached once");
-        let counts = desk.counts();
+        assert!(desk.close(over).1.is_empty(), "attached once");
+        let mut counts = desk.counts();
         assert_eq!(counts.received, 7);
         assert_eq!(sum(&counts), 7, "{counts:?}");
         let kinds = [
@@ -314,6 +316,13 @@ mod tests {
             counts.dropped,
         ];
         assert_eq!(kinds, [2, 1, 2, 2]);
+        // What comes after the close is counted, and its exporter is told.
+        let late = vec![span(1, Some("room"), "llm_node", end)];
+        assert_eq!(inbox.add_spans(late, 0), 1);
+        assert_eq!(inbox.counted(), (1, 0, 0), "came, kept, refused requests");
+        inbox.count_late(&mut counts);
+        assert_eq!((counts.received, counts.unmatched), (8, 3));
+        assert_eq!(sum(&counts), 8, "{counts:?}");
     }
 
     #[test]
@@ -323,13 +332,13 @@ mod tests {
         inbox.add_spans(vec![span(1, Some("room"), "llm_node", 1_000.0)], 0);
         desk.ended(turn.call, start, Some(AgentClocks::new(start)));
         desk.look(start);
-        assert!(desk.close().is_empty());
+        assert!(desk.close(start).1.is_empty());
         assert_eq!(desk.counts().unplaced, 1);
         // A call that is cut off reports no clocks.
         let (mut desk, inbox, _) = self::desk(start);
         inbox.add_spans(vec![span(1, Some("room"), "llm_node", 1_000.0)], 0);
         desk.look(start);
-        assert!(desk.close().is_empty());
+        assert!(desk.close(start).1.is_empty());
         assert_eq!(desk.counts().unplaced, 1);
     }
 }

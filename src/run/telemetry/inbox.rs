@@ -3,7 +3,8 @@
 //! In: spans and metric values, from the server's thread. Out: all of them, when the run asks, once
 //! a second. Invariants: neither side waits for the other; what does not fit is counted.
 
-use crate::account::AgentSpan;
+use crate::account::{AgentSpan, TracedAgent};
+use crate::record::SpanCounts;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Maximum number of spans that wait. The run takes them once a second, but not before its first
@@ -19,8 +20,8 @@ pub(crate) struct ReceivedSpan {
     pub trace: [u8; 16],
     /// The room that it names.
     pub room: Option<Arc<str>>,
-    /// The identity of the agent that it names.
-    pub agent: Option<Arc<str>>,
+    /// The agent that it names.
+    pub agent: Option<TracedAgent>,
     pub span: AgentSpan,
 }
 
@@ -62,10 +63,27 @@ pub(super) struct Received {
 
 /// Received telemetry that waits for the run.
 #[derive(Debug, Default)]
-pub struct TelemetryInbox(Mutex<Received>);
+pub struct TelemetryInbox(Mutex<Held>);
+
+#[derive(Debug, Default)]
+struct Held {
+    received: Received,
+    /// Nothing more is matched to calls, so nothing more is kept.
+    closed: bool,
+}
+
+impl Held {
+    /// How many of `of` more can be kept, if `most` can wait and `waiting` of them do.
+    fn room(&self, most: usize, waiting: usize, of: usize) -> usize {
+        match self.closed {
+            true => 0,
+            false => most.saturating_sub(waiting).min(of),
+        }
+    }
+}
 
 impl TelemetryInbox {
-    fn with<T>(&self, change: impl FnOnce(&mut Received) -> T) -> T {
+    fn with<T>(&self, change: impl FnOnce(&mut Held) -> T) -> T {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -74,9 +92,10 @@ impl TelemetryInbox {
     pub(crate) fn add_spans(&self, spans: Vec<ReceivedSpan>, lost: usize) -> usize {
         self.with(|held| {
             let all = spans.len() + lost;
-            let room = SPANS.saturating_sub(held.spans.len()).min(spans.len());
-            held.came += all;
-            held.spans.extend(spans.into_iter().take(room));
+            let room = held.room(SPANS, held.received.spans.len(), spans.len());
+            let received = &mut held.received;
+            received.came += all;
+            received.spans.extend(spans.into_iter().take(room));
             all - room
         })
     }
@@ -86,26 +105,44 @@ impl TelemetryInbox {
     pub(crate) fn add_points(&self, points: Vec<MetricPoint>, lost: usize) -> usize {
         self.with(|held| {
             let all = points.len() + lost;
-            let room = POINTS.saturating_sub(held.points.len()).min(points.len());
-            held.points.extend(points.into_iter().take(room));
-            held.points_dropped += all - room;
+            let room = held.room(POINTS, held.received.points.len(), points.len());
+            let received = &mut held.received;
+            received.points.extend(points.into_iter().take(room));
+            received.points_dropped += all - room;
             all - room
         })
     }
 
     /// Counts a request that could not be used.
     pub(crate) fn refuse(&self) {
-        self.with(|held| held.refused += 1);
+        self.with(|held| held.received.refused += 1);
     }
 
     /// Number of spans that came, of those that wait, and of requests that could not be used.
     #[cfg(test)]
     pub(crate) fn counted(&self) -> (usize, usize, usize) {
-        self.with(|held| (held.came, held.spans.len(), held.refused))
+        self.with(|held| {
+            let received = &held.received;
+            (received.came, received.spans.len(), received.refused)
+        })
     }
 
     /// Takes what was received.
     pub(super) fn take(&self) -> Received {
-        self.with(std::mem::take)
+        self.with(|held| std::mem::take(&mut held.received))
+    }
+
+    /// Keeps nothing from now on, and tells exporters so.
+    pub(super) fn close(&self) {
+        self.with(|held| held.closed = true);
+    }
+
+    /// Counts what came after the last look of the run.
+    pub(in crate::run) fn count_late(&self, counts: &mut SpanCounts) {
+        let late = self.take();
+        counts.received += late.came;
+        counts.unmatched += late.came;
+        counts.values_dropped += late.points_dropped + late.points.len();
+        counts.refused += late.refused;
     }
 }

@@ -8,8 +8,8 @@
 //! `agent_session` and `job_entrypoint`, which end last); the others share their trace.
 
 use super::inbox::ReceivedSpan;
-use crate::account::{AgentSpan, TracedSpans};
-use std::collections::{HashMap, VecDeque};
+use crate::account::{AgentSpan, TracedAgent, TracedSpans};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,8 +31,10 @@ type TraceId = [u8; 16];
 #[derive(Debug)]
 pub(super) struct Trace {
     since: Instant,
+    /// How many traces were seen before it.
+    number: u64,
     room: Option<Arc<str>>,
-    agent: Option<Arc<str>>,
+    agent: Option<TracedAgent>,
     pub spans: Vec<AgentSpan>,
     /// Whether a session-long span (see [`SESSIONS`]) has been received: such a span ends with the
     /// session.
@@ -42,8 +44,27 @@ pub(super) struct Trace {
 impl Trace {
     pub(super) fn traced(&self) -> TracedSpans<'_> {
         TracedSpans {
-            agent: self.agent.as_deref(),
+            agent: self.agent.as_ref(),
             spans: &self.spans,
+        }
+    }
+
+    /// Its place in the order in which traces are dropped: those without a room first, since they
+    /// may belong to no call of the run.
+    fn place(&self) -> (bool, u64) {
+        (self.room.is_some(), self.number)
+    }
+
+    /// Takes what a span tells about its trace. An identity replaces one that was only guessed.
+    fn learn(&mut self, room: Option<Arc<str>>, agent: Option<TracedAgent>) {
+        self.room = self.room.take().or(room);
+        let is_certain = self.agent.as_ref().is_some_and(|agent| agent.is_certain);
+        if !is_certain
+            && agent
+                .as_ref()
+                .is_some_and(|new| self.agent.is_none() || new.is_certain)
+        {
+            self.agent = agent;
         }
     }
 }
@@ -52,8 +73,10 @@ impl Trace {
 #[derive(Debug, Default)]
 pub(super) struct Traces {
     traces: HashMap<TraceId, Trace>,
-    /// Trace ids in order of first arrival.
-    order: VecDeque<TraceId>,
+    /// In the order in which they are dropped.
+    order: BTreeMap<(bool, u64), TraceId>,
+    /// Number of traces that were ever seen.
+    seen: u64,
     spans: usize,
     /// Number of spans that were dropped because there were too many.
     pub dropped: usize,
@@ -67,17 +90,19 @@ impl Traces {
             while self.traces.len() >= TRACES {
                 self.drop_oldest();
             }
-            self.order.push_back(id);
+            self.seen += 1;
         }
         let trace = self.traces.entry(id).or_insert_with(|| Trace {
             since: now,
+            number: self.seen,
             room: None,
             agent: None,
             spans: Vec::new(),
             is_over: false,
         });
-        trace.room = trace.room.take().or(received.room);
-        trace.agent = trace.agent.take().or(received.agent);
+        self.order.remove(&trace.place());
+        trace.learn(received.room, received.agent);
+        self.order.insert(trace.place(), id);
         trace.is_over |= SESSIONS.contains(&&*received.span.name);
         if trace.spans.len() >= OF_TRACE {
             self.dropped += 1;
@@ -90,14 +115,12 @@ impl Traces {
         }
     }
 
-    /// Drops the trace that was seen first.
+    /// Drops the trace that was seen first, of those without a room if there are any.
     fn drop_oldest(&mut self) {
-        while let Some(id) = self.order.pop_front() {
-            if let Some(trace) = self.traces.remove(&id) {
-                self.spans -= trace.spans.len();
-                self.dropped += trace.spans.len();
-                return;
-            }
+        let oldest = self.order.pop_first();
+        if let Some(trace) = oldest.and_then(|(_, id)| self.traces.remove(&id)) {
+            self.spans -= trace.spans.len();
+            self.dropped += trace.spans.len();
         }
     }
 
@@ -132,7 +155,7 @@ impl Traces {
             .collect();
         if !taken.is_empty() {
             self.spans -= taken.iter().map(|trace| trace.spans.len()).sum::<usize>();
-            self.order.retain(|id| self.traces.contains_key(id));
+            self.order.retain(|_, id| self.traces.contains_key(id));
         }
         taken
     }
@@ -150,13 +173,20 @@ mod tests {
     use crate::account::AgentTime;
     use std::collections::BTreeMap;
 
+    fn agent(identity: &str, is_certain: bool) -> TracedAgent {
+        TracedAgent {
+            identity: identity.into(),
+            is_certain,
+        }
+    }
+
     fn span(trace: u16, room: Option<&str>, name: &str) -> ReceivedSpan {
         let mut id = [0; 16];
         id[..2].copy_from_slice(&trace.to_be_bytes());
         ReceivedSpan {
             trace: id,
             room: room.map(Into::into),
-            agent: room.map(|_| "agent-a".into()),
+            agent: room.map(|_| agent("agent-a", true)),
             span: AgentSpan {
                 name: name.into(),
                 began: AgentTime(1),
@@ -181,10 +211,34 @@ mod tests {
         let taken = traces.take("room");
         assert_eq!(taken.len(), 1);
         let traced = taken[0].traced();
-        assert_eq!((traced.spans.len(), traced.agent), (3, Some("agent-a")));
+        let expected = agent("agent-a", true);
+        assert_eq!((traced.spans.len(), traced.agent), (3, Some(&expected)));
         assert_eq!((traces.spans, traces.order.len()), (1, 1));
         assert_eq!((traces.drop_all(), traces.dropped), (1, 0));
         assert!(traces.order.is_empty() && traces.spans == 0);
+    }
+
+    #[test]
+    fn an_identity_replaces_one_that_was_guessed_but_no_other() {
+        let now = Instant::now();
+        for (agents, expected) in [
+            ([agent("guess", false), agent("name", true)], "name"),
+            ([agent("name", true), agent("guess", false)], "name"),
+            ([agent("name", true), agent("other", true)], "name"),
+            ([agent("guess", false), agent("other", false)], "guess"),
+        ] {
+            let mut traces = Traces::default();
+            for agent in agents {
+                let named = ReceivedSpan {
+                    agent: Some(agent),
+                    ..span(1, Some("room"), "llm_node")
+                };
+                traces.add(named, now);
+            }
+            let taken = traces.take("room");
+            let agent = taken[0].agent.as_ref().map(|agent| &*agent.identity);
+            assert_eq!(agent, Some(expected));
+        }
     }
 
     #[test]
@@ -212,11 +266,20 @@ mod tests {
             traces.add(span(trace as u16, None, "llm_node"), now);
         }
         assert_eq!(traces.traces.len(), TRACES);
-        assert_eq!(traces.dropped, 5 + OF_TRACE, "the oldest one was dropped");
+        assert_eq!(traces.dropped, 5 + 1, "the oldest one without a room");
+        assert!(!traces.traces.contains_key(&span(1, None, "").trace));
         for n in 0..SPANS {
             traces.add(span((n % 100) as u16 + 20_000, None, "llm_node"), now);
         }
         assert!(traces.spans <= SPANS && traces.order.len() <= TRACES);
         assert_eq!(traces.spans + traces.dropped, OF_TRACE + 5 + TRACES + SPANS);
+        assert_eq!(traces.traces.len(), traces.order.len());
+        assert_eq!(traces.take("room").len(), 1, "traces with a room go last");
+        for trace in 0..=TRACES {
+            let named = span(trace as u16 + 30_000, Some("room"), "llm_node");
+            traces.add(named, now);
+        }
+        let first = span(30_000, None, "").trace;
+        assert!(!traces.traces.contains_key(&first), "then the oldest one");
     }
 }

@@ -42,18 +42,14 @@ pub(crate) fn read(request: &[u8]) -> Result<ReadMetrics, Malformed> {
     let mut read = ReadMetrics::default();
     // Fields of ExportMetricsServiceRequest, ResourceMetrics and ScopeMetrics.
     each(request, 1, |of_resource| {
-        let resource = last(of_resource, 1)?.unwrap_or_default();
-        let source = Source {
-            service: service_of(resource)?,
-            resource,
-        };
+        let source = Source::of(last(of_resource, 1)?.unwrap_or_default())?;
         each(of_resource, 2, |of_scope| {
             each(of_scope, 2, |metric| {
                 if metric.len() > METRIC || read.points.len() >= POINTS {
                     read.lost += 1;
                     return Ok(());
                 }
-                let mut points = source.points(Metric::decode(metric)?);
+                let mut points = source.points(&Metric::decode(metric)?);
                 let room = POINTS - read.points.len();
                 read.lost += points.len().saturating_sub(room);
                 points.truncate(room);
@@ -81,52 +77,46 @@ fn service_of(resource: &[u8]) -> Result<Arc<str>, Malformed> {
 }
 
 /// What exported a metric.
-struct Source<'a> {
+struct Source {
     service: Arc<str>,
-    /// As received: it differs between processes that describe themselves.
-    resource: &'a [u8],
+    /// Hash of the resource as received, which differs between processes that describe themselves.
+    /// It is computed once, since a resource can have megabytes and thousands of values.
+    process: u64,
 }
 
-impl Source<'_> {
-    /// The values of a metric: of a distribution, its sum and its count, as Prometheus names them.
-    fn points(&self, metric: Metric) -> Vec<MetricPoint> {
+/// A distribution: when it began, its attributes, its count, its sum.
+type Distribution<'a> = (u64, &'a [KeyValue], u64, Option<f64>);
+
+impl Source {
+    fn of(resource: &[u8]) -> Result<Self, Malformed> {
+        let mut hasher = DefaultHasher::new();
+        resource.hash(&mut hasher);
+        Ok(Self {
+            service: service_of(resource)?,
+            process: hasher.finish(),
+        })
+    }
+
+    /// The values of a metric.
+    fn points(&self, metric: &Metric) -> Vec<MetricPoint> {
         let name = metric.name.as_str();
-        let distribution = |(since, attributes): (u64, &[KeyValue]), delta, count: u64, sum| {
-            let kind = kind_of(true, delta);
-            let stream = self.stream(since, attributes);
-            let point =
-                |suffix, value| self.point(&format!("{name}_{suffix}"), kind, stream, value);
-            let sum: Option<f64> = sum;
-            [
-                Some(point("count", count as f64)),
-                sum.map(|sum| point("sum", sum)),
-            ]
-            .into_iter()
-            .flatten()
-        };
-        match metric.data {
+        match &metric.data {
             Some(Data::Gauge(gauge)) => self.numbers(name, MetricKind::Gauge, &gauge.data_points),
             Some(Data::Sum(sum)) => {
                 let kind = kind_of(sum.is_monotonic, sum.aggregation_temporality);
                 self.numbers(name, kind, &sum.data_points)
             }
             Some(Data::Histogram(all)) => {
-                let delta = all.aggregation_temporality;
                 let points = all.data_points.iter();
-                let points = points.flat_map(|p| {
-                    let key = (p.start_time_unix_nano, &p.attributes[..]);
-                    distribution(key, delta, p.count, p.sum)
-                });
-                points.collect()
+                let points =
+                    points.map(|p| (p.start_time_unix_nano, &p.attributes[..], p.count, p.sum));
+                self.distributions(name, all.aggregation_temporality, points)
             }
             Some(Data::ExponentialHistogram(all)) => {
-                let delta = all.aggregation_temporality;
                 let points = all.data_points.iter();
-                let points = points.flat_map(|p| {
-                    let key = (p.start_time_unix_nano, &p.attributes[..]);
-                    distribution(key, delta, p.count, p.sum)
-                });
-                points.collect()
+                let points =
+                    points.map(|p| (p.start_time_unix_nano, &p.attributes[..], p.count, p.sum));
+                self.distributions(name, all.aggregation_temporality, points)
             }
             Some(Data::Summary(_)) | None => Vec::new(),
         }
@@ -138,21 +128,40 @@ impl Source<'_> {
         kind: MetricKind,
         points: &[NumberDataPoint],
     ) -> Vec<MetricPoint> {
-        let value = |point: &NumberDataPoint| match point.value? {
-            Value::AsDouble(value) => Some(value),
-            Value::AsInt(value) => Some(value as f64),
-        };
+        let name = named(name, "");
         let points = points.iter().filter_map(|point| {
+            let value = match point.value? {
+                Value::AsDouble(value) => value,
+                Value::AsInt(value) => value as f64,
+            };
             let stream = self.stream(point.start_time_unix_nano, &point.attributes);
-            Some(self.point(name, kind, stream, value(point)?))
+            Some(self.point(&name, kind, stream, value))
         });
         points.collect()
     }
 
-    fn point(&self, name: &str, kind: MetricKind, stream: u64, value: f64) -> MetricPoint {
+    /// The count and the sum of each distribution, as Prometheus names them.
+    fn distributions<'a>(
+        &self,
+        name: &str,
+        temporality: i32,
+        points: impl Iterator<Item = Distribution<'a>>,
+    ) -> Vec<MetricPoint> {
+        let kind = kind_of(true, temporality);
+        let (count_name, sum_name) = (named(name, "_count"), named(name, "_sum"));
+        let mut read = Vec::new();
+        for (since, attributes, count, sum) in points {
+            let stream = self.stream(since, attributes);
+            read.push(self.point(&count_name, kind, stream, count as f64));
+            read.extend(sum.map(|sum| self.point(&sum_name, kind, stream, sum)));
+        }
+        read
+    }
+
+    fn point(&self, name: &Arc<str>, kind: MetricKind, stream: u64, value: f64) -> MetricPoint {
         MetricPoint {
             service: self.service.clone(),
-            name: cut(name, LONGEST_SERIES).into(),
+            name: name.clone(),
             kind,
             stream,
             value,
@@ -163,13 +172,19 @@ impl Source<'_> {
     /// different instants.
     fn stream(&self, since: u64, attributes: &[KeyValue]) -> u64 {
         let mut hasher = DefaultHasher::new();
-        self.resource.hash(&mut hasher);
+        self.process.hash(&mut hasher);
         since.hash(&mut hasher);
         for attribute in attributes {
             attribute.encode_to_vec().hash(&mut hasher);
         }
         hasher.finish()
     }
+}
+
+/// The name of a series: that of its metric, cut so that the suffix fits too.
+fn named(metric: &str, suffix: &str) -> Arc<str> {
+    let name = cut(metric, LONGEST_SERIES - suffix.len());
+    format!("{name}{suffix}").into()
 }
 
 fn kind_of(is_monotonic: bool, temporality: i32) -> MetricKind {

@@ -4,8 +4,9 @@
 //! asks for them. Invariants: the size of a body is bounded, before and after it is decompressed; a
 //! request that cannot be used is counted, and changes nothing else.
 //!
-//! The `Host` of a request does not matter, as it does for metrics: nothing can be read here, and a
-//! web page can neither send this content type to another site nor know a room's name.
+//! The `Host` of a request does not matter, as it does for metrics, since nothing can be read here.
+//! A web page whose name was made to point here (DNS rebinding) could post, though, so requests from
+//! browsers are refused: a browser adds the header `Origin` to every POST of a page.
 
 mod metrics;
 mod spans;
@@ -15,7 +16,9 @@ use crate::run::TelemetryInbox;
 use flate2::read::{GzDecoder, ZlibDecoder};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes};
-use hyper::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{
+    ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN,
+};
 use hyper::{Method, Request, Response, StatusCode};
 use opentelemetry_proto::tonic::collector::metrics::v1::{
     ExportMetricsPartialSuccess, ExportMetricsServiceResponse,
@@ -25,6 +28,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use prost::Message as _;
 use std::io::Read;
+use std::time::Duration;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use metrics::read as read_metrics;
@@ -33,6 +37,12 @@ pub(crate) use spans::read as read_spans;
 
 /// Maximum size of a body in bytes, also after it was decompressed.
 const BODY: usize = 8 << 20;
+/// Time limit for reading a body. Exporters wait 10 s for the response.
+pub(super) const LONGEST_BODY: Duration = Duration::from_secs(5);
+/// The header by which most browsers tell which site a request comes from.
+const FETCH_SITE: &str = "sec-fetch-site";
+/// Response to a web page.
+const BROWSER: &str = "loadgen accepts no telemetry from web pages\n";
 /// The content type of OTLP in protobuf.
 const PROTOBUF: &str = "application/x-protobuf";
 /// Response to other paths.
@@ -51,6 +61,11 @@ const MALFORMED: Refusal = (
 const TOO_LARGE: Refusal = (
     StatusCode::PAYLOAD_TOO_LARGE,
     "a request may have at most 8 MiB\n",
+);
+
+const TOO_SLOW: Refusal = (
+    StatusCode::REQUEST_TIMEOUT,
+    "the body did not arrive within 5 s\n",
 );
 
 /// What is received at a path.
@@ -79,6 +94,10 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    let headers = request.headers();
+    if headers.contains_key(ORIGIN) || headers.contains_key(FETCH_SITE) {
+        return plain(StatusCode::FORBIDDEN, BROWSER);
+    }
     let Some(signal) = Signal::at(request.uri().path()) else {
         return plain(StatusCode::NOT_FOUND, INDEX);
     };
@@ -127,7 +146,8 @@ where
         let why = "only OTLP in protobuf is accepted: content-type application/x-protobuf\n";
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
     }
-    let body = Limited::new(body, BODY).collect().await;
+    let body = tokio::time::timeout(LONGEST_BODY, Limited::new(body, BODY).collect());
+    let body = body.await.map_err(|_| TOO_SLOW)?;
     let body = body.map_err(|e| match e.is::<LengthLimitError>() {
         true => TOO_LARGE,
         false => MALFORMED,

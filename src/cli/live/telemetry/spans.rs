@@ -5,7 +5,7 @@
 //! contain whole conversations, only those of a table are decoded.
 
 use super::wire::{Malformed, cut, each, fields, last};
-use crate::account::{AgentSpan, AgentTime};
+use crate::account::{AgentSpan, AgentTime, TracedAgent};
 use crate::run::ReceivedSpan;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
@@ -24,6 +24,8 @@ const TEXT: usize = 200;
 const ROOM: usize = 256;
 /// Longest attribute that is decoded.
 const ATTRIBUTE: usize = 4 << 10;
+/// Maximum number of attributes of a span that are decoded. Each should occur once.
+const ATTRIBUTES: usize = 64;
 
 /// Attributes that name the room, of livekit-agents from 1.8 on and before, and of any other agent.
 const ROOMS: [&str; 3] = ["lk.pii.room_name", "lk.room_name", "room_name"];
@@ -94,15 +96,17 @@ pub(crate) fn read(request: &[u8]) -> Result<ReadSpans, Malformed> {
 /// The parts of a span that are read.
 fn pruned(span: &[u8]) -> Result<Span, Malformed> {
     let mut kept = Vec::new();
+    let mut attributes = 0;
     for field in fields(span) {
         let field = field?;
         let is_read = match field.number {
             // Trace, name, start, end, status.
             1 | 5 | 7 | 8 | 15 => true,
-            9 => is_known(field.content.unwrap_or_default())?,
+            9 => attributes < ATTRIBUTES && is_known(field.content.unwrap_or_default())?,
             _ => false,
         };
         if is_read {
+            attributes += usize::from(field.number == 9);
             kept.extend_from_slice(field.whole);
         }
     }
@@ -131,7 +135,11 @@ fn span_of(span: &Span) -> Option<ReceivedSpan> {
         found.next()
     };
     let identity = text(&IDENTITIES).filter(|_| span.name == CONNECT);
-    let job = text(&[JOB]).map(|job| format!("agent-{job}"));
+    let agent = |name: &str, is_certain| TracedAgent {
+        identity: cut(name, ROOM).into(),
+        is_certain,
+    };
+    let guessed = || text(&[JOB]).map(|job| agent(&format!("agent-{job}"), false));
     let status = span.status.as_ref();
     let mut attributes = BTreeMap::new();
     for attribute in &span.attributes {
@@ -144,9 +152,7 @@ fn span_of(span: &Span) -> Option<ReceivedSpan> {
     Some(ReceivedSpan {
         trace: span.trace_id.as_slice().try_into().ok()?,
         room: text(&ROOMS).map(|room| cut(room, ROOM).into()),
-        agent: identity
-            .or(job.as_deref())
-            .map(|agent| cut(agent, ROOM).into()),
+        agent: identity.map(|name| agent(name, true)).or_else(guessed),
         span: AgentSpan {
             name: cut(&span.name, NAME).into(),
             began,

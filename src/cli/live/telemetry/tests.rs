@@ -57,6 +57,19 @@ fn request(spans: Vec<Span>) -> Vec<u8> {
     ExportTraceServiceRequest { resource_spans }.encode_to_vec()
 }
 
+/// A request with the metrics of one process.
+fn exported(resource: Resource, metrics: Vec<Metric>) -> Vec<u8> {
+    let resource_metrics = vec![ResourceMetrics {
+        resource: Some(resource),
+        scope_metrics: vec![ScopeMetrics {
+            metrics,
+            ..ScopeMetrics::default()
+        }],
+        ..ResourceMetrics::default()
+    }];
+    ExportMetricsServiceRequest { resource_metrics }.encode_to_vec()
+}
+
 /// A POST with this body, as bytes on the wire.
 fn post(path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(
@@ -112,7 +125,12 @@ fn of_a_span_only_what_the_run_needs_is_read() {
     let first = &read.spans[0];
     assert_eq!(first.trace, [7; 16]);
     assert_eq!(first.room.as_deref(), Some("room-1"));
-    assert_eq!(first.agent.as_deref(), Some("agent-AJ_1"), "not the caller");
+    let agent = |span: &crate::run::ReceivedSpan| {
+        let agent = span.agent.clone().expect("an agent");
+        (agent.identity.to_string(), agent.is_certain)
+    };
+    let expected = ("agent-AJ_1".to_owned(), false);
+    assert_eq!(agent(first), expected, "not the caller");
     assert_eq!(first.span.name.len(), 100);
     assert!(first.span.failed);
     let (began, ended) = (first.span.began.0, first.span.ended.0);
@@ -124,7 +142,7 @@ fn of_a_span_only_what_the_run_needs_is_read() {
         ("lk.response.ttft", json!(0.25)),
     ];
     assert_eq!(first.span.attributes, expected.into());
-    assert_eq!(read.spans[1].agent.as_deref(), Some("agent-x"));
+    assert_eq!(agent(&read.spans[1]), ("agent-x".to_owned(), true));
     assert_eq!(read.spans[1].room, None);
 }
 
@@ -133,6 +151,23 @@ fn the_number_of_spans_of_a_request_is_bounded() {
     let many = (0..5_000).map(|_| span("s", Vec::new())).collect();
     let read = read_spans(&request(many)).expect("OTLP");
     assert_eq!((read.spans.len(), read.lost), (4_096, 904));
+}
+
+#[test]
+fn a_span_that_repeats_an_attribute_has_no_more_than_a_few_of_them() {
+    let mut attributes = vec![text("lk.tts.label", "x"); 5_000];
+    attributes.push(text("room_name", "too late"));
+    let read = read_spans(&request(vec![span("s", attributes)])).expect("OTLP");
+    assert_eq!((read.spans.len(), &read.spans[0].room), (1, &None));
+    let mut attributes = vec![text("app.own", "x"); 5_000];
+    attributes.push(text("room_name", "room-1"));
+    let read = read_spans(&request(vec![span("s", attributes)])).expect("OTLP");
+    let room = read.spans[0].room.as_deref();
+    assert_eq!(
+        room,
+        Some("room-1"),
+        "attributes that are not read do not count"
+    );
 }
 
 #[test]
@@ -177,16 +212,7 @@ fn metric_values_have_their_service_and_kind() {
         attributes: vec![text("service.name", "my-agent")],
         ..Resource::default()
     };
-    let resource_metrics = vec![ResourceMetrics {
-        resource: Some(resource),
-        scope_metrics: vec![ScopeMetrics {
-            metrics,
-            ..ScopeMetrics::default()
-        }],
-        ..ResourceMetrics::default()
-    }];
-    let request = ExportMetricsServiceRequest { resource_metrics };
-    let read = read_metrics(&request.encode_to_vec()).expect("OTLP");
+    let read = read_metrics(&exported(resource, metrics)).expect("OTLP");
     assert_eq!(read.lost, 0);
     assert!(
         read.points
@@ -207,6 +233,47 @@ fn metric_values_have_their_service_and_kind() {
     ];
     assert_eq!(points, expected);
     assert_ne!(read.points[0].stream, read.points[1].stream);
+}
+
+#[test]
+fn large_resources_and_long_names_cost_little_however_many_values_they_have() {
+    let resource = Resource {
+        attributes: vec![text("service.name", &"x".repeat(4 << 20))],
+        ..Resource::default()
+    };
+    let name = "y".repeat(200_000);
+    let histogram = Histogram {
+        data_points: vec![
+            HistogramDataPoint {
+                sum: Some(1.0),
+                ..HistogramDataPoint::default()
+            };
+            20_000
+        ],
+        aggregation_temporality: 2,
+    };
+    let empty = Gauge {
+        data_points: vec![NumberDataPoint::default(); 50_000],
+    };
+    let metric = |data| Metric {
+        name: name.clone(),
+        data: Some(data),
+        ..Metric::default()
+    };
+    let metrics = vec![
+        metric(Data::Gauge(empty)),
+        metric(Data::Histogram(histogram)),
+    ];
+    let request = exported(resource, metrics);
+    let begun = std::time::Instant::now();
+    let read = read_metrics(&request).expect("OTLP");
+    let took = begun.elapsed();
+    // Hashing the resource for every value would take a minute or more.
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    assert_eq!((read.points.len(), read.lost), (8_192, 40_000 - 8_192));
+    let names: Vec<&str> = read.points[..2].iter().map(|p| &*p.name).collect();
+    let [count, sum] = ["_count", "_sum"].map(|end| "y".repeat(200 - end.len()) + end);
+    assert_eq!(names, [count, sum], "told apart, though they are cut");
 }
 
 #[tokio::test]
@@ -310,4 +377,43 @@ async fn requests_that_cannot_be_used_are_refused_and_counted() {
         let (head, _) = asked(&inbox, &request).await;
         assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{head}");
     }
+}
+
+#[tokio::test]
+async fn web_pages_are_refused_and_not_counted() {
+    let inbox = Arc::new(TelemetryInbox::default());
+    let body = request(vec![span("llm_node", Vec::new())]);
+    for header in ["origin: http://evil.example", "sec-fetch-site: same-origin"] {
+        for kind in [TYPE, "content-type: text/plain\r\n"] {
+            let headers = format!("{kind}{header}\r\n");
+            let (head, _) = asked(&inbox, &post("/v1/traces", &headers, &body)).await;
+            assert!(head.starts_with("HTTP/1.1 403"), "{header}: {head}");
+        }
+    }
+    assert_eq!(inbox.counted(), (0, 0, 0), "came, kept, refused requests");
+}
+
+/// A body of which nothing ever arrives.
+struct Unsent;
+
+impl Body for Unsent {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, Self::Error>>> {
+        std::task::Poll::Pending
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_arrive_in_time_is_refused_and_counted() {
+    let inbox = TelemetryInbox::default();
+    let request = Request::post("/v1/traces").header(CONTENT_TYPE, PROTOBUF);
+    let request = request.body(Unsent).expect("valid");
+    let answer = respond(request, &inbox).await;
+    assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
+    assert_eq!(inbox.counted(), (0, 0, 1), "came, kept, refused requests");
 }
