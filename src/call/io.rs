@@ -28,8 +28,14 @@ pub enum Input<'a> {
     Abandoned(StreamId),
     /// The audio of a stream turned out not to be the agent's voice.
     NotAgent(StreamId),
-    /// The text of the latest turn was sent at this instant.
-    TextSent(Instant),
+    /// The text of a turn was sent. After [`Say::Text`] either this or [`Input::Failed`] must
+    /// follow: until then the turn is not judged.
+    TextSent {
+        /// Index of the turn in the call.
+        turn: usize,
+        /// When its last packet was sent.
+        at: Instant,
+    },
     /// Part of the text of the agent's reply arrived.
     ReplyText(ReplyText),
     /// Part of a turn's utterance did not reach the other side.

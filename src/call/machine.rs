@@ -122,9 +122,9 @@ impl Call {
                 self.end_what_is_over();
             }
             Input::NotAgent(stream) => self.disown(now, stream),
-            Input::TextSent(at) => self.text_sent(at),
+            Input::TextSent { turn, at } => self.text_sent(turn, at),
             Input::ReplyText(text) => {
-                let of = |turn: &&mut Turn| turn.media_start <= text.opened;
+                let of = |turn: &&mut Turn| turn.covers(text.opened);
                 if let Some(turn) = self.turns.iter_mut().rev().find(of) {
                     turn.reply_text(text);
                 }
@@ -244,7 +244,8 @@ impl Call {
             };
             return self.fail(now, failure);
         }
-        let owed_by_nobody = |turn: &Turn| turn.is_open() && now >= turn.deadline;
+        let owed_by_nobody =
+            |turn: &Turn| turn.is_open() && !turn.awaits_sending() && now >= turn.deadline;
         if self.absent.is_some() && self.turns.iter().any(owed_by_nobody) {
             return self.fail(now, Failure::AgentLeft);
         }
@@ -316,23 +317,29 @@ impl Call {
         }
     }
 
-    /// The text of the latest turn was sent: what follows is measured from there.
-    fn text_sent(&mut self, at: Instant) {
-        let Some(turn) = self.turns.back_mut() else {
+    /// The turn in progress with this index.
+    fn in_progress(&mut self, index: usize) -> Option<&mut Turn> {
+        let over = self.begun - self.turns.len();
+        self.turns.get_mut(index.checked_sub(over)?)
+    }
+
+    /// The text of a turn was sent: what follows is measured from there.
+    fn text_sent(&mut self, index: usize, at: Instant) {
+        let Some(turn) = self.in_progress(index) else {
             return;
         };
         turn.text_sent(at);
-        if let Some(before) = self.before.as_mut().filter(|_| turn.is_text()) {
-            (before.media_start, before.speech_end) = (turn.media_start, turn.speech_end);
-            before.deadline = turn.deadline;
+        let (start, end, deadline) = (turn.media_start, turn.speech_end, turn.deadline);
+        let is_latest = index + 1 == self.begun;
+        if let Some(before) = self.before.as_mut().filter(|_| is_latest) {
+            (before.media_start, before.speech_end, before.deadline) = (start, end, deadline);
         }
     }
 
     /// Flags a turn whose utterance the agent may not have heard in full; amends it if it is over.
     fn utterance_lost(&mut self, index: usize) {
         let flag = Flag::UtteranceLost;
-        let over = self.begun - self.turns.len();
-        if let Some(turn) = index.checked_sub(over).and_then(|k| self.turns.get_mut(k)) {
+        if let Some(turn) = self.in_progress(index) {
             return turn.flag_once(flag);
         }
         let owed = self.owed.as_mut().map(|owed| &mut owed.turn);
@@ -427,13 +434,14 @@ impl Call {
     fn agent_left(&mut self, now: Instant) {
         let fails = self.script.on_agent_left == OnAgentLeft::Fail;
         let last = fails || self.begun == self.script.turns.len();
-        let broke_off = self.talk.current().is_some();
+        let speaking = self.talk.current().map(Stretch::began);
         for turn in self.turns.iter_mut().filter(|turn| turn.is_listening()) {
-            if broke_off {
+            // Speech that was under way when a text was sent is not the reply to it.
+            if speaking.is_some_and(|began| !turn.is_text() || turn.covers(began)) {
                 turn.flag(Flag::ReplyCutOff);
             }
             if last {
-                turn.leave_reply(now);
+                turn.agent_left(now);
             }
         }
         self.collect(now);
@@ -457,7 +465,7 @@ impl Call {
         let stopped = (failure == Failure::Stopped).then_some(now);
         if stopped.is_some() {
             for turn in &mut self.turns {
-                turn.leave_reply(now);
+                turn.cut_short(now);
             }
             self.collect(now);
             if self.is_done() {

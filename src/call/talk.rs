@@ -284,6 +284,12 @@ impl Talk {
         ends.map(|end| end.wire()).max()
     }
 
+    /// The last audible sample of the ended stretches that began at or after `after`.
+    pub(super) fn last_end_since(&self, after: Instant) -> Option<Instant> {
+        let since = self.stretches.iter().filter(|s| s.began() >= after);
+        since.filter_map(|s| Some(s.end?.wire())).max()
+    }
+
     /// The stretch after which the agent has been silent for [`SPURT_GAP`].
     pub(super) fn last_over(&self) -> Option<Stretch> {
         let last = self.silent_since()?;

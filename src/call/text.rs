@@ -1,8 +1,9 @@
 //! The reply to a text, as far as it has arrived.
 //!
 //! In: when the text was sent, the parts of the agent's streams of text. Out: when the reply's text
-//! began and ended, and until when something may follow it. Invariants: a stream that was opened
-//! before the text was sent is not part of the reply; the number of open streams is bounded.
+//! began and ended, and until when something may follow it. Invariants: what began before the text
+//! was sent, a stream of text or speech, is not part of the reply; the number of open streams is
+//! bounded.
 
 use super::states::States;
 use super::talk::Talk;
@@ -41,11 +42,19 @@ impl TextReply {
         is_first
     }
 
-    /// Takes a part of one of the agent's streams of text; returns whether it belongs to the reply.
+    pub(super) fn is_sent(&self) -> bool {
+        self.sent.is_some()
+    }
+
+    /// Whether a stream of text or a stretch of speech that began at this instant may belong to the
+    /// reply: it began after the text was sent.
+    pub(super) fn precedes(&self, began: Instant) -> bool {
+        self.sent.is_some_and(|sent| sent <= began)
+    }
+
+    /// Takes a part of a stream of text that was opened after the text was sent; returns whether
+    /// the part belongs to the reply.
     pub(super) fn part(&mut self, text: ReplyText) -> bool {
-        if self.sent.is_none_or(|sent| text.opened < sent) {
-            return false;
-        }
         let known = self.open.iter().position(|stream| *stream == text.stream);
         match (text.part, known) {
             (TextPart::First, None) => {
@@ -64,6 +73,11 @@ impl TextReply {
         }
     }
 
+    /// Whether all streams of the reply were closed; more may follow.
+    pub(super) fn is_closed(&self) -> bool {
+        self.last_end.is_some() && self.open.is_empty()
+    }
+
     /// Sending of the text → end of the reply's text, if all of its streams were closed.
     pub(super) fn length(&self) -> Option<Duration> {
         let end = self.last_end.filter(|_| self.open.is_empty())?;
@@ -78,7 +92,7 @@ impl TextReply {
             return None;
         }
         let mut over = later(self.last_end.unwrap_or(deadline), SETTLES);
-        if let Some(last) = self.voice_end(talk) {
+        if let Some(last) = self.heard_until(talk) {
             talk.fell_silent()?;
             over = over.max(later(last, SPURT_GAP));
         }
@@ -91,9 +105,14 @@ impl TextReply {
         }
     }
 
-    /// The last audible sample since the text was sent.
-    pub(super) fn voice_end(&self, talk: &Talk) -> Option<Instant> {
+    /// The last audible sample since the text was sent, even of speech that had begun before.
+    fn heard_until(&self, talk: &Talk) -> Option<Instant> {
         let last = talk.silent_since()?;
-        self.sent.is_some_and(|sent| last >= sent).then_some(last)
+        self.precedes(last).then_some(last)
+    }
+
+    /// The last audible sample of the speech that began after the text was sent.
+    pub(super) fn voice_end(&self, talk: &Talk) -> Option<Instant> {
+        talk.last_end_since(self.sent?)
     }
 }

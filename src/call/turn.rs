@@ -20,6 +20,9 @@ use std::time::{Duration, Instant};
 
 /// A packet that carries the end of speech is flagged if it is sent later than this.
 const LATE_SEND: Duration = Duration::from_millis(2);
+/// The same for a text. On its way to the media thread that sends it, it passes the queues of the
+/// call's task and of its session, each of which may be serving other events.
+const LATE_TEXT: Duration = Duration::from_millis(50);
 /// Wait after the deadline: packets that arrived before the deadline may still be in the socket,
 /// and the ear needs about 60 ms of audio to detect a talk spurt.
 const GRACE: Duration = Duration::from_millis(250);
@@ -155,13 +158,33 @@ impl Turn {
         self.text.is_some()
     }
 
+    /// Whether the turn's text has yet to be sent. Such a turn is not judged.
+    pub(super) fn awaits_sending(&self) -> bool {
+        self.text.as_ref().is_some_and(|text| !text.is_sent())
+    }
+
     /// The turn's text was sent: its reply is measured from here.
     pub(super) fn text_sent(&mut self, at: Instant) {
-        if self.text.as_mut().is_some_and(|text| text.sent(at)) {
-            (self.media_start, self.speech_end) = (at, at);
-            self.deadline = later(at, self.script.timeout);
-            self.grace = None;
-            (self.result.media_start, self.result.speech_end) = (Some(at), Some(at));
+        if !self.text.as_mut().is_some_and(|text| text.sent(at)) {
+            return;
+        }
+        let due = later(self.media_start, FRAME_TIME);
+        let lateness = at.saturating_duration_since(due);
+        self.result.send_lateness = Some(lateness);
+        if lateness > LATE_TEXT {
+            self.flag(Flag::LateSend);
+        }
+        (self.media_start, self.speech_end) = (at, at);
+        self.deadline = later(at, self.script.timeout);
+        (self.result.media_start, self.result.speech_end) = (Some(at), Some(at));
+    }
+
+    /// Whether `began` is in this turn: after its text was sent or, for a turn without one, after
+    /// the caller began to speak.
+    pub(super) fn covers(&self, began: Instant) -> bool {
+        match &self.text {
+            Some(text) => text.precedes(began),
+            None => self.media_start <= began,
         }
     }
 
@@ -180,7 +203,7 @@ impl Turn {
                 until: later(text.at, SPURT_BOUND),
             };
             if self.superseded {
-                self.leave_reply(text.at);
+                self.cut_short(text.at);
             }
         }
     }
@@ -195,6 +218,7 @@ impl Turn {
         text.settles = over.filter(|at| *at > now);
         if let Some(at) = over.filter(|at| *at <= now) {
             self.result.reply_end = text.voice_end(talk);
+            self.result.text_reply = text.length().filter(|_| self.result.text_ttft.is_some());
             self.listened(at);
         }
     }
@@ -234,7 +258,26 @@ impl Turn {
     /// of its reply.
     pub(super) fn supersede(&mut self, at: Instant) {
         self.superseded = true;
+        self.cut_short(at);
+    }
+
+    /// Stops listening to a reply because the caller goes on or the run is stopped. The end of a
+    /// reply in text then remains unknown, so the time for which the caller waited for it is
+    /// recorded.
+    pub(super) fn cut_short(&mut self, at: Instant) {
+        if self.is_listening() && self.result.text_ttft.is_some() {
+            self.result.waited = at.checked_duration_since(self.speech_end);
+        }
         self.leave_reply(at);
+    }
+
+    /// Stops listening because the agent has left. Streams of text that are still open never end;
+    /// if all are closed, it is unknown whether more would have followed.
+    pub(super) fn agent_left(&mut self, at: Instant) {
+        match &self.text {
+            Some(text) if text.is_closed() => self.cut_short(at),
+            _ => self.leave_reply(at),
+        }
     }
 
     /// Stops listening to a reply that has not ended.
@@ -427,7 +470,8 @@ impl Turn {
     /// Processes the end of a stretch: a pause, or the end of the spurt.
     pub(super) fn ended(&mut self, stretch: &Stretch, talk: &Talk, held: Option<Held>) {
         if self.text.is_some() {
-            if stretch.broke_off && self.is_listening() {
+            // Speech that was under way when the text was sent is not the reply.
+            if stretch.broke_off && self.is_listening() && self.covers(stretch.began()) {
                 self.flag_once(Flag::ReplyCutOff);
             }
             return;
@@ -605,7 +649,8 @@ impl Turn {
             None => self.quiet_until(talk),
         };
         let quiet = quiet.filter(|_| self.is_listening());
-        let open = self.is_open().then(|| match self.grace {
+        let is_judged = self.is_open() && !self.awaits_sending();
+        let open = is_judged.then(|| match self.grace {
             None => self.deadline,
             Some(grace) => {
                 let onset = talk.pending_since().map(|since| later(since, ONSET_WAIT));
@@ -660,7 +705,7 @@ impl Turn {
         }
         if self.answer == Part::Open {
             self.miss();
-            if self.text.is_some() && talk.current().is_some() && !self.superseded {
+            if self.text.is_some() && talk.may_go_on() && !self.superseded {
                 // An agent that only speaks has not written a reply, but is still answering.
                 self.answer = Part::Listening {
                     until: later(self.deadline, SPURT_BOUND),
@@ -675,11 +720,6 @@ impl Turn {
         let over = self.over().is_some();
         if over {
             self.result.ttfa_readings = self.answer_readings(passages);
-            let text = self
-                .text
-                .as_ref()
-                .filter(|_| self.result.text_ttft.is_some());
-            self.result.text_reply = text.and_then(TextReply::length);
         }
         let mut result = self.result;
         if !over {

@@ -68,7 +68,8 @@ pub struct TurnResult {
     pub media_start: Option<Instant>,
     /// Capture time of the last speech sample.
     pub speech_end: Option<Instant>,
-    /// Largest send lateness of the packets that carry the end of speech.
+    /// Largest send lateness of the packets that carry the end of speech; for a text, the time from
+    /// its slot until it was sent.
     pub(crate) send_lateness: Option<Duration>,
     /// The onset that the turn was judged by, early replies included.
     pub onset: Option<Onset>,
@@ -83,7 +84,7 @@ pub struct TurnResult {
     pub stop: Option<Duration>,
     /// Sending of the caller's text → first piece of the reply's text, for turns that ask for one.
     pub text_ttft: Option<Duration>,
-    /// Sending of the caller's text → end of the reply's text, if it ended.
+    /// Sending of the caller's text → end of the reply's text, if it ended while the caller waited.
     pub text_reply: Option<Duration>,
     /// Early reply: how long before the end of speech the agent became audible.
     pub early_by: Option<Duration>,
@@ -104,7 +105,8 @@ pub struct TurnResult {
     /// A second, independent detector's opinion of the onset; `None` if none was requested.
     pub(crate) second: Option<SecondOpinion>,
     /// For a turn that was cut off: time from the end of speech to the cut-off; `None` if the
-    /// caller was still speaking.
+    /// caller was still speaking. For a reply in text whose end the caller did not wait for: time
+    /// from the sending of the text until the caller stopped waiting.
     pub(crate) waited: Option<Duration>,
     /// Doubts about the figures, sorted, without duplicates.
     pub flags: Vec<Flag>,

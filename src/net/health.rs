@@ -150,7 +150,8 @@ pub(crate) struct HealthSnapshot {
     pub send_errors: u64,
     /// RTP packets without a kernel timestamp.
     pub user_stamps: u64,
-    /// Events to a session that were dropped because its queue was full.
+    /// Events to a session that were dropped because its queue was full, and batches of messages
+    /// that were dropped because it was nearly full.
     pub events_lost: u64,
     /// Duplicate audio packets.
     pub repeated: u64,

@@ -39,7 +39,8 @@ pub enum PeerEvent {
     Connected(usize),
     /// ICE lost the other side on this transport.
     Disconnected(usize),
-    /// Messages came over the data channels. They are dropped if the session is too busy.
+    /// Messages came over the data channels. They are dropped, and count as a lost event, if the
+    /// session is too busy.
     Messages(Vec<Message>),
     /// The media transport failed.
     Dead(String),
@@ -356,11 +357,7 @@ impl<E: Endpoint> Peer<E> {
         let Some(messages) = self.mailbox.take_due(now) else {
             return;
         };
-        // A flood of messages must not displace the events that the session needs. Messages dropped
-        // here are treated as if the agent had not sent them, and are not counted as lost.
-        if self.events.capacity() > RESERVED {
-            pass_on(&self.events, PeerEvent::Messages(messages), health);
-        }
+        pass_on_batch(&self.events, messages, health);
     }
 
     /// Sends the datagrams and passes on the events that result from the session's changes.
@@ -422,10 +419,44 @@ fn pass_on(events: &mpsc::Sender<PeerEvent>, event: PeerEvent, health: &HealthCo
     }
 }
 
+/// Passes a batch of messages on to the session. A flood of messages must not displace the events
+/// that the session needs, so the batch is dropped, and counts as a lost event, if the queue is
+/// nearly full: a reply in text may be among the messages.
+fn pass_on_batch(
+    events: &mpsc::Sender<PeerEvent>,
+    messages: Vec<Message>,
+    health: &HealthCounters,
+) {
+    if events.capacity() > RESERVED {
+        pass_on(events, PeerEvent::Messages(messages), health);
+    } else if !events.is_closed() {
+        health.event_lost();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::net::HealthSnapshot;
+
+    #[test]
+    fn a_batch_of_messages_that_would_displace_events_counts_as_lost() {
+        let health = HealthCounters::default();
+        let lost = || HealthSnapshot::of(std::iter::once(&health)).events_lost;
+        let (sender, receiver) = mpsc::channel(RESERVED + 1);
+        let batch = || vec![(Instant::now(), vec![1])];
+        pass_on_batch(&sender, batch(), &health);
+        assert_eq!((lost(), receiver.len()), (0, 1), "the queue has a place");
+        pass_on_batch(&sender, batch(), &health);
+        assert_eq!((lost(), receiver.len()), (1, 1), "the rest is reserved");
+        pass_on(&sender, PeerEvent::Connected(0), &health);
+        assert_eq!((lost(), receiver.len()), (1, 2), "for events");
+        drop(receiver);
+        let (full, receiver) = mpsc::channel(RESERVED);
+        drop(receiver);
+        pass_on_batch(&full, batch(), &health);
+        assert_eq!(lost(), 1, "the session has ended");
+    }
 
     #[test]
     fn only_events_for_a_session_that_still_listens_count_as_lost() {

@@ -72,7 +72,7 @@ pub(super) const FLAGS: &[Meaning] = &[
     ),
     means(
         Flag::LateSend,
-        "the last speech packet left more than 2 ms late",
+        "the last speech packet left more than 2 ms late (a text: 50 ms)",
     ),
     means(
         Flag::AfterMissed,

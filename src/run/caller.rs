@@ -256,9 +256,9 @@ impl CallerEnd {
         self.input(now, Input::AgentState(state));
     }
 
-    /// The text of the latest turn was sent at `at`.
-    pub(super) fn text_sent(&mut self, now: Instant, at: Instant) {
-        self.input(now, Input::TextSent(at));
+    /// The text of turn `turn` was sent at `at`.
+    pub(super) fn text_sent(&mut self, now: Instant, turn: usize, at: Instant) {
+        self.input(now, Input::TextSent { turn, at });
     }
 
     /// Part of the agent's text arrived.
@@ -363,7 +363,11 @@ impl Endpoint for CallerEnd {
                 (payload.clone(), true)
             }
             Say::Text { turn } => {
-                let _ = self.events.try_send(EndEvent::Text(turn));
+                if self.events.try_send(EndEvent::Text(turn)).is_err() {
+                    // The turn would wait forever for its text to be sent.
+                    let detail = "the call is too busy to send a text".into();
+                    self.failed(due, Failure::Generator { detail });
+                }
                 (self.silence.clone(), false)
             }
             Say::Silence => (self.silence.clone(), false),

@@ -49,9 +49,9 @@ pub(super) async fn pass_on(
                 .with(move |caller, at| caller.agent_state(at.now, state))
                 .await;
         }
-        Event::TextSent(sent) => {
+        Event::TextSent { turn, at: sent } => {
             handle
-                .with(move |caller, at| caller.text_sent(at.now, sent))
+                .with(move |caller, at| caller.text_sent(at.now, turn, sent))
                 .await;
         }
         Event::ReplyText(text) => {

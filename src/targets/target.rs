@@ -120,9 +120,9 @@ pub(crate) trait Connection: Send {
     fn stop_listening(&mut self, track: u32);
     /// Stops passing any audio on, because the call is over.
     fn ignore_all(&mut self);
-    /// Sends a text to the agent; [`Event::TextSent`] follows. Targets without a chat have no
-    /// scenario that sends one.
-    fn send_text(&mut self, _text: Arc<str>) {}
+    /// Sends the text of a turn to the agent; [`Event::TextSent`] or [`Event::Closed`] follows
+    /// within seconds. Targets without a chat have no scenario that sends one.
+    fn send_text(&mut self, _turn: usize, _text: Arc<str>) {}
     /// Refines the failure of a call that found no agent, or heard none, with what the target knows
     /// about it. `agent_timeout`: how long a call waits for an agent.
     fn explain(&mut self, failure: Failure, _agent_timeout: Duration) -> BoxFuture<'_, Failure> {
@@ -159,8 +159,13 @@ pub(crate) enum Event {
     AgentState(AgentState),
     /// The agent's claim about its session.
     Claim(Claim),
-    /// A text was sent to the agent at this instant.
-    TextSent(Instant),
+    /// The text of a turn was sent to the agent.
+    TextSent {
+        /// The turn, as passed to [`Connection::send_text`].
+        turn: usize,
+        /// When the last packet of the text was sent.
+        at: Instant,
+    },
     /// Part of the text of an agent arrived; only after a text was sent.
     ReplyText(ReplyText),
     /// The last agent left; `AgentPresent` may follow.

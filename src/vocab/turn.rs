@@ -143,7 +143,7 @@ pub enum Confidence {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Flag {
-    /// The last speech packet left more than 2 ms after it was due.
+    /// The last speech packet left more than 2 ms after it was due; a text, more than 50 ms.
     LateSend,
     /// The onset is less than 20 dB above the noise floor.
     LowConfidence,

@@ -4,7 +4,7 @@ use super::sim::{TURN, ms};
 use crate::audio::{Confidence, FRAME_TIME, Heard, HeardAt, Onset, Packet, SPURT_GAP, Segment};
 use crate::call::{
     Anchor, Call, CallEvent, CallResult, CallScript, Expect, Failure, Flag, GreetingPolicy, Input,
-    OnAgentLeft, Outcome, TurnResult, TurnScript,
+    OnAgentLeft, Outcome, ReplyText, Say, TextPart, TurnResult, TurnScript,
 };
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
@@ -33,6 +33,15 @@ enum Step {
     Ended {
         age: u64,
     },
+    TextSent {
+        turn: usize,
+    },
+    Wrote {
+        stream: u64,
+        opened: u64,
+        age: u64,
+        part: TextPart,
+    },
     /// Runs this many send slots.
     Slots(u8),
     /// Advances the clock by this many ms and handles the timeouts that fall due.
@@ -51,6 +60,15 @@ fn step() -> impl Strategy<Value = Step> {
         20 => (0..1500_u64).prop_map(|age| Step::Triggered { age }),
         50 => (0..1500_u64).prop_map(|age| Step::Onset { age }),
         40 => (0..1500_u64).prop_map(|age| Step::Ended { age }),
+        20 => (0..5_usize).prop_map(|turn| Step::TextSent { turn }),
+        20 => (0..4_u64, 0..1500_u64, 0..500_u64, any::<bool>()).prop_map(
+            |(stream, opened, age, ends)| Step::Wrote {
+                stream,
+                opened,
+                age,
+                part: if ends { TextPart::End } else { TextPart::First },
+            }
+        ),
         120 => (0..60_u8).prop_map(Step::Slots),
         20 => (0..3000_u64).prop_map(Step::Wait),
     ]
@@ -69,18 +87,23 @@ fn turn() -> impl Strategy<Value = TurnScript> {
         3 => Just(Expect::Respond),
         1 => Just(Expect::Stop),
         1 => Just(Expect::StopAndRespond),
-        1 => Just(Expect::Ignore)
+        1 => Just(Expect::Ignore),
+        1 => Just(Expect::RespondText)
     ];
     (anchor, expect, 0..900_u64, 0..60_usize, 0..2500_u64).prop_map(
-        |(anchor, expect, delay, frames, timeout)| TurnScript {
-            anchor,
-            silence: SPURT_GAP,
-            delay: ms(delay),
-            expect,
-            timeout: ms(timeout),
-            frames,
-            speech_start: ms(10),
-            speech_end: FRAME_TIME * frames as u32 / 2,
+        |(anchor, expect, delay, frames, timeout)| {
+            let speaks = expect != Expect::RespondText;
+            let frames = if speaks { frames } else { 0 };
+            TurnScript {
+                anchor,
+                silence: SPURT_GAP,
+                delay: ms(delay),
+                expect,
+                timeout: ms(timeout),
+                frames,
+                speech_start: if speaks { ms(10) } else { ms(0) },
+                speech_end: FRAME_TIME * frames as u32 / 2,
+            }
         },
     )
 }
@@ -103,6 +126,8 @@ struct Driver {
     call: Call,
     now: Instant,
     due: Instant,
+    /// Texts are sent in their slots.
+    sends_texts: bool,
     ended: Vec<TurnResult>,
 }
 
@@ -113,6 +138,7 @@ impl Driver {
             call: Call::new(script.clone(), start),
             now: start,
             due: start,
+            sends_texts: true,
             ended: Vec::new(),
         }
     }
@@ -185,6 +211,18 @@ impl Driver {
                     broke_off: false,
                 },
             ),
+            Step::TextSent { turn } => Input::TextSent { turn, at: self.now },
+            Step::Wrote {
+                stream,
+                opened,
+                age,
+                part,
+            } => Input::ReplyText(ReplyText {
+                stream,
+                opened: self.now - ms(age + opened),
+                at: self.now - ms(age),
+                part,
+            }),
             Step::Slots(n) => return self.slots(n),
             Step::Wait(wait) => return self.wait(ms(wait)),
         };
@@ -195,7 +233,11 @@ impl Driver {
         for _ in 0..n {
             let wait = self.due.saturating_duration_since(self.now);
             self.wait(wait);
-            self.call.tick(self.due);
+            if let Say::Text { turn } = self.call.tick(self.due)
+                && self.sends_texts
+            {
+                self.step(&Step::TextSent { turn });
+            }
             self.call.sent(self.due, self.due + ms(1));
             self.due += FRAME_TIME;
         }
@@ -244,6 +286,10 @@ fn check_turn(script: &TurnScript, turn: &TurnResult) {
             replied && script.expect == Expect::Stop
         ),
     }
+    let texted = replied && script.expect == Expect::RespondText;
+    assert_eq!(turn.text_ttft.is_some(), texted);
+    assert!(turn.text_ttft.is_none_or(|ttft| ttft <= script.timeout));
+    assert!(turn.text_reply.is_none() || texted);
     assert_eq!(turn.early_by.is_some(), turn.outcome == Outcome::Early);
     assert!(turn.flags.is_sorted_by(|a, b| a < b), "{:?}", turn.flags);
 }
@@ -264,9 +310,10 @@ proptest! {
     fn every_turn_ends_exactly_once_for_any_input(
         script in call_script(),
         orderly in any::<bool>(),
+        sends_texts in any::<bool>(),
         steps in prop::collection::vec(step(), 0..80),
     ) {
-        let mut driver = Driver::new(&script);
+        let mut driver = Driver { sends_texts, ..Driver::new(&script) };
         if orderly {
             driver.step(&Step::Joined);
             driver.step(&Step::Subscribed);

@@ -17,7 +17,7 @@ pub(super) const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// How long it takes to send a text.
+/// How long it takes to send a text, unless a test says otherwise.
 pub(super) const SENDING: Duration = ms(3);
 /// How long a part of a text is held back.
 const HELD: Duration = ms(480);
@@ -70,6 +70,10 @@ pub(super) struct World {
     /// The agent's actions, by turn.
     pub(super) acts: Vec<Vec<Act>>,
     pub(super) send_lateness: Duration,
+    /// How long it takes to send a text.
+    pub(super) sending: Duration,
+    /// The agent's packets stop at the end of each talk spurt.
+    pub(super) breaks_off: bool,
     pub(super) kernel_stamp: bool,
     pub(super) confidence: Confidence,
     pub(super) loss: Option<Duration>,
@@ -88,6 +92,8 @@ impl Default for World {
             unprompted: Vec::new(),
             acts: Vec::new(),
             send_lateness: Duration::ZERO,
+            sending: SENDING,
+            breaks_off: false,
             kernel_stamp: true,
             confidence: Confidence::High,
             loss: None,
@@ -181,15 +187,15 @@ impl Sim {
         self.at(last + PAUSE + lag, Input::Heard(0, paused));
         let ended = Heard::Ended {
             last_audible,
-            broke_off: false,
+            broke_off: self.world.breaks_off,
         };
         self.at(last + SPURT_GAP + lag, Input::Heard(0, ended));
     }
 
     /// The caller sends its text in the slot due at `due`; the agent reacts.
     fn text(&mut self, turn: usize, due: Instant) {
-        let sent = due + SENDING;
-        self.at(sent, Input::TextSent(sent));
+        let sent = due + self.world.sending;
+        self.at(sent, Input::TextSent { turn, at: sent });
         for act in self.world.acts.get(turn).cloned().unwrap_or_default() {
             match act {
                 Act::Say(after, length) => {

@@ -1,9 +1,11 @@
 //! Turns in which the caller sends a text.
 
 use super::sim::*;
-use crate::audio::SPURT_GAP;
+use crate::audio::{Confidence, Heard, HeardAt, Onset, SPURT_GAP, Segment};
 use crate::call::text::SETTLES;
-use crate::call::{AgentState, Anchor, Expect, Flag, Input, Outcome, TurnScript};
+use crate::call::{
+    AgentState, Anchor, Expect, Flag, Input, Outcome, ReplyText, TextPart, TurnScript,
+};
 use std::time::Duration;
 
 /// A text that is sent once the previous turn is over.
@@ -131,24 +133,187 @@ fn an_agent_without_a_voice_is_not_waited_for() {
 
 #[test]
 fn a_text_opened_before_the_callers_is_not_its_reply() {
-    // A greeting that is still being written when the caller's text is sent.
+    // A greeting that is still being written when the caller's text is sent: opened before the
+    // text's slot, or between that slot and the sending.
+    for opened in [50, 850] {
+        let world = World {
+            sending: ms(300),
+            acts: vec![vec![Act::Write(600, 700)]],
+            ..World::default()
+        };
+        let played = play_from(script(&[FIRST_TEXT]), |start| {
+            let early = ReplyText {
+                stream: 1_000,
+                opened: start + ms(opened),
+                at: start + ms(900),
+                part: TextPart::First,
+            };
+            World {
+                inputs: vec![(ms(1_100), Input::ReplyText(early))],
+                ..world
+            }
+        });
+        let slot = played.media_start(0) - ms(300);
+        assert!((ms(700)..ms(750)).contains(&slot), "{slot:?}");
+        assert_eq!(played.turn(0).text_ttft, Some(ms(600)), "{opened}");
+    }
+}
+
+#[test]
+fn a_text_is_not_judged_before_it_is_sent() {
     let world = World {
-        acts: vec![vec![Act::Write(600, 700)]],
+        sending: ms(4_900),
+        acts: vec![vec![Act::Write(320, 610)]],
         ..World::default()
     };
-    let played = play_from(script(&[FIRST_TEXT]), |start| {
-        let early = crate::call::ReplyText {
-            stream: 1_000,
-            opened: start + ms(50),
-            at: start + ms(300),
-            part: crate::call::TextPart::First,
+    let played = play(script(&[FIRST_TEXT]), world);
+    let turn = played.turn(0);
+    assert_eq!(turn.outcome, Outcome::Replied);
+    assert_eq!(
+        (turn.text_ttft, turn.text_reply),
+        (Some(ms(320)), Some(ms(610)))
+    );
+    assert_eq!(turn.send_lateness, Some(ms(4_900)));
+    assert_eq!(turn.flags, [Flag::LateSend]);
+}
+
+#[test]
+fn a_text_that_leaves_late_is_flagged() {
+    for (sending, flags) in [(50, &[][..]), (51, &[Flag::LateSend])] {
+        let world = World {
+            sending: ms(sending),
+            acts: vec![vec![Act::Write(320, 610)]],
+            ..World::default()
+        };
+        let played = play(script(&[FIRST_TEXT]), world);
+        assert_eq!(played.turn(0).send_lateness, Some(ms(sending)));
+        assert_eq!(played.flags(0), flags, "{sending}");
+    }
+}
+
+#[test]
+fn a_sending_counts_for_its_own_turn() {
+    // The agent begins to speak, and so the second turn begins, before the first text is sent.
+    let interrupting = TurnScript {
+        anchor: Anchor::AgentSpeechStart,
+        delay: Duration::ZERO,
+        ..TEXT
+    };
+    let world = World {
+        sending: ms(600),
+        unprompted: vec![(450, 300)],
+        acts: vec![vec![Act::Write(50, 90)], vec![Act::Write(320, 610)]],
+        ..World::default()
+    };
+    let played = play(script(&[FIRST_TEXT, interrupting]), world);
+    let between = played.media_start(1) - played.media_start(0);
+    assert!((ms(100)..ms(400)).contains(&between), "{between:?}");
+    assert_eq!(played.outcomes(), [Outcome::Replied; 2]);
+    let [first, second] = [0, 1].map(|turn| played.turn(turn));
+    // The first reply began before the second text was sent, and the caller did not wait for its end.
+    assert_eq!((first.text_ttft, first.text_reply), (Some(ms(50)), None));
+    assert_eq!(second.text_ttft, Some(ms(320)));
+    assert_eq!(second.text_reply, Some(ms(610)));
+}
+
+#[test]
+fn speech_under_way_when_a_text_is_sent_is_waited_for_but_not_its_reply() {
+    // Speech that breaks off: begun before the text was sent, and after it.
+    for (begins, in_reply) in [(0, false), (500, true)] {
+        let world = World {
+            unprompted: vec![(begins, 2_000)],
+            breaks_off: true,
+            acts: vec![vec![Act::Write(320, 610)]],
+            ..World::default()
+        };
+        let subscribed = world.subscribed;
+        let played = play(script(&[FIRST_TEXT, TEXT]), world);
+        let silent = played.start + subscribed + ms(begins + 2_000);
+        let turn = played.turn(0);
+        assert_eq!(turn.text_reply, Some(ms(610)), "{begins}");
+        assert_eq!(turn.reply_end, in_reply.then_some(silent), "{begins}");
+        let flags: &[Flag] = if in_reply { &[Flag::ReplyCutOff] } else { &[] };
+        assert_eq!(turn.flags, flags, "{begins}");
+        let next = played.turn(1).planned.expect("planned") - TEXT.delay;
+        assert_eq!(next, silent + SPURT_GAP, "{begins}");
+    }
+}
+
+#[test]
+fn a_pause_of_an_agent_that_only_speaks_does_not_end_the_turn() {
+    // The turn is missed in the pause between the two stretches.
+    let played = play_from(script(&[FIRST_TEXT, TEXT]), |start| {
+        let at = |after: u64| HeardAt {
+            arrival: start + ms(after),
+            offset: Duration::ZERO,
+        };
+        let onset = Onset {
+            at: at(1_400),
+            confidence: Confidence::High,
+            earlier_by_loss: None,
+            later_by_loss: None,
+            snr_db: 40.0,
+            segment: Segment::default(),
+            after: None,
+        };
+        let paused = Heard::Paused {
+            last_audible: at(3_500),
+            hard: false,
         };
         World {
-            inputs: vec![(ms(800), Input::ReplyText(early))],
-            ..world
+            inputs: vec![
+                (ms(1_930), Input::Heard(0, Heard::Onset(onset))),
+                (ms(3_640), Input::Heard(0, paused)),
+            ],
+            unprompted: vec![(3_500, 2_000)],
+            ..World::default()
         }
     });
-    assert_eq!(played.turn(0).text_ttft, Some(ms(600)));
+    assert_eq!(played.turn(0).outcome, Outcome::Missed);
+    let silent = played.start + World::default().subscribed + ms(5_500);
+    assert_eq!(played.turn(0).reply_end, Some(silent));
+    let next = played.turn(1).planned.expect("planned") - TEXT.delay;
+    assert_eq!(next, silent + SPURT_GAP);
+}
+
+#[test]
+fn a_reply_that_the_caller_does_not_wait_for_has_no_end() {
+    // The next turn begins between a preamble and the answer.
+    let interrupting = TurnScript {
+        anchor: Anchor::AgentSpeechStart,
+        delay: Duration::ZERO,
+        ..TEXT
+    };
+    let world = World {
+        acts: vec![vec![
+            Act::Write(320, 430),
+            Act::Say(900, 3_000),
+            Act::Write(3_000, 3_400),
+        ]],
+        ..World::default()
+    };
+    let played = play(script(&[FIRST_TEXT, interrupting]), world);
+    let turn = played.turn(0);
+    assert_eq!((turn.text_ttft, turn.text_reply), (Some(ms(320)), None));
+    assert_eq!(turn.flags, [Flag::ReplyUnfinished]);
+    let waited = turn.waited.expect("the caller stopped waiting");
+    assert!((ms(900)..ms(1_000)).contains(&waited), "{waited:?}");
+}
+
+#[test]
+fn only_an_agent_that_left_between_two_streams_may_have_finished_its_reply() {
+    for (closed, may_have_finished) in [(430, true), (1_400, false)] {
+        let world = World {
+            acts: vec![vec![Act::Write(320, closed)]],
+            inputs: vec![(ms(2_000), Input::AgentLeft)],
+            ..World::default()
+        };
+        let played = play(script(&[FIRST_TEXT]), world);
+        let turn = played.turn(0);
+        assert_eq!(turn.outcome, Outcome::Replied, "{closed}");
+        assert_eq!(turn.text_reply, None, "{closed}");
+        assert_eq!(turn.waited.is_some(), may_have_finished, "{closed}");
+    }
 }
 
 #[test]
@@ -159,6 +324,10 @@ fn a_reply_that_is_never_closed_has_no_end() {
     };
     let played = play(script(&[FIRST_TEXT]), world);
     let turn = played.turn(0);
+    assert_eq!(
+        turn.waited, None,
+        "the caller waited as long as it ever does"
+    );
     assert_eq!((turn.text_ttft, turn.text_reply), (Some(ms(320)), None));
     assert_eq!(turn.flags, [Flag::ReplyUnfinished]);
 }

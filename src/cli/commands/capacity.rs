@@ -21,7 +21,7 @@ use crate::cli::session::request::SessionRequest;
 use crate::cli::trouble::Trouble;
 use crate::plan::Plan;
 use crate::record::MEASUREMENT_VERSION;
-use crate::scenario::{Aggregate, Bound, Op, Threshold, parse_threshold};
+use crate::scenario::{Aggregate, Bound, Op, Scenario, Threshold, parse_threshold};
 use crate::stats::Sample;
 use crate::stats::capacity::{Promise, Search, SearchStep};
 use crate::vocab::Metric;
@@ -113,6 +113,16 @@ pub(super) fn execute(args: CapacityArgs) -> Exit {
     }
 }
 
+/// Refuses a scenario without a turn that an SLO can judge.
+fn check_judgeable(scenario: &Scenario) -> Result<(), Trouble> {
+    if step::judged_turns(scenario) > 0 {
+        return Ok(());
+    }
+    let message = "`capacity` judges `ttfa`, and no turn of the scenario asks for a spoken reply";
+    let hint = "add a turn with `say` that expects `respond` or `stop_and_respond`";
+    Err(Trouble::new(Exit::InvalidScenario, message, hint))
+}
+
 fn search(args: &CapacityArgs) -> Result<CapacityResult, Trouble> {
     let OpenedScenario {
         scenario, targets, ..
@@ -122,6 +132,7 @@ fn search(args: &CapacityArgs) -> Result<CapacityResult, Trouble> {
         server: args.server.clone().into(),
         ..SessionRequest::default()
     })?;
+    check_judgeable(&scenario)?;
     let taker = Taker {
         scenario,
         targets,
@@ -170,6 +181,32 @@ fn search(args: &CapacityArgs) -> Result<CapacityResult, Trouble> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::{SoundFile, Unset, check};
+    use std::path::Path;
+
+    #[test]
+    fn a_scenario_without_a_spoken_reply_is_refused() {
+        let scenario = |turns: &str| {
+            let text = format!(
+                "version: 1\ntarget: {{kind: livekit, url: 'ws://localhost:7880'}}\n\
+                 utterances: {{a: {{file: a.wav}}}}\ncall: {{turns: [{turns}]}}\n"
+            );
+            let path = Path::new("t.yaml");
+            let read = |_: &SoundFile<'_>| Ok(None);
+            check(text.as_bytes(), path, &|_| None, Unset::Absent, &read).expect("valid")
+        };
+        let interrupting = |expect: &str| {
+            let start = "{after: agent_speech_start, delay: 1s}";
+            format!("{{say: a, start: {start}, expect: {expect}}}")
+        };
+        let (stop, ignore) = (interrupting("stop"), interrupting("ignore"));
+        let silent = format!("{{say_text: hi}}, {stop}, {ignore}");
+        assert!(check_judgeable(&scenario(&silent)).is_err());
+        for spoken in ["{say: a}", &interrupting("stop_and_respond")] {
+            let all = scenario(&format!("{{say_text: hi}}, {spoken}"));
+            assert!(check_judgeable(&all).is_ok(), "{spoken}");
+        }
+    }
 
     #[test]
     fn an_slo_is_an_upper_bound_of_a_percentile() {

@@ -96,7 +96,7 @@ pub struct TurnRecord {
     pub(crate) early_by_ms: Option<Ms>,
     /// When the reply's last audible sample was heard.
     pub(crate) reply_end_ms: Option<Ms>,
-    /// Send lateness of the last speech packet.
+    /// Send lateness of the last speech packet, or of the text.
     pub send_lateness_ms: Option<Ms>,
     /// Level of the reply above the noise floor, in dB, to a tenth.
     pub(crate) snr_db: Option<f64>,
@@ -145,7 +145,7 @@ pub struct TurnRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) track_changed_ms: Option<Ms>,
     /// For a turn that was cut off: how long the caller had waited for a reply, from its end of
-    /// speech.
+    /// speech. For a reply in text whose end the caller did not wait for: how long it had waited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) waited_ms: Option<Ms>,
     /// The agent's account of the turn, if it reports anything.

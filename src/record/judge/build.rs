@@ -75,7 +75,10 @@ impl Summary {
             usage: UsageFigures::of(calls),
             second_opinion: SecondOpinions::of(turns),
             echoes: calls.iter().filter(|c| !c.warmup).map(|c| c.echoes).sum(),
-            longest_wait_ms: measured(turns).filter_map(|t| t.waited_ms).max(),
+            longest_wait_ms: measured(turns)
+                .filter(|t| t.outcome == Outcome::CutOff)
+                .filter_map(|t| t.waited_ms)
+                .max(),
             late_replies: measured(turns)
                 .filter(|t| t.late_reply_ms.is_some())
                 .count(),
@@ -256,6 +259,8 @@ mod tests {
         run.good(2)
             .stopped()
             .bad(Outcome::Failed, Some(Failure::AgentLeft));
+        // A reply in text that the caller did not wait for; its turn was not cut off.
+        run.turns[0].waited_ms = Some(Ms::from_micros(9_000_000));
         for ending in [
             Ending::Aborted("ttfa med<1s".into()),
             Ending::Stopped,

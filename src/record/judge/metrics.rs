@@ -4,7 +4,7 @@
 //! sentinel calls and turns that the end of the run cut off are in no sample; an awaited event
 //! that never happened is +∞; the turns of a call are one group.
 
-use super::samples::{counting_calls, counting_turns, finite, of_call, of_turn};
+use super::samples::{counting_calls, counting_turns, finite, of_call, of_reply_end, of_turn};
 use crate::record::{AgentAccount, CallRecord, Ms, TurnRecord};
 use crate::stats::{Distribution, Population, Proportion, Sample};
 use crate::vocab::{Expect, Metric, Outcome};
@@ -18,8 +18,8 @@ pub(in crate::record) enum ValueSource {
     Turns {
         asked: fn(Expect) -> bool,
         of: fn(&TurnRecord) -> Option<Ms>,
-        /// Missed and failed turns without the latency count as +∞.
-        awaited: bool,
+        /// The sample of a turn with or without the latency.
+        sample: fn(&TurnRecord, Option<Ms>) -> Option<Sample>,
     },
     /// A latency of calls.
     Calls {
@@ -41,7 +41,7 @@ const fn awaited(asked: fn(Expect) -> bool, of: fn(&TurnRecord) -> Option<Ms>) -
     ValueSource::Turns {
         asked,
         of,
-        awaited: true,
+        sample: of_turn,
     }
 }
 
@@ -50,7 +50,7 @@ const fn found(of: fn(&TurnRecord) -> Option<Ms>) -> ValueSource {
     ValueSource::Turns {
         asked: |_| true,
         of,
-        awaited: false,
+        sample: |_, ms| finite(ms),
     }
 }
 
@@ -76,8 +76,7 @@ impl ValueSource {
     pub(in crate::record) fn of_turn(self, turn: &TurnRecord) -> Option<Sample> {
         match self {
             Self::Turns { asked, .. } if !asked(turn.expect) => None,
-            Self::Turns { of, awaited, .. } if awaited => of_turn(turn, of(turn)),
-            Self::Turns { of, .. } => finite(of(turn)),
+            Self::Turns { of, sample, .. } => sample(turn, of(turn)),
             _ => None,
         }
     }
@@ -120,7 +119,11 @@ impl Metric {
             Self::LeadIn => found(|t| t.lead_in_ms),
             Self::Stop => awaited(Expect::asks_for_stop, |t| t.stop_ms),
             Self::TextTtft => awaited(Expect::asks_for_text, |t| t.text_ttft_ms),
-            Self::TextReply => awaited(Expect::asks_for_text, |t| t.text_reply_ms),
+            Self::TextReply => ValueSource::Turns {
+                asked: Expect::asks_for_text,
+                of: |t| t.text_reply_ms,
+                sample: of_reply_end,
+            },
             Self::TranscriptionDelay => found(|t| t.agent.as_ref()?.transcription_delay_ms),
             Self::EndOfTurnDelay => found(|t| t.agent.as_ref()?.end_of_turn_delay_ms),
             Self::OnUserTurnCompletedDelay => {
@@ -248,7 +251,7 @@ impl Metric {
 mod tests {
     use super::*;
     use crate::account::WordErrors;
-    use crate::record::fixtures::{Failure, Outcome, Run};
+    use crate::record::fixtures::{Failure, Outcome, Run, TurnResult, base, ms, recorded, turn};
 
     #[test]
     fn generator_failures_are_not_infinite_samples() {
@@ -340,6 +343,57 @@ mod tests {
                 (all, fast, 0),
                 "{name}"
             );
+        }
+    }
+
+    #[test]
+    fn a_reply_in_text_that_never_came_or_never_ended_is_infinite() {
+        let latency = |wait: u64| Sample::Finite(ms(wait));
+        // Outcome, beginning and end of the reply, how long the caller waited for its end; samples.
+        let cases = [
+            (
+                "ended",
+                Outcome::Replied,
+                [Some(300), Some(800), None],
+                [Some(latency(300)), Some(latency(800))],
+            ),
+            (
+                "missed",
+                Outcome::Missed,
+                [None; 3],
+                [Some(Sample::Infinite); 2],
+            ),
+            (
+                "never ended",
+                Outcome::Replied,
+                [Some(300), None, None],
+                [Some(latency(300)), Some(Sample::Infinite)],
+            ),
+            (
+                "cut short by the caller",
+                Outcome::Replied,
+                [Some(300), None, Some(700)],
+                [Some(latency(300)), None],
+            ),
+            (
+                "cut off",
+                Outcome::CutOff,
+                [None, None, Some(700)],
+                [None; 2],
+            ),
+        ];
+        for (name, outcome, [ttft, reply, waited], expected) in cases {
+            let result = TurnResult {
+                expect: Expect::RespondText,
+                text_ttft: ttft.map(ms),
+                text_reply: reply.map(ms),
+                waited: waited.map(ms),
+                ..turn(base(), 0, outcome)
+            };
+            let turn = recorded(0, &result, None);
+            let samples = [Metric::TextTtft, Metric::TextReply].map(|m| m.values().of_turn(&turn));
+            assert_eq!(samples, expected, "{name}");
+            assert_eq!(Metric::Ttfa.values().of_turn(&turn), None, "{name}");
         }
     }
 

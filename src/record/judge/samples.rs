@@ -128,6 +128,14 @@ pub(in crate::record) fn of_turn(turn: &TurnRecord, latency: Option<Ms>) -> Opti
     }
 }
 
+/// As [`of_turn`], for the end of a reply: a reply that began and did not end is +∞ as well, unless
+/// the caller stopped waiting for its end.
+pub(in crate::record) fn of_reply_end(turn: &TurnRecord, latency: Option<Ms>) -> Option<Sample> {
+    let never_ended = turn.outcome == Outcome::Replied && turn.waited_ms.is_none();
+    let infinite = never_ended.then_some(Sample::Infinite);
+    of_turn(turn, latency).or(infinite)
+}
+
 pub(in crate::record) fn of_call(call: &CallRecord, latency: Option<Ms>) -> Option<Sample> {
     finite(latency).or_else(|| {
         let failure = call.failure.as_ref()?;

@@ -342,3 +342,38 @@ fn upstream_loss_flags_only_the_turn_whose_packets_were_lost() {
         assert_eq!(flagged(among), [first, false], "{among:?} of {last}");
     }
 }
+
+#[test]
+fn a_text_that_cannot_be_passed_on_fails_the_call() {
+    let (_, said) = said();
+    for takes_events in [true, false] {
+        let mut script = script(&said, 1);
+        script.turns[0] = TurnScript {
+            expect: Expect::RespondText,
+            frames: 0,
+            speech_start: Duration::ZERO,
+            speech_end: Duration::ZERO,
+            ..script.turns[0].clone()
+        };
+        let silence = Arc::from(opus::silence_frame().expect("libopus"));
+        let start = Instant::now();
+        let made = CallerEnd::new(script, start, vec![said.clone()], (silence, Codec::Opus));
+        let (mut end, mut events) = made.expect("libopus");
+        if !takes_events {
+            events.close();
+        }
+        end.joined(start, start + FRAME_TIME);
+        end.agent_present(start);
+        let mut now = start;
+        for _ in 0..30 {
+            now += FRAME_TIME;
+            end.send(now);
+        }
+        let texts = std::iter::from_fn(|| events.try_recv().ok());
+        let texts = texts.filter(|event| matches!(event, EndEvent::Text(0)));
+        assert_eq!(texts.count(), usize::from(takes_events));
+        let failure = end.finish(now).expect("a result").failure;
+        let failed = matches!(failure, Some(Failure::Generator { .. }));
+        assert_eq!(failed, !takes_events, "{failure:?}");
+    }
+}

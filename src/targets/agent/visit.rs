@@ -132,7 +132,9 @@ impl Visit {
                 }
             }
             Some(
-                SessionEvent::Claim(_) | SessionEvent::TextSent(_) | SessionEvent::ReplyText(..),
+                SessionEvent::Claim(_)
+                | SessionEvent::TextSent { .. }
+                | SessionEvent::ReplyText(..),
             ) => {}
             Some(SessionEvent::Closed(Failure::Dropped { .. })) if self.caller.is_some() => {
                 return Some(Ok(())); // the room was deleted: the call is over

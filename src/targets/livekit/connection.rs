@@ -98,7 +98,7 @@ impl<E: Endpoint> RoomCall<E> {
                     }
                     continue;
                 }
-                SessionEvent::TextSent(at) => return Some(Event::TextSent(at)),
+                SessionEvent::TextSent { turn, at } => return Some(Event::TextSent { turn, at }),
                 SessionEvent::ReplyText(sender, text) => {
                     if self.voices.is_agent(&sender) {
                         return Some(Event::ReplyText(text));
@@ -222,11 +222,12 @@ impl<E: Endpoint> Connection for RoomCall<E> {
         self.peer.tell(|p, _| p.ignore_all());
     }
 
-    fn send_text(&mut self, text: Arc<str>) {
+    fn send_text(&mut self, turn: usize, text: Arc<str>) {
         let Some(session) = &self.session else {
             return;
         };
-        let sent = session.commands().try_send(SessionCommand::SendText(text));
+        let command = SessionCommand::SendText(turn, text);
+        let sent = session.commands().try_send(command);
         // A session that has ended reports why.
         if let Err(TrySendError::Full(_)) = sent {
             let detail = "the session is too busy to send a text".into();

@@ -9,15 +9,16 @@ use super::requests::usage_request;
 use super::session::{LiveSession, SessionEvent};
 use super::wire::Bounded as _;
 use crate::call::Failure;
-use crate::net::Endpoint;
+use crate::net::{Endpoint, Peer, PeerHandle};
 use livekit_protocol as proto;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Time between two attempts to send a text, and their number.
+/// Time between two attempts to send the rest of a text.
 const ATTEMPT: Duration = Duration::from_millis(20);
-const ATTEMPTS: usize = 250;
+/// How long sending a text may take. The call waits for it.
+const SENDING: Duration = Duration::from_secs(5);
 /// Maximum length of a chunk of text in bytes, as in LiveKit's SDKs.
 const CHUNK: usize = 15_000;
 
@@ -60,39 +61,18 @@ impl<E: Endpoint> LiveSession<'_, E> {
         Ok(())
     }
 
-    /// Sends a text as LiveKit's SDKs do: a stream to everybody in the room.
-    pub(super) async fn send_text(&mut self, text: &str) -> Result<(), Failure> {
+    /// Sends the text of a turn as LiveKit's SDKs do: a stream to everybody in the room. Reports
+    /// the sending within [`SENDING`], or fails.
+    pub(super) async fn send_text(&mut self, turn: usize, text: &str) -> Result<(), Failure> {
         self.texts += 1;
-        let packets: Arc<[Vec<u8>]> = text_stream(self.texts, text).into();
-        let mut first = None;
-        let mut done = 0;
-        for _ in 0..ATTEMPTS {
-            let rest = packets.clone();
-            let (sent, at) = self
-                .peer
-                .with(move |peer, now| {
-                    let all = rest[done..].iter();
-                    (
-                        all.take_while(|packet| peer.send_message(packet)).count(),
-                        now,
-                    )
-                })
-                .await
-                .map_err(media_failure)?;
-            if sent > 0 {
-                first.get_or_insert(at);
-            }
-            done += sent;
-            if let Some(at) = first.filter(|_| done == packets.len()) {
-                self.replies.get_or_insert_default();
-                return self.send_event(SessionEvent::TextSent(at)).await;
-            }
-            // The data channel opens shortly after the media.
-            tokio::time::sleep(ATTEMPT).await;
-        }
-        Err(Failure::Dropped {
+        let packets = text_stream(self.texts, text);
+        let sending = send_all(self.peer, packets.into());
+        let in_time = tokio::time::timeout(SENDING, sending).await;
+        let at = in_time.map_err(|_| Failure::Dropped {
             detail: "the data channel takes no text".into(),
-        })
+        })??;
+        self.replies.get_or_insert_default();
+        self.send_event(SessionEvent::TextSent { turn, at }).await
     }
 
     /// Sends the request that is due.
@@ -112,6 +92,30 @@ impl<E: Endpoint> LiveSession<'_, E> {
             self.requests.sent(id, at);
         }
         Ok(())
+    }
+}
+
+/// Sends packets in order; returns when the last one was sent. An agent answers a text only once it
+/// has all of it.
+async fn send_all<E: Endpoint>(
+    peer: &PeerHandle<E>,
+    packets: Arc<[Vec<u8>]>,
+) -> Result<Instant, Failure> {
+    let mut done = 0;
+    loop {
+        let rest = packets.clone();
+        let send = move |peer: &mut Peer<E>, now: Instant| {
+            let all = rest[done..].iter();
+            let sent = all.take_while(|packet| peer.send_message(packet)).count();
+            (sent, now)
+        };
+        let (sent, at) = peer.with(send).await.map_err(media_failure)?;
+        done += sent;
+        if done == packets.len() {
+            return Ok(at);
+        }
+        // The data channel opens shortly after the media.
+        tokio::time::sleep(ATTEMPT).await;
     }
 }
 

@@ -75,8 +75,13 @@ pub(crate) enum SessionEvent {
     },
     /// A participant's claim about its session with us.
     Claim(Claim),
-    /// Our text was sent at this instant.
-    TextSent(std::time::Instant),
+    /// The text of a turn was sent.
+    TextSent {
+        /// The turn, as in [`SessionCommand::SendText`].
+        turn: usize,
+        /// When the last packet of the text was sent.
+        at: std::time::Instant,
+    },
     /// Part of a text from this participant arrived. Reported only once we have sent a text.
     ReplyText(String, ReplyText),
     /// Our track is published, with this id.
@@ -92,8 +97,8 @@ pub(crate) enum SessionEvent {
 pub(crate) enum SessionCommand {
     /// Send usage requests to this participant, an agent; its responses relate its clock to ours.
     Ask(String),
-    /// Send a text to the agent.
-    SendText(Arc<str>),
+    /// Send the text of this turn to the agent.
+    SendText(usize, Arc<str>),
     /// Set attributes of our participant.
     SetAttributes(HashMap<String, String>),
     /// Leave the room and end.
@@ -240,7 +245,9 @@ async fn run<E: Endpoint>(
             event = media.recv() => live.media(event).await?,
             command = commands.recv() => match command {
                 Some(SessionCommand::SetAttributes(a)) => live.set_attributes(a).await?,
-                Some(SessionCommand::SendText(text)) => Box::pin(live.send_text(&text)).await?,
+                Some(SessionCommand::SendText(turn, text)) => {
+                    Box::pin(live.send_text(turn, &text)).await?;
+                }
                 Some(SessionCommand::Ask(agent)) => live.requests.ask(agent),
                 Some(SessionCommand::Leave) | None => return Box::pin(live.leave()).await,
             },

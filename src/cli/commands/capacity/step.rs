@@ -1,14 +1,15 @@
 //! Runs one step of the search: a given concurrency, for long enough to judge it.
 //!
 //! In: the concurrency. Out: the ttfa of the turns that started while all calls were active.
-//! Invariant: turns during the ramp, and those after the run stops starting calls, are excluded.
+//! Invariant: turns during the ramp, those after the run stops starting calls, and those that ask
+//! for no spoken reply are excluded.
 
 use super::observed::{ObservedMean, ObservedMeans};
 use crate::cli::exit::Exit;
 use crate::cli::session::drive::Drive;
 use crate::cli::trouble::Trouble;
 use crate::plan::Plan;
-use crate::record::{Ms, Samples, TurnRecord};
+use crate::record::{CallRecord, Ms, Samples, TurnRecord};
 use crate::run::{Finished, Targets};
 use crate::scenario::{Extent, Load, Scenario};
 use crate::stats::Sample;
@@ -68,7 +69,7 @@ pub(super) struct Taker {
 impl Taker {
     /// The scenario with `calls` concurrent calls, for long enough to yield `turns` turns.
     pub(super) fn loaded(&self, calls: u32, turns: usize) -> Scenario {
-        let a_call = self.scenario.call.turns.len().max(1) as f64;
+        let a_call = judged_turns(&self.scenario).max(1) as f64;
         let (call, turn) = match self.turn.get() {
             Some(turn) => (turn.mul_f64(a_call), turn),
             // No step has run yet; the first one will show how long a turn takes.
@@ -103,7 +104,7 @@ impl Taker {
                 ..loaded
             };
             let finished = self.drive(&scenario)?;
-            let new = within(&scenario.load, &finished);
+            let new = within(&scenario.load, &finished.calls, &finished.turns);
             let (from, until) = window(&scenario.load);
             observed.add(&finished.observed, from, until);
             self.learn(&scenario.load, new.len());
@@ -187,6 +188,12 @@ impl Taker {
     }
 }
 
+/// Number of turns of a call that the SLO judges: those that ask for a spoken reply.
+pub(super) fn judged_turns(scenario: &Scenario) -> usize {
+    let turns = scenario.call.turns.iter();
+    turns.filter(|turn| turn.expect.asks_for_reply()).count()
+}
+
 /// The time during which all calls were active.
 fn window(load: &Load) -> (Ms, Ms) {
     let until = match load.extent {
@@ -196,15 +203,16 @@ fn window(load: &Load) -> (Ms, Ms) {
     (Ms::from(load.ramp), Ms::from(until))
 }
 
-/// The turns due while all calls were active. If a turn has no timestamp because its call failed
-/// first, the planned start of the call is used.
-fn within(load: &Load, finished: &Finished) -> Vec<TurnRecord> {
+/// The turns that ask for a spoken reply and were due while all calls were active. If a turn has no
+/// timestamp because its call failed first, the planned start of the call is used.
+fn within(load: &Load, calls: &[CallRecord], turns: &[TurnRecord]) -> Vec<TurnRecord> {
+    let turns = turns.iter().filter(|t| t.expect.asks_for_reply());
     if let Extent::Calls(_) = load.extent {
-        return finished.turns.clone();
+        return turns.cloned().collect();
     }
     let (from, until) = window(load);
     let planned_start = |call: usize| {
-        let found = finished.calls.iter().find(|c| c.call == call);
+        let found = calls.iter().find(|c| c.call == call);
         found.map(|c| c.planned_start_ms)
     };
     let inside = |t: &&TurnRecord| {
@@ -212,5 +220,29 @@ fn within(load: &Load, finished: &Finished) -> Vec<TurnRecord> {
         at.or_else(|| planned_start(t.call))
             .is_some_and(|at| at >= from && at < until)
     };
-    finished.turns.iter().filter(inside).cloned().collect()
+    turns.filter(inside).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::fixtures::Run;
+    use crate::vocab::Expect;
+
+    #[test]
+    fn only_turns_that_ask_for_a_spoken_reply_fill_a_step() {
+        let mut run = Run::default();
+        run.good(2);
+        run.turns[1].expect = Expect::RespondText;
+        run.turns[4].expect = Expect::Stop;
+        for extent in [Extent::Calls(2), Extent::Duration(Duration::from_secs(60))] {
+            let load = Load {
+                extent,
+                ..Load::calls(2, 2)
+            };
+            let counted = within(&load, &run.calls, &run.turns);
+            let expected = [0, 2, 3, 5].map(|k: usize| run.turns[k].clone());
+            assert_eq!(counted, expected, "{extent:?}");
+        }
+    }
 }
