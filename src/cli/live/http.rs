@@ -7,6 +7,7 @@
 //! request with a head of bounded size within a few seconds, so that a slow client delays others by
 //! no more than that.
 
+use super::response::{PLAIN, not_allowed, response};
 use super::telemetry;
 use crate::cli::exit::Exit;
 use crate::cli::trouble::Trouble;
@@ -15,7 +16,7 @@ use crate::run::TelemetryInbox;
 use crate::vocab::host::{port, split_port};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE as TYPE, HOST, HeaderValue};
+use hyper::header::HOST;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -270,26 +271,15 @@ fn respond(
     name: &str,
     metrics: &PrometheusMetrics,
 ) -> Response<Full<Bytes>> {
-    let plain = "text/plain; charset=utf-8";
-    let (status, kind, body) = match (request.method(), request.uri().path()) {
-        _ if !is_for_us(request, name) => {
-            (StatusCode::MISDIRECTED_REQUEST, plain, STRANGE.to_owned())
-        }
+    match (request.method(), request.uri().path()) {
+        _ if !is_for_us(request, name) => response(StatusCode::MISDIRECTED_REQUEST, PLAIN, STRANGE),
         (&Method::GET | &Method::HEAD, "/metrics") => {
-            (StatusCode::OK, CONTENT_TYPE, metrics.text())
+            response(StatusCode::OK, CONTENT_TYPE, metrics.text())
         }
-        (&Method::GET | &Method::HEAD, "/") => (StatusCode::OK, plain, INDEX.to_owned()),
-        (&Method::GET | &Method::HEAD, _) => (StatusCode::NOT_FOUND, plain, INDEX.to_owned()),
-        _ => (StatusCode::METHOD_NOT_ALLOWED, plain, String::new()),
-    };
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(TYPE, HeaderValue::from_static(kind));
-    if status == StatusCode::METHOD_NOT_ALLOWED {
-        headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        (&Method::GET | &Method::HEAD, "/") => response(StatusCode::OK, PLAIN, INDEX),
+        (&Method::GET | &Method::HEAD, _) => response(StatusCode::NOT_FOUND, PLAIN, INDEX),
+        _ => not_allowed("GET, HEAD", ""),
     }
-    response
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod feed;
 mod http;
 mod otlp;
 mod progress;
+mod response;
 mod shown;
 mod telemetry;
 

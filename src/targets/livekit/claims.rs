@@ -9,6 +9,7 @@ use crate::account::{
     AgentTime, Claim, ClaimKind, ModelKind, ModelUsage, Reply, SessionState, ToolEvent, Used,
     UserTurn,
 };
+use crate::vocab::truncated;
 use agent::agent_session_event::{Event, tool_execution_updated::Update};
 use agent::agent_session_message::Message;
 use agent::chat_context::chat_item::Item;
@@ -276,9 +277,7 @@ fn model_usage(usage: Usage) -> Option<ModelUsage> {
 
 /// At most `most` bytes of a text, without space around it; `None` if nothing is left.
 fn text(text: &str, most: usize) -> Option<Arc<str>> {
-    let cut = (0..=most.min(text.len())).rfind(|at| text.is_char_boundary(*at));
-    let cut = cut.unwrap_or(0);
-    let text = text[..cut].trim();
+    let text = truncated(text, most).trim();
     (!text.is_empty()).then(|| text.into())
 }
 

@@ -10,6 +10,7 @@ use super::session::{LiveSession, SessionEvent};
 use super::wire::Bounded as _;
 use crate::call::Failure;
 use crate::net::{Endpoint, Peer, PeerHandle};
+use crate::vocab::truncated;
 use livekit_protocol as proto;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -130,11 +131,10 @@ fn text_stream(number: u64, text: &str) -> Vec<Vec<u8>> {
     let mut packets = vec![header];
     let mut rest = text;
     while !rest.is_empty() {
-        let cut = (0..=CHUNK.min(rest.len())).rfind(|at| rest.is_char_boundary(*at));
-        // A character is shorter than a chunk, so the cut is not at the start.
-        let (chunk, after) = rest.split_at(cut.unwrap_or(rest.len()));
+        // Never empty, because a character has at most four bytes.
+        let chunk = truncated(rest, CHUNK);
         packets.push(stream.chunk(chunk));
-        rest = after;
+        rest = &rest[chunk.len()..];
     }
     packets.push(stream.close(HashMap::new()));
     packets

@@ -5,6 +5,7 @@
 //! only the parts listed in the tables are decoded, and repeated parts are counted first. Otherwise
 //! two bytes on the wire could become hundreds in memory (an empty participant).
 
+use crate::vocab::fields::{self, Groups, Malformed, fields};
 use livekit_protocol as proto;
 
 /// Maximum number of participants in one message.
@@ -41,6 +42,12 @@ pub(in crate::targets) enum Unfit {
         /// Maximum number that is accepted.
         most: usize,
     },
+}
+
+impl From<Malformed> for Unfit {
+    fn from(_: Malformed) -> Self {
+        Self::Malformed
+    }
 }
 
 /// A part of a message that is read.
@@ -343,40 +350,6 @@ impl Bounded for proto::agent::AgentSessionMessage {
     ];
 }
 
-/// A field of a message.
-struct Field<'a> {
-    number: u32,
-    /// The field's key and value.
-    whole: &'a [u8],
-    /// The value, if it is text, bytes or a message.
-    content: Option<&'a [u8]>,
-}
-
-/// Removes the next field from `rest` and returns it.
-fn next<'a>(rest: &mut &'a [u8]) -> Result<Field<'a>, Unfit> {
-    let all = *rest;
-    let varint =
-        |rest: &mut &'a [u8]| prost::decode_length_delimiter(rest).map_err(|_| Unfit::Malformed);
-    let key = varint(rest)?;
-    let length = match key & 7 {
-        0 => {
-            varint(rest)?;
-            0
-        }
-        1 => 8,
-        2 => varint(rest)?,
-        5 => 4,
-        _ => return Err(Unfit::Malformed),
-    };
-    let (content, after) = rest.split_at_checked(length).ok_or(Unfit::Malformed)?;
-    *rest = after;
-    Ok(Field {
-        number: u32::try_from(key >> 3).map_err(|_| Unfit::Malformed)?,
-        whole: &all[..all.len() - after.len()],
-        content: (key & 7 == 2).then_some(content),
-    })
-}
-
 /// How often each part has occurred so far.
 type Counts = Vec<(*const Part, usize)>;
 
@@ -397,13 +370,13 @@ fn count(counts: &mut Counts, part: &Part) -> usize {
 
 /// Appends to `kept` those parts of a message that `parts` lists.
 fn keep(
-    mut rest: &[u8],
+    message: &[u8],
     parts: &'static [Part],
     counts: &mut Counts,
     kept: &mut Vec<u8>,
 ) -> Result<(), Unfit> {
-    while !rest.is_empty() {
-        let field = next(&mut rest)?;
+    for field in fields(message, Groups::Refused) {
+        let field = field?;
         let Some(part) = parts.iter().find(|part| part.field == field.number) else {
             continue;
         };
@@ -448,22 +421,8 @@ fn keep(
 }
 
 /// Contents of the fields of a message that have this `number`: text, bytes or messages.
-pub(super) fn contents(mut rest: &[u8], number: u32) -> impl Iterator<Item = Result<&[u8], Unfit>> {
-    std::iter::from_fn(move || {
-        while !rest.is_empty() {
-            match next(&mut rest) {
-                Ok(field) if field.number == number && field.content.is_some() => {
-                    return field.content.map(Ok);
-                }
-                Ok(_) => {}
-                Err(e) => {
-                    rest = &[];
-                    return Some(Err(e));
-                }
-            }
-        }
-        None
-    })
+pub(super) fn contents(message: &[u8], number: u32) -> impl Iterator<Item = Result<&[u8], Unfit>> {
+    fields::contents(message, number, Groups::Refused).map(|content| Ok(content?))
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 //! In: an `ExportMetricsServiceRequest` as received. Out: values, each with its service. Invariants:
 //! the number of values and the length of names are bounded; one metric is decoded at a time.
 
-use super::wire::{Malformed, cut, each, last};
 use crate::run::{MetricKind, MetricPoint};
+use crate::vocab::fields::{Groups, Malformed, contents};
 use crate::vocab::observed::LONGEST_SERIES;
+use crate::vocab::truncated;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
@@ -34,30 +35,34 @@ pub(crate) struct ReadMetrics {
     pub lost: usize,
 }
 
-/// Reads a request.
+/// Reads the metric values of an `ExportMetricsServiceRequest`.
 ///
 /// # Errors
 /// It is not protobuf.
 pub(crate) fn read(request: &[u8]) -> Result<ReadMetrics, Malformed> {
     let mut read = ReadMetrics::default();
     // Fields of ExportMetricsServiceRequest, ResourceMetrics and ScopeMetrics.
-    each(request, 1, |of_resource| {
-        let source = Source::of(last(of_resource, 1)?.unwrap_or_default())?;
-        each(of_resource, 2, |of_scope| {
-            each(of_scope, 2, |metric| {
+    for of_resource in contents(request, 1, Groups::Skipped) {
+        let of_resource = of_resource?;
+        let resource = contents(of_resource, 1, Groups::Skipped)
+            .last()
+            .transpose()?;
+        let source = Source::of(resource.unwrap_or_default())?;
+        for of_scope in contents(of_resource, 2, Groups::Skipped) {
+            for metric in contents(of_scope?, 2, Groups::Skipped) {
+                let metric = metric?;
                 if metric.len() > METRIC || read.points.len() >= POINTS {
                     read.lost += 1;
-                    return Ok(());
+                    continue;
                 }
                 let mut points = source.points(&Metric::decode(metric)?);
                 let room = POINTS - read.points.len();
                 read.lost += points.len().saturating_sub(room);
                 points.truncate(room);
                 read.points.append(&mut points);
-                Ok(())
-            })
-        })
-    })?;
+            }
+        }
+    }
     Ok(read)
 }
 
@@ -71,7 +76,7 @@ fn service_of(resource: &[u8]) -> Result<Arc<str>, Malformed> {
     let named = attributes.find(|attribute| attribute.key == "service.name");
     let value = named.and_then(|named| named.value.as_ref()?.value.as_ref());
     Ok(match value {
-        Some(Any::StringValue(name)) if !name.is_empty() => cut(name, SERVICE).into(),
+        Some(Any::StringValue(name)) if !name.is_empty() => truncated(name, SERVICE).into(),
         _ => UNKNOWN.into(),
     })
 }
@@ -183,7 +188,7 @@ impl Source {
 
 /// The name of a series: that of its metric, cut so that the suffix fits too.
 fn named(metric: &str, suffix: &str) -> Arc<str> {
-    let name = cut(metric, LONGEST_SERIES - suffix.len());
+    let name = truncated(metric, LONGEST_SERIES - suffix.len());
     format!("{name}{suffix}").into()
 }
 

@@ -10,15 +10,13 @@
 
 mod metrics;
 mod spans;
-mod wire;
 
+use super::response::{PLAIN, not_allowed, response};
 use crate::run::TelemetryInbox;
 use flate2::read::{GzDecoder, ZlibDecoder};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes};
-use hyper::header::{
-    ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN,
-};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, ORIGIN};
 use hyper::{Method, Request, Response, StatusCode};
 use opentelemetry_proto::tonic::collector::metrics::v1::{
     ExportMetricsPartialSuccess, ExportMetricsServiceResponse,
@@ -88,7 +86,7 @@ impl Signal {
     }
 }
 
-/// Answers a request.
+/// Responds to a request after adding its content to the inbox.
 pub(super) async fn respond<B>(request: Request<B>, inbox: &TelemetryInbox) -> Response<Full<Bytes>>
 where
     B: Body<Data = Bytes>,
@@ -96,37 +94,21 @@ where
 {
     let headers = request.headers();
     if headers.contains_key(ORIGIN) || headers.contains_key(FETCH_SITE) {
-        return plain(StatusCode::FORBIDDEN, BROWSER);
+        return response(StatusCode::FORBIDDEN, PLAIN, BROWSER);
     }
     let Some(signal) = Signal::at(request.uri().path()) else {
-        return plain(StatusCode::NOT_FOUND, INDEX);
+        return response(StatusCode::NOT_FOUND, PLAIN, INDEX);
     };
     if request.method() != Method::POST {
-        let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, INDEX);
-        let headers = response.headers_mut();
-        headers.insert(ALLOW, HeaderValue::from_static("POST"));
-        return response;
+        return not_allowed("POST", INDEX);
     }
     match received(request, signal, inbox).await {
-        Ok(answer) => {
-            let mut response = Response::new(Full::new(Bytes::from(answer)));
-            let headers = response.headers_mut();
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF));
-            response
-        }
+        Ok(answer) => response(StatusCode::OK, PROTOBUF, answer),
         Err((status, why)) => {
             inbox.refuse();
-            plain(status, why)
+            response(status, PLAIN, why)
         }
     }
-}
-
-fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
-    *response.status_mut() = status;
-    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(CONTENT_TYPE, kind);
-    response
 }
 
 /// Takes what a request contains; the body of the response.

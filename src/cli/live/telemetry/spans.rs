@@ -4,9 +4,10 @@
 //! Invariants: the number of spans and the length of texts are bounded; of the attributes, which can
 //! contain whole conversations, only those of a table are decoded.
 
-use super::wire::{Malformed, cut, each, fields, last};
 use crate::account::{AgentSpan, AgentTime, TracedAgent};
 use crate::run::ReceivedSpan;
+use crate::vocab::fields::{Groups, Malformed, contents, fields};
+use crate::vocab::truncated;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -68,28 +69,27 @@ pub(crate) struct ReadSpans {
     pub lost: usize,
 }
 
-/// Reads a request.
+/// Reads the spans of an `ExportTraceServiceRequest`.
 ///
 /// # Errors
 /// It is not protobuf, or a span in it is not.
 pub(crate) fn read(request: &[u8]) -> Result<ReadSpans, Malformed> {
     let mut read = ReadSpans::default();
     // Fields of ExportTraceServiceRequest, ResourceSpans and ScopeSpans.
-    each(request, 1, |of_resource| {
-        each(of_resource, 2, |of_scope| {
-            each(of_scope, 2, |span| {
+    for of_resource in contents(request, 1, Groups::Skipped) {
+        for of_scope in contents(of_resource?, 2, Groups::Skipped) {
+            for span in contents(of_scope?, 2, Groups::Skipped) {
                 let received = match read.spans.len() < SPANS {
-                    true => span_of(&pruned(span)?),
+                    true => span_of(&pruned(span?)?),
                     false => None,
                 };
                 match received {
                     Some(received) => read.spans.push(received),
                     None => read.lost += 1,
                 }
-                Ok(())
-            })
-        })
-    })?;
+            }
+        }
+    }
     Ok(read)
 }
 
@@ -97,7 +97,7 @@ pub(crate) fn read(request: &[u8]) -> Result<ReadSpans, Malformed> {
 fn pruned(span: &[u8]) -> Result<Span, Malformed> {
     let mut kept = Vec::new();
     let mut attributes = 0;
-    for field in fields(span) {
+    for field in fields(span, Groups::Skipped) {
         let field = field?;
         let is_read = match field.number {
             // Trace, name, start, end, status.
@@ -118,7 +118,7 @@ fn is_known(attribute: &[u8]) -> Result<bool, Malformed> {
     if attribute.len() > ATTRIBUTE {
         return Ok(false);
     }
-    let Some(key) = last(attribute, 1)? else {
+    let Some(key) = contents(attribute, 1, Groups::Skipped).last().transpose()? else {
         return Ok(false);
     };
     let mut known = KEPT.iter().chain(&ROOMS).chain(&IDENTITIES).chain([&JOB]);
@@ -136,7 +136,7 @@ fn span_of(span: &Span) -> Option<ReceivedSpan> {
     };
     let identity = text(&IDENTITIES).filter(|_| span.name == CONNECT);
     let agent = |name: &str, is_certain| TracedAgent {
-        identity: cut(name, ROOM).into(),
+        identity: truncated(name, ROOM).into(),
         is_certain,
     };
     let guessed = || text(&[JOB]).map(|job| agent(&format!("agent-{job}"), false));
@@ -151,10 +151,10 @@ fn span_of(span: &Span) -> Option<ReceivedSpan> {
     }
     Some(ReceivedSpan {
         trace: span.trace_id.as_slice().try_into().ok()?,
-        room: text(&ROOMS).map(|room| cut(room, ROOM).into()),
+        room: text(&ROOMS).map(|room| truncated(room, ROOM).into()),
         agent: identity.map(|name| agent(name, true)).or_else(guessed),
         span: AgentSpan {
-            name: cut(&span.name, NAME).into(),
+            name: truncated(&span.name, NAME).into(),
             began,
             // A span that has not ended is not exported, and none ends before it began.
             ended: time(span.end_time_unix_nano)?.max(began),
@@ -175,7 +175,7 @@ fn text_of<'a>(attributes: &'a [KeyValue], name: &str) -> Option<&'a str> {
 /// The value of an attribute, unless it is a list or a map.
 fn scalar(value: Option<&AnyValue>) -> Option<Value> {
     match value?.value.as_ref()? {
-        Any::StringValue(text) => Some(cut(text, TEXT).into()),
+        Any::StringValue(text) => Some(truncated(text, TEXT).into()),
         Any::BoolValue(is) => Some((*is).into()),
         Any::IntValue(n) => Some((*n).into()),
         Any::DoubleValue(n) => serde_json::Number::from_f64(*n).map(Value::Number),
