@@ -75,7 +75,7 @@ impl CallClaims {
 }
 
 /// The instants by which claims are matched; `None` if the turn never began.
-pub(super) fn times(turn: &TurnResult) -> Option<TurnTimes> {
+fn times(turn: &TurnResult) -> Option<TurnTimes> {
     Some(TurnTimes {
         turn: turn.turn,
         media_start: turn.media_start?,

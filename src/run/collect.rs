@@ -89,14 +89,8 @@ impl<'a> Collector<'a> {
 
     /// Records what agents have sent.
     pub(super) fn look_at_telemetry(&mut self, tell: &mut dyn FnMut(RunEvent)) {
-        let Some(desk) = &mut self.telemetry else {
-            return;
-        };
-        let (readings, turns) = desk.look(now());
-        for reading in readings {
-            self.observed(reading, tell);
-        }
-        self.with_spans(turns, tell);
+        let found = self.telemetry.as_mut().map(|desk| desk.look(now()));
+        self.record_telemetry(found.unwrap_or_default(), tell);
     }
 
     /// Whether spans of calls that have ended may still come.
@@ -108,12 +102,8 @@ impl<'a> Collector<'a> {
     /// Records what agents have sent in all; what comes later is lost.
     pub(super) fn close_telemetry(&mut self, tell: &mut dyn FnMut(RunEvent)) {
         self.look_at_telemetry(tell);
-        let closed = self.telemetry.as_mut().map(|desk| desk.close(now()));
-        let (readings, turns) = closed.unwrap_or_default();
-        for reading in readings {
-            self.observed(reading, tell);
-        }
-        self.with_spans(turns, tell);
+        let found = self.telemetry.as_mut().map(|desk| desk.close(now()));
+        self.record_telemetry(found.unwrap_or_default(), tell);
     }
 
     /// What became of the spans that agents have sent, if they are received.
@@ -121,9 +111,16 @@ impl<'a> Collector<'a> {
         self.telemetry.as_ref().map(TelemetryDesk::counts)
     }
 
-    /// Writes another line for turns of calls that are over. Spans change no figure, so there is no
-    /// event.
-    fn with_spans(&mut self, turns: Vec<TurnRecord>, tell: &mut dyn FnMut(RunEvent)) {
+    /// Records readings, and writes another line for turns of calls that are over. Spans change no
+    /// figure, so there is no event for such a turn.
+    fn record_telemetry(
+        &mut self,
+        (readings, turns): (Vec<Reading>, Vec<TurnRecord>),
+        tell: &mut dyn FnMut(RunEvent),
+    ) {
+        for reading in readings {
+            self.observed(reading, tell);
+        }
         for turn in turns {
             self.append(&turn, tell);
         }

@@ -7,10 +7,10 @@
 
 use super::inbox::TelemetryInbox;
 use super::series::Series;
-use super::traces::Traces;
+use super::traces::{Trace, Traces};
 use crate::account::{AgentClocks, SpansOfCall, TurnTimes};
 use crate::record::{Ms, Reading, SpanCounts, TurnRecord};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -106,8 +106,7 @@ impl TelemetryDesk {
             let kept = self.series.add(point, now);
             self.counts.values_dropped += usize::from(!kept);
         }
-        let rooms: std::collections::HashSet<&str> =
-            self.calls.values().map(|call| &*call.room).collect();
+        let rooms: HashSet<&str> = self.calls.values().map(|call| &*call.room).collect();
         self.counts.unmatched += self.traces.drop_strangers(now, |room| rooms.contains(room));
         let readings = self.series.readings(self.run_start, now);
         let is_due = |call: &Followed| {
@@ -119,8 +118,9 @@ impl TelemetryDesk {
 
     /// Whether all spans of the calls that have ended have come, as far as that can be known.
     pub(in crate::run) fn is_complete(&self) -> bool {
+        let complete = self.traces.complete_rooms();
         let mut calls = self.calls.values().filter(|call| call.over.is_some());
-        calls.all(|call| self.traces.is_complete(&call.room))
+        calls.all(|call| complete.contains(&*call.room))
     }
 
     /// The last readings, and the turns of the remaining calls with their spans; afterwards, nothing
@@ -146,13 +146,17 @@ impl TelemetryDesk {
             .extract_if(|_, call| which(call))
             .map(|(_, call)| call)
             .collect();
-        let turns = calls.into_iter().flat_map(|call| self.attach_to(call));
+        let rooms = calls.iter().map(|call| &*call.room).collect();
+        let mut traces = self.traces.take(&rooms);
+        let turns = calls.iter().flat_map(|call| {
+            let traces = traces.remove(&*call.room).unwrap_or_default();
+            self.attach_to(call, &traces)
+        });
         turns.collect()
     }
 
     /// The turns of a call that have spans.
-    fn attach_to(&mut self, call: Followed) -> Vec<TurnRecord> {
-        let traces = self.traces.take(&call.room);
+    fn attach_to(&mut self, call: &Followed, traces: &[Trace]) -> Vec<TurnRecord> {
         let spans: usize = traces.iter().map(|trace| trace.spans.len()).sum();
         let Some(Over {
             at,
@@ -172,7 +176,6 @@ impl TelemetryDesk {
         let sorted = SpansOfCall::of(&traced, clocks, &times, *at);
         self.counts.outside += sorted.outside;
         self.counts.unplaced += sorted.unplaced;
-        let mut turns = call.turns;
         let mut amended = Vec::new();
         for times in times {
             let Some(spans) = sorted.turns.get(&times.turn) else {
@@ -180,7 +183,7 @@ impl TelemetryDesk {
             };
             self.counts.in_turns += spans.spans.len();
             self.counts.left_out += spans.left_out;
-            let record = turns.remove(&times.turn);
+            let record = call.turns.get(&times.turn).cloned();
             amended.extend(record.map(|record| record.with_spans(spans, times.speech_end)));
         }
         amended

@@ -9,7 +9,7 @@
 
 use super::inbox::ReceivedSpan;
 use crate::account::{AgentSpan, TracedAgent, TracedSpans};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -58,12 +58,11 @@ impl Trace {
     /// Takes what a span tells about its trace. An identity replaces one that was only guessed.
     fn learn(&mut self, room: Option<Arc<str>>, agent: Option<TracedAgent>) {
         self.room = self.room.take().or(room);
-        let is_certain = self.agent.as_ref().is_some_and(|agent| agent.is_certain);
-        if !is_certain
-            && agent
-                .as_ref()
-                .is_some_and(|new| self.agent.is_none() || new.is_certain)
-        {
+        let replaces = match (&self.agent, &agent) {
+            (Some(known), Some(new)) => new.is_certain && !known.is_certain,
+            (known, _) => known.is_none(),
+        };
+        if replaces {
             self.agent = agent;
         }
     }
@@ -124,9 +123,21 @@ impl Traces {
         }
     }
 
-    /// Takes the traces of a room.
-    pub(super) fn take(&mut self, room: &str) -> Vec<Trace> {
-        self.extract(|trace| trace.room.as_deref() == Some(room))
+    /// Takes the traces of rooms, by room.
+    pub(super) fn take(&mut self, rooms: &HashSet<&str>) -> HashMap<Arc<str>, Vec<Trace>> {
+        let is_of = |trace: &Trace| {
+            trace
+                .room
+                .as_deref()
+                .is_some_and(|room| rooms.contains(room))
+        };
+        let mut taken: HashMap<Arc<str>, Vec<Trace>> = HashMap::new();
+        for trace in self.extract(is_of) {
+            if let Some(room) = trace.room.clone() {
+                taken.entry(room).or_default().push(trace);
+            }
+        }
+        taken
     }
 
     /// Takes the traces of rooms that are not known, and returns how many spans they had. A room may
@@ -160,10 +171,10 @@ impl Traces {
         taken
     }
 
-    /// Whether a trace of the room is complete.
-    pub(super) fn is_complete(&self, room: &str) -> bool {
-        let mut traces = self.traces.values();
-        traces.any(|trace| trace.is_over && trace.room.as_deref() == Some(room))
+    /// The rooms with a trace that is complete.
+    pub(super) fn complete_rooms(&self) -> HashSet<&str> {
+        let complete = self.traces.values().filter(|trace| trace.is_over);
+        complete.filter_map(|trace| trace.room.as_deref()).collect()
     }
 }
 
@@ -171,13 +182,17 @@ impl Traces {
 mod tests {
     use super::*;
     use crate::account::AgentTime;
-    use std::collections::BTreeMap;
 
     fn agent(identity: &str, is_certain: bool) -> TracedAgent {
         TracedAgent {
             identity: identity.into(),
             is_certain,
         }
+    }
+
+    fn of_room(traces: &mut Traces, room: &str) -> Vec<Trace> {
+        let mut taken = traces.take(&HashSet::from([room]));
+        taken.remove(room).unwrap_or_default()
     }
 
     fn span(trace: u16, room: Option<&str>, name: &str) -> ReceivedSpan {
@@ -203,12 +218,15 @@ mod tests {
         let now = Instant::now();
         traces.add(span(1, None, "llm_node"), now);
         traces.add(span(2, None, "llm_node"), now);
-        assert!(traces.take("room").is_empty(), "no room is known yet");
+        assert!(
+            of_room(&mut traces, "room").is_empty(),
+            "no room is known yet"
+        );
         traces.add(span(1, Some("room"), "llm_node"), now);
-        assert!(!traces.is_complete("room"));
+        assert!(!traces.complete_rooms().contains("room"));
         traces.add(span(1, None, "agent_session"), now);
-        assert!(traces.is_complete("room") && !traces.is_complete("other"));
-        let taken = traces.take("room");
+        assert!(traces.complete_rooms() == HashSet::from(["room"]));
+        let taken = of_room(&mut traces, "room");
         assert_eq!(taken.len(), 1);
         let traced = taken[0].traced();
         let expected = agent("agent-a", true);
@@ -235,7 +253,7 @@ mod tests {
                 };
                 traces.add(named, now);
             }
-            let taken = traces.take("room");
+            let taken = of_room(&mut traces, "room");
             let agent = taken[0].agent.as_ref().map(|agent| &*agent.identity);
             assert_eq!(agent, Some(expected));
         }
@@ -274,7 +292,11 @@ mod tests {
         assert!(traces.spans <= SPANS && traces.order.len() <= TRACES);
         assert_eq!(traces.spans + traces.dropped, OF_TRACE + 5 + TRACES + SPANS);
         assert_eq!(traces.traces.len(), traces.order.len());
-        assert_eq!(traces.take("room").len(), 1, "traces with a room go last");
+        assert_eq!(
+            of_room(&mut traces, "room").len(),
+            1,
+            "traces with a room go last"
+        );
         for trace in 0..=TRACES {
             let named = span(trace as u16 + 30_000, Some("room"), "llm_node");
             traces.add(named, now);
