@@ -5,6 +5,7 @@
 //! not placed.
 
 use super::clock::ClockOffset;
+use super::times::abs_diff;
 use super::turn::Placed;
 use super::{AgentTime, Claim};
 use std::sync::Arc;
@@ -80,10 +81,7 @@ impl AgentClocks {
     /// Places an instant on the caller's clock; `None` if it cannot belong to the call.
     pub(super) fn place(&self, clock: usize, at: AgentTime) -> Option<Placed> {
         let (earliest, latest) = self.clocks.get(clock)?.1.place(at)?;
-        let is_of_this_call = |at: Instant| {
-            let apart = at.max(self.epoch).duration_since(at.min(self.epoch));
-            apart <= LONGEST_CALL
-        };
+        let is_of_this_call = |at: Instant| abs_diff(at, self.epoch) <= LONGEST_CALL;
         let plausible = is_of_this_call(latest) && earliest.is_none_or(is_of_this_call);
         plausible.then_some(Placed { earliest, latest })
     }

@@ -6,7 +6,7 @@
 
 use super::clocks::{AgentClocks, CLOCKS};
 use super::path::{Step, Told};
-use super::times::{TurnTimes, Window};
+use super::times::{TurnTimes, Window, abs_diff};
 use super::turn::{Placed, ToolAccount, TurnAccount};
 use super::usage::{CallUsage, ModelUsage};
 use super::{AgentTime, Claim, ClaimKind, Reply, SessionState, ToolEvent, UserTurn};
@@ -561,10 +561,6 @@ fn joined<'a>(texts: impl Iterator<Item = &'a str>) -> Option<Arc<str>> {
 /// The earlier of two instants, or the only one that is known.
 fn earlier(a: Option<AgentTime>, b: Option<AgentTime>) -> Option<AgentTime> {
     [a, b].into_iter().flatten().min()
-}
-
-fn abs_diff(a: Instant, b: Instant) -> Duration {
-    a.max(b).duration_since(a.min(b))
 }
 
 fn keep<T>(queue: &mut VecDeque<T>, most: usize, new: T) {

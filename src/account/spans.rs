@@ -203,7 +203,7 @@ mod tests {
         let model = &of.turns[&0].spans[1];
         let off = |at: Placed, ms| {
             let (at, truth) = (at.likely(), after(epoch, ms));
-            at.max(truth).duration_since(at.min(truth))
+            crate::account::times::abs_diff(at, truth)
         };
         // A message takes 4 ms each way, agents may cut their instants to ms, and clocks drift.
         for (at, ms) in [(model.began, 2_700), (model.ended, 5_200)] {

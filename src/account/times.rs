@@ -3,7 +3,7 @@
 //! In: the instants of a turn and of the next one. Out: which instants lie within the turn.
 //! Invariant: the windows of successive turns do not overlap.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The instants of a turn to which claims are matched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,4 +39,9 @@ impl Window {
     pub(super) fn contains(&self, at: Instant) -> bool {
         at >= self.from && self.to.is_none_or(|to| at < to)
     }
+}
+
+/// The time between two instants, in whichever order.
+pub(super) fn abs_diff(a: Instant, b: Instant) -> Duration {
+    a.max(b).duration_since(a.min(b))
 }

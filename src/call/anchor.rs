@@ -191,6 +191,16 @@ impl Known<'_> {
 }
 
 impl AnchorState {
+    /// The instant at which the turn starts if the anchor has not fired by then, and whether the
+    /// turn is then flagged.
+    pub(super) fn bound(self) -> Option<(Instant, bool)> {
+        match self {
+            Self::Came(_) => None,
+            Self::Waits { until, doubt } => until.map(|until| (until, doubt)),
+            Self::Hears { until } => Some((until, true)),
+        }
+    }
+
     /// A report of the ear is expected soon after `at`.
     fn unless_heard(at: Instant) -> Self {
         Self::Hears {

@@ -172,11 +172,8 @@ impl Call {
             return None;
         }
         let turns = self.turns.iter().map(|t| t.poll_timeout(&self.talk));
-        let anchor = match self.standing() {
-            Some(AnchorState::Waits { until, .. }) => until,
-            Some(AnchorState::Hears { until }) => Some(until),
-            _ => None,
-        };
+        let anchor = self.standing().and_then(AnchorState::bound);
+        let anchor = anchor.map(|(until, _)| until);
         let waits = turns.chain([self.agent_bound(), anchor]);
         waits.flatten().min()
     }
@@ -554,15 +551,12 @@ impl Call {
     }
 
     fn plan(&mut self, bounds_until: Option<Instant>) {
-        let (anchor, doubt) = match self.standing() {
-            Some(AnchorState::Came(at)) => (at, false),
-            Some(AnchorState::Waits {
-                until: Some(until),
-                doubt,
-            }) if bounds_until.is_some_and(|now| now >= until) => (until, doubt),
-            Some(AnchorState::Hears { until }) if bounds_until.is_some_and(|now| now >= until) => {
-                (until, true)
-            }
+        let Some(standing) = self.standing() else {
+            return;
+        };
+        let (anchor, doubt) = match (standing, standing.bound()) {
+            (AnchorState::Came(at), _) => (at, false),
+            (_, Some(bound)) if bounds_until.is_some_and(|now| now >= bound.0) => bound,
             _ => return,
         };
         let at = later(anchor, self.script.turns[self.begun].delay);

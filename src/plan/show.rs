@@ -45,7 +45,6 @@ struct TurnLine<'a> {
 
 /// One call as a JSON object on one line, without the newline.
 pub(crate) fn json_line(scenario: &Scenario, call: &PlannedCall) -> String {
-    let turn = |turn| planned_turn(scenario, turn);
     let line = CallLine {
         call: call.index,
         warmup: call.warmup,
@@ -56,16 +55,14 @@ pub(crate) fn json_line(scenario: &Scenario, call: &PlannedCall) -> String {
         room: call.room.clone(),
         variant: &scenario.variants[call.variant].name,
         block: call.block,
-        turns: call.turns.iter().map(turn).collect(),
+        turns: call.turns.iter().map(planned_turn).collect(),
     };
     serde_json::to_string(&line).expect("keys are text and numbers are finite")
 }
 
-fn planned_turn<'a>(scenario: &'a Scenario, turn: &'a PlannedTurn) -> TurnLine<'a> {
+fn planned_turn(turn: &PlannedTurn) -> TurnLine<'_> {
     TurnLine {
-        say: turn
-            .utterance()
-            .map(|of| scenario.utterances[of].name.as_str()),
+        say: turn.utterance().map(|_| turn.say.as_str()),
         say_text: match &turn.said {
             Said::Utterance(_) => None,
             Said::Text(text) => Some(text),

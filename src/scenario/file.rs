@@ -143,7 +143,7 @@ pub(super) struct ScenarioFile {
     pub(super) matrix: Option<MatrixFile>,
 }
 
-/// Kind of target.
+/// Where the agent runs and how callers reach it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum TargetKind {
@@ -481,7 +481,7 @@ pub(super) struct ObservedFile {
     pub(super) children: Option<bool>,
 }
 
-/// Thresholds by metric.
+/// The expressions of `thresholds`, by the name of their metric.
 #[derive(Debug, Default, Deserialize)]
 #[serde(transparent)]
 pub(super) struct ThresholdsFile(pub(super) BTreeMap<String, Option<Expressions>>);

@@ -21,7 +21,7 @@ use clap::{Args, Subcommand};
 /// Arguments of `loadgen bench`.
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// What to measure.
+    /// The benchmark to run, with its own arguments.
     #[command(subcommand)]
     pub command: BenchCommand,
 }
