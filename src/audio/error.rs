@@ -78,6 +78,17 @@ pub enum AudioError {
         /// Length of the audio.
         length: Duration,
     },
+    /// An annotated pause is not inside the speech, or the pauses are not in order.
+    #[error(
+        "the annotated pause ({:?} to {:?}) is not inside the speech ({:?} to {:?}), or not after the pause before it",
+        pause.0, pause.1, speech.0, speech.1
+    )]
+    PauseOutside {
+        /// Start and end of the pause.
+        pause: (Duration, Duration),
+        /// Start and end of the speech.
+        speech: (Duration, Duration),
+    },
     /// libopus or the resampler reported an error.
     #[error("the codec failed ({detail})")]
     Codec {
@@ -116,6 +127,9 @@ impl AudioError {
             }
             Self::AnnotationOutside { .. } => {
                 "speech times count from the start of the file; leave the annotation out to have the end found by level"
+            }
+            Self::PauseOutside { .. } => {
+                "pauses count from the start of the file: {\"start_ms\": …, \"end_ms\": …}; leave `pauses` out to have them found by level"
             }
             Self::Codec { .. } => "check free memory; otherwise this is a bug worth reporting",
         }

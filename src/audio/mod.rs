@@ -23,6 +23,7 @@ mod recording;
 pub(crate) mod replay;
 mod resample;
 mod rumble;
+mod segments;
 mod sparing;
 mod stereo;
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub(crate) use end_of_speech::{EndOfSpeech, SpeechEvent};
 pub(crate) use heard::PAUSE;
 pub(crate) use level::{Judged, judge};
 pub(crate) use pauses::pauses;
+pub(crate) use segments::{SHORTEST_PAUSE, SpeechSegment};
 #[cfg(test)]
 pub(crate) use sparing::DIGITAL_SILENCE;
 pub(crate) use tone::TONE_HZ;

@@ -1,12 +1,15 @@
 //! An utterance of a caller: its audio, its Opus frames, and where its speech starts and ends.
 //!
 //! In: the bytes of a file and of its sidecar. Out: one immutable utterance that all callers
-//! share. Invariants: `speech_start < speech_end ≤` the audio's length; the audio is encoded once.
+//! share. Invariants: `speech_start < speech_end ≤` the audio's length; the segments cover the
+//! speech from its start to its end; the audio is encoded once.
 
 use super::decode::recording;
 use super::doubt::Doubt;
 use super::level::judge;
-use super::{AudioError, opus, time_of};
+use super::pauses::pauses;
+use super::segments::{SHORTEST_PAUSE, SpeechSegment, check_pauses, segments};
+use super::{AudioError, opus, samples_in, time_of};
 use crate::vocab::Channel;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -22,12 +25,14 @@ pub(crate) struct Utterance {
     pub speech_start: Duration,
     /// End of the last speech sample, from the start of the audio.
     pub speech_end: Duration,
+    /// See [`Utterance::speech_segments`].
+    segments: Arc<[SpeechSegment]>,
     /// Doubts about the recording.
     pub doubts: Vec<Doubt>,
 }
 
 /// Information about a sound file that is not in its content.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct SoundInfo<'a> {
     /// Extension of the file's name, without the dot: a hint about the format.
     pub extension: Option<&'a str>,
@@ -37,13 +42,16 @@ pub(crate) struct SoundInfo<'a> {
     pub speech_start: Option<Duration>,
     /// Annotated end of speech.
     pub speech_end: Option<Duration>,
+    /// Annotated pauses; `None` to find them by level.
+    pub pauses: Option<Vec<SpeechSegment>>,
 }
 
 /// Tolerance for an annotated end past the last sample: writers round up, and lossy formats lose a
 /// few samples at the end.
 const BEHIND_THE_END: Duration = Duration::from_millis(1);
 
-/// The sidecar `NAME.json` of an audio file: its annotated (not detected) start and end of speech.
+/// The sidecar `NAME.json` of an audio file: its annotated (not detected) start and end of speech,
+/// and the pauses between.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Annotation {
@@ -52,12 +60,26 @@ pub(crate) struct Annotation {
     speech_start_ms: Option<f64>,
     speech_end_ms: f64,
     #[serde(default)]
+    pauses: Option<Vec<AnnotatedPause>>,
+    #[serde(default)]
     text: Option<String>,
 }
 
+/// A pause inside the speech, in ms from the start of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AnnotatedPause {
+    start_ms: f64,
+    end_ms: f64,
+}
+
+/// Exceeds every limit on audio and can still be converted to a `Duration`: a day.
+const LONGEST_MS: f64 = 86_400_000.0;
+
 impl Annotation {
-    /// Parses a sidecar. `speech_start_ms` and `text` may be left out:
-    /// `{"version": 1, "speech_start_ms": 60.0, "speech_end_ms": 2416.041667, "text": "…"}`.
+    /// Parses a sidecar. `speech_start_ms`, `pauses` and `text` may be left out:
+    /// `{"version": 1, "speech_start_ms": 60.0, "speech_end_ms": 2416.041667, "pauses":
+    /// [{"start_ms": 900.0, "end_ms": 1400.0}], "text": "…"}`.
     ///
     /// # Errors
     /// [`AudioError::Foreign`] when another program wrote the file, such as a transcript;
@@ -73,12 +95,19 @@ impl Annotation {
             return Err(wrong(format!("unknown version {}", made.version)));
         }
         let start = made.speech_start_ms.unwrap_or(0.0);
-        // A day exceeds every limit on audio and can still be converted to a `Duration`.
-        if !(start >= 0.0 && start < made.speech_end_ms && made.speech_end_ms < 86_400_000.0) {
+        if !(start >= 0.0 && start < made.speech_end_ms && made.speech_end_ms < LONGEST_MS) {
             return Err(wrong(format!(
                 "speech from {start} to {} ms",
                 made.speech_end_ms
             )));
+        }
+        let mut pauses = made.pauses.iter().flatten();
+        let bad = |p: &&AnnotatedPause| {
+            !(p.start_ms >= 0.0 && p.start_ms < p.end_ms && p.end_ms < LONGEST_MS)
+        };
+        if let Some(pause) = pauses.find(bad) {
+            let (from, to) = (pause.start_ms, pause.end_ms);
+            return Err(wrong(format!("pause from {from} to {to} ms")));
         }
         Ok(made)
     }
@@ -92,6 +121,13 @@ impl Annotation {
     /// End of the last speech sample.
     pub(crate) fn speech_end(&self) -> Duration {
         Duration::from_secs_f64(self.speech_end_ms / 1000.0)
+    }
+
+    /// The pauses inside the speech, if annotated; an empty list states that there are none.
+    pub(crate) fn pauses(&self) -> Option<Vec<SpeechSegment>> {
+        let time = |ms: f64| Duration::from_secs_f64(ms / 1000.0);
+        let pauses = self.pauses.as_ref()?.iter();
+        Some(pauses.map(|p| (time(p.start_ms), time(p.end_ms))).collect())
     }
 
     /// The words spoken, if annotated.
@@ -137,13 +173,36 @@ impl Utterance {
         if start >= end || start >= length || end > length + BEHIND_THE_END {
             return Err(AudioError::AnnotationOutside { start, end, length });
         }
+        let end = end.min(length);
+        let pauses = match about.pauses {
+            Some(annotated) => {
+                check_pauses(start, end, &annotated)?;
+                annotated
+            }
+            None => {
+                let found = pauses(&judged.pcm, &span, samples_in(SHORTEST_PAUSE) as usize);
+                let time = |at: usize| time_of(at as u64);
+                found
+                    .into_iter()
+                    .map(|p| (time(p.start), time(p.end)))
+                    .collect()
+            }
+        };
         Ok(Self {
             frames: opus::encode(&pcm)?.into(),
             speech_start: start,
-            speech_end: end.min(length),
+            speech_end: end,
+            segments: segments(start, end, &pauses).into(),
             doubts,
             pcm: pcm.into(),
         })
+    }
+
+    /// The stretches in which the caller speaks, from the start of the audio: from `speech_start`
+    /// to `speech_end`, divided at every pause of [`SHORTEST_PAUSE`] or more. The pauses are those
+    /// of the annotation, otherwise those that are found by level.
+    pub(crate) fn speech_segments(&self) -> &Arc<[SpeechSegment]> {
+        &self.segments
     }
 
     /// Length of the audio. The frames are longer by the encoder's flush.
@@ -155,7 +214,7 @@ impl Utterance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audio::test_signals::FIXTURES;
+    use crate::audio::test_signals::{FIXTURES, sine};
     use crate::audio::{FRAME, OPUS_LOOKAHEAD};
 
     #[test]
@@ -187,6 +246,51 @@ mod tests {
                 fixture.name
             );
         }
+    }
+
+    #[test]
+    fn annotated_pauses_divide_the_speech_and_others_are_found_by_level() {
+        let ms = Duration::from_millis;
+        let [say, silence] = [sine(500.0, -20.0, 24_000), vec![0; 14_400]];
+        let pcm = [&say[..], &silence, &say, &silence[..4_800], &say].concat();
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: 48_000,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let mut wav = std::io::Cursor::new(Vec::new());
+        let mut writer = hound::WavWriter::new(&mut wav, spec).expect("a cursor never fails");
+        for x in &pcm {
+            writer.write_sample(*x).expect("a cursor never fails");
+        }
+        writer.finalize().expect("a cursor never fails");
+        let made = |pauses: Option<Vec<SpeechSegment>>| {
+            let about = SoundInfo {
+                pauses,
+                ..SoundInfo::default()
+            };
+            Utterance::new(wav.get_ref(), about).expect("a tone is loud")
+        };
+        let found = made(None);
+        let [first, second] = found.speech_segments()[..] else {
+            panic!("{:?}", found.speech_segments());
+        };
+        assert_eq!((first.0, second.1), (found.speech_start, found.speech_end));
+        let within = |a: Duration, b: Duration| a.abs_diff(b) < ms(1);
+        assert!(within(first.1, ms(500)) && within(second.0, ms(800)));
+
+        let annotated = made(Some(vec![(ms(480), ms(790)), (ms(1_290), ms(1_390))]));
+        let inner = annotated.speech_segments();
+        assert_eq!((inner.len(), inner[0].1, inner[1].0), (2, ms(480), ms(790)));
+        assert_eq!(made(Some(Vec::new())).speech_segments().len(), 1);
+
+        let about = SoundInfo {
+            pauses: Some(vec![(ms(480), ms(9_000))]),
+            ..SoundInfo::default()
+        };
+        let error = Utterance::new(wav.get_ref(), about).expect_err("outside");
+        assert!(matches!(error, AudioError::PauseOutside { .. }), "{error}");
     }
 
     #[test]
@@ -303,6 +407,14 @@ mod tests {
                 r#"{"version": 1, "speech_start_ms": 6, "speech_end_ms": 5}"#,
             ),
             ("far too late", r#"{"version": 1, "speech_end_ms": 1e300}"#),
+            (
+                "a pause without an end",
+                r#"{"version": 1, "speech_end_ms": 9, "pauses": [{"start_ms": 2}]}"#,
+            ),
+            (
+                "a pause that ends before it starts",
+                r#"{"version": 1, "speech_end_ms": 9, "pauses": [{"start_ms": 2, "end_ms": 1}]}"#,
+            ),
         ] {
             let error = Annotation::parse(json.as_bytes()).expect_err(name);
             assert!(

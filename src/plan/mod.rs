@@ -15,7 +15,7 @@ pub(crate) use estimate::Estimate;
 pub(crate) use show::{json_line, summary};
 
 use crate::scenario::{Extent, Load, Saying, Scenario, Shape, Stage, TurnConfig};
-use crate::vocab::{Anchor, Expect};
+use crate::vocab::{Anchor, Expect, UtteranceKind};
 use draw::{Domain, Draw};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +36,8 @@ pub(crate) struct PlannedTurn {
     pub said: Said,
     /// Its name in records: that of the utterance, or `say_text` for a text.
     pub say: String,
+    /// Whether it is speech for the agent, or what else it is.
+    pub kind: UtteranceKind,
     /// The event after which the turn starts.
     pub anchor: Anchor,
     /// Pause after the anchor, as drawn.
@@ -127,6 +129,7 @@ pub struct Plan {
     warmup: u64,
     variants: Vec<String>,
     names: Vec<String>,
+    kinds: Vec<UtteranceKind>,
     turns: Vec<TurnConfig>,
     estimate: Estimate,
 }
@@ -141,6 +144,7 @@ impl Plan {
             warmup: u64::from(scenario.warmup),
             variants: scenario.variants.iter().map(|v| v.name.clone()).collect(),
             names: scenario.utterances.iter().map(|u| u.name.clone()).collect(),
+            kinds: scenario.utterances.iter().map(|u| u.kind).collect(),
             turns: scenario.call.turns.clone(),
             estimate: estimate::estimate(scenario),
         }
@@ -304,9 +308,14 @@ impl Plan {
         };
         let spread = turn.delay.max.saturating_sub(turn.delay.min);
         let extra = draw.below(spread.as_micros() as u64 + 1);
+        let kind = match said {
+            Said::Utterance(index) => self.kinds[index],
+            Said::Text(_) => UtteranceKind::Speech,
+        };
         PlannedTurn {
             said,
             say,
+            kind,
             anchor: turn.anchor,
             delay: turn.delay.min + Duration::from_micros(extra),
             expect: turn.expect,

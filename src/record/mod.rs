@@ -13,7 +13,7 @@ mod run;
 mod start;
 
 pub(crate) use crate::account::{ModelKind, Step, WordErrors};
-pub use crate::vocab::{Confidence, Expect, Flag, Metric, Outcome};
+pub use crate::vocab::{Confidence, Expect, Flag, Metric, Outcome, UtteranceKind};
 pub use facts::account::AgentAccount;
 #[cfg(test)]
 pub(crate) use facts::account::PathStep;

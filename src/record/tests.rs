@@ -11,6 +11,7 @@ fn context<'a>(failure: Option<&'a Failure>) -> TurnContext<'a> {
         call: 4,
         room: "loadgen-1f2e-4",
         utterance: "order",
+        kind: UtteranceKind::Speech,
         variant: "baseline",
         block: None,
         warmup: false,

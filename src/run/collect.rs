@@ -20,6 +20,7 @@ use crate::record::{
     TurnContext, TurnCounts, TurnRecord,
 };
 use crate::scenario::{Scenario, UtteranceConfig};
+use crate::vocab::UtteranceKind;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -165,6 +166,7 @@ impl<'a> Collector<'a> {
             call: self.sentinels.calls,
             room,
             utterance: "chirp",
+            kind: UtteranceKind::Speech,
             variant: "sentinel",
             block: None,
             warmup: false,
@@ -253,6 +255,11 @@ impl<'a> Collector<'a> {
             call,
             room,
             utterance: plan.turns.get(turn.turn).map_or("", |t| t.say.as_str()),
+            kind: plan
+                .turns
+                .get(turn.turn)
+                .map(|t| t.kind)
+                .unwrap_or_default(),
             variant: &self.scenario.variants[plan.variant].name,
             block: plan.block,
             warmup: plan.warmup,

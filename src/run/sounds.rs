@@ -7,7 +7,9 @@ use super::error::RunError;
 use super::read::read_at_most;
 use crate::audio::chirp::chirp;
 use crate::audio::echo::Spoken;
-use crate::audio::{Annotation, AudioError, Codec, SoundInfo, Utterance, decode, time_of};
+use crate::audio::{
+    Annotation, AudioError, Codec, SoundInfo, SpeechSegment, Utterance, decode, time_of,
+};
 use crate::scenario::{self, SoundFile};
 use std::path::Path;
 use std::sync::Arc;
@@ -36,6 +38,7 @@ pub(crate) fn load_utterance(sound: &SoundFile<'_>) -> Result<Utterance, RunErro
         channel: sound.channel,
         speech_start: annotation.and_then(Annotation::speech_start),
         speech_end: sound.speech_end.or(annotation.map(Annotation::speech_end)),
+        pauses: annotation.and_then(Annotation::pauses),
     };
     Utterance::new(&bytes, about).map_err(|e| unusable(path, e))
 }
@@ -81,6 +84,10 @@ pub(super) struct EncodedUtterance {
     pub spoken: Spoken,
     pub speech_start: Duration,
     pub speech_end: Duration,
+    /// The stretches in which the caller speaks ([`Utterance::speech_segments`]); none if it says
+    /// nothing.
+    #[expect(dead_code, reason = "overlap and early replies are computed from it")]
+    pub segments: Arc<[SpeechSegment]>,
 }
 
 impl EncodedUtterance {
@@ -91,17 +98,20 @@ impl EncodedUtterance {
             spoken: Spoken::new(&[]),
             speech_start: Duration::ZERO,
             speech_end: Duration::ZERO,
+            segments: Arc::default(),
         }
     }
 
     /// The calibration chirp.
     pub(super) fn chirp(codec: Codec) -> Result<Self, RunError> {
         let pcm = chirp();
+        let end = time_of(pcm.len() as u64);
         Ok(Self {
             frames: codec.encode(&pcm).map_err(RunError::Codec)?.into(),
             spoken: Spoken::new(&pcm),
             speech_start: Duration::ZERO,
-            speech_end: time_of(pcm.len() as u64),
+            speech_end: end,
+            segments: [(Duration::ZERO, end)].into(),
         })
     }
 }
@@ -133,6 +143,7 @@ impl Sounds {
                 frames,
                 speech_start: loaded.speech_start,
                 speech_end: loaded.speech_end,
+                segments: loaded.speech_segments().clone(),
             })
         });
         Ok(Self {

@@ -7,7 +7,7 @@ use super::file::{CallFile, DelayFile, StartFile, TurnFile, UtteranceFile};
 use super::places::{join, readable};
 use super::problem::Code;
 use super::types::{CallConfig, Delay, Doubtful, TurnConfig, UtteranceConfig};
-use crate::vocab::{Anchor, GreetingPolicy, duration};
+use crate::vocab::{Anchor, GreetingPolicy, UtteranceKind, duration};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -33,6 +33,7 @@ impl Checker<'_> {
             utterances.push(utterance.unwrap_or_else(|| UtteranceConfig {
                 name: name.clone(),
                 file: self.folder.to_path_buf(),
+                kind: UtteranceKind::default(),
                 text: None,
                 speech_end: None,
                 channel: None,
@@ -61,6 +62,7 @@ impl Checker<'_> {
         let mut utterance = UtteranceConfig {
             name: name.to_owned(),
             file,
+            kind: entry.kind.unwrap_or_default(),
             text: entry.text.clone(),
             speech_end,
             channel: entry.channel,

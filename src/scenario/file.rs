@@ -10,7 +10,7 @@ use super::sentinels::SentinelsText;
 use crate::vocab::observed::{KNOWN_SERIES, MOST_OBSERVED, MOST_SERIES};
 use crate::vocab::{
     AccountUse, Anchor, Channel, Decode, Expect, GreetingPolicy, Metric, OnAgentLeft, Prices,
-    Transcripts, duration,
+    Transcripts, UtteranceKind, duration,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -215,6 +215,9 @@ pub(super) struct UtteranceFile {
     pub(super) file: Option<String>,
     /// The words of the utterance; the transcript is compared with them (`wer`).
     pub(super) text: Option<String>,
+    /// What it is: `speech`, or something that the agent should not answer: `backchannel`, `cough`,
+    /// `noise`, `side_speech`, `music`. Default: speech.
+    pub(super) kind: Option<UtteranceKind>,
     /// End of speech in the file. Default: detected by level (ITU-T P.56).
     pub(super) speech_end: Option<DurationText>,
     /// The channel to play. Default: the mean of all channels; if two cancel each other out, the

@@ -11,6 +11,7 @@
 //! ```
 
 mod check_call;
+mod check_kind;
 mod check_load;
 mod check_network;
 mod check_observe;
@@ -197,6 +198,7 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
     let call = checker.need(file.call.as_ref(), "/call");
     let mut call = call.and_then(|call| checker.call(call, &names));
     checker.texts(call.as_ref(), target.as_ref());
+    checker.kinds(call.as_ref(), &utterances);
     let load = checker.load(file.load.as_ref().unwrap_or(&LoadFile::default()));
     let warmup = file.warmup.as_ref().and_then(|warmup| warmup.calls);
     let network = file.network.as_ref().and_then(|n| checker.network(n));

@@ -9,7 +9,7 @@ use super::problem::Place;
 use super::threshold::Threshold;
 use crate::vocab::{
     AccountUse, AgentDelay, Anchor, Channel, Decode, Expect, GreetingPolicy, Loss, OnAgentLeft,
-    Pattern, Prices, Transcripts,
+    Pattern, Prices, Transcripts, UtteranceKind,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -190,6 +190,8 @@ pub(crate) struct UtteranceConfig {
     pub name: String,
     /// Path of the sound file, including the scenario's folder.
     pub file: PathBuf,
+    /// Whether it is speech for the agent, or what else it is.
+    pub kind: UtteranceKind,
     /// The words of the utterance; transcripts are compared with them.
     pub text: Option<String>,
     /// Annotated end of speech.

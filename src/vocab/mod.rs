@@ -25,6 +25,7 @@ mod delay;
 pub(crate) mod duration;
 pub(crate) mod fields;
 pub(crate) mod host;
+mod kind;
 mod loss;
 mod metric;
 mod nearest;
@@ -39,6 +40,7 @@ mod turn;
 
 pub use call::{AgentState, GreetingPolicy, OnAgentLeft};
 pub use delay::{AgentDelay, DelayError};
+pub use kind::UtteranceKind;
 pub use loss::Loss;
 pub use metric::{Metric, MetricRow};
 pub use packet::Packet;

@@ -14,7 +14,7 @@ use loadgen::plan::{Plan, Start};
 use loadgen::record::{Samples, TurnContext, TurnRecord};
 use loadgen::scenario::{LoadedSound, SoundFile, Unset, check};
 use loadgen::stats::Sample;
-use loadgen::vocab::Metric;
+use loadgen::vocab::{Metric, UtteranceKind};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -202,6 +202,7 @@ fn play(number: usize, start: Duration, origin: Instant) -> (Vec<TurnRecord>, Ve
         call: number,
         room: "stall",
         utterance: "words",
+        kind: UtteranceKind::Speech,
         variant: "default",
         block: None,
         warmup: false,

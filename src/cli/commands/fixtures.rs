@@ -3,7 +3,9 @@
 //! In: sound files. Out: levels and times on stdout; with `--write`, the sidecar that a run
 //! reads. Invariants: a sidecar is written atomically, and replaced only with `--force`.
 
-use crate::audio::{Annotation, AudioError, Doubt, Judged, RATE, decode, judge, pauses};
+use crate::audio::{
+    Annotation, AudioError, Doubt, Judged, RATE, SHORTEST_PAUSE, decode, judge, pauses,
+};
 use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::trouble::Trouble;
@@ -83,8 +85,18 @@ struct Sidecar<'a> {
     version: u32,
     speech_start_ms: f64,
     speech_end_ms: f64,
+    /// Those that divide the speech; without any, the run would find none either.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pauses: Vec<WrittenPause>,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
+}
+
+/// A pause, as a run reads it.
+#[derive(Debug, Serialize)]
+struct WrittenPause {
+    start_ms: f64,
+    end_ms: f64,
 }
 
 /// Inspects every file; returns the most severe exit code.
@@ -235,6 +247,15 @@ fn write(path: &Path, found: &Inspected, text: Option<&str>, force: bool) -> Res
         version: 1,
         speech_start_ms: found.speech_start_ms,
         speech_end_ms: found.speech_end_ms,
+        pauses: found
+            .pauses
+            .iter()
+            .filter(|pause| pause.length_ms >= SHORTEST_PAUSE.as_secs_f64() * 1e3)
+            .map(|pause| WrittenPause {
+                start_ms: pause.start_ms,
+                end_ms: ((pause.start_ms + pause.length_ms) * 1e6).round() / 1e6,
+            })
+            .collect(),
         text,
     };
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty());

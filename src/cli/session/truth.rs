@@ -129,6 +129,7 @@ mod tests {
             call: 0,
             room: "r",
             utterance: "chirp",
+            kind: crate::vocab::UtteranceKind::Speech,
             variant: "default",
             block: None,
             warmup: false,

@@ -8,7 +8,7 @@ use super::ms::Ms;
 use crate::account::{TurnAccount, TurnSpans};
 use crate::call::{Failure, TurnResult};
 use crate::record::TURN_VERSION;
-use crate::vocab::{Confidence, Expect, Flag, Outcome};
+use crate::vocab::{Confidence, Expect, Flag, Outcome, UtteranceKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
@@ -28,6 +28,8 @@ pub struct TurnContext<'a> {
     pub room: &'a str,
     /// Name of the utterance that the caller speaks.
     pub utterance: &'a str,
+    /// Whether that is speech for the agent, or what else it is.
+    pub kind: UtteranceKind,
     /// Name of the agent's configuration.
     pub variant: &'a str,
     /// Block of the plan, if calls are distributed over several variants.
@@ -53,6 +55,9 @@ pub struct TurnRecord {
     pub turn: usize,
     /// Name of the utterance that the caller spoke; `say_text` for a text that it sent.
     pub(crate) utterance: String,
+    /// What that is, if it is not speech for the agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) kind: Option<UtteranceKind>,
     /// Name of the agent's configuration.
     pub(crate) variant: String,
     /// Number of the block that the call belongs to, from 0, if measured calls are distributed over
@@ -195,6 +200,7 @@ impl TurnRecord {
             room: context.room.to_owned(),
             turn: result.turn,
             utterance: context.utterance.to_owned(),
+            kind: Some(context.kind).filter(|kind| !kind.is_speech()),
             variant: context.variant.to_owned(),
             block: context.block,
             warmup: context.warmup,

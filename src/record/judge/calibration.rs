@@ -167,6 +167,7 @@ mod tests {
             call: 0,
             room,
             utterance: "yes",
+            kind: crate::vocab::UtteranceKind::Speech,
             variant: "default",
             block: None,
             warmup: false,

@@ -103,6 +103,7 @@ mod tests {
             call: 0,
             room: "s00000",
             utterance: "chirp",
+            kind: crate::vocab::UtteranceKind::Speech,
             variant: "sentinel",
             block: None,
             warmup: false,

@@ -9,6 +9,7 @@ fn turn(index: usize, variant: &str, outcome: Outcome, warmup: bool) -> TurnReco
         call: 0,
         room: "r",
         utterance: "u",
+        kind: crate::vocab::UtteranceKind::Speech,
         variant,
         block: None,
         warmup,

@@ -30,6 +30,7 @@ fn said() -> (Utterance, EncodedUtterance) {
         spoken: Spoken::new(&utterance.pcm),
         speech_start: utterance.speech_start,
         speech_end: utterance.speech_end,
+        segments: utterance.speech_segments().clone(),
     };
     (utterance, said)
 }

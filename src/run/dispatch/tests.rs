@@ -74,6 +74,7 @@ async fn dispatched_with(load: &str, port: u16, stop: Option<Duration>, joins: u
         spoken: Spoken::new(&[]),
         speech_start: Duration::ZERO,
         speech_end: Duration::from_millis(900),
+        segments: [(Duration::ZERO, Duration::from_millis(900))].into(),
     };
     let token = CancellationToken::new();
     let media = Media::new(1);

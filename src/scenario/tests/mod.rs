@@ -2,6 +2,7 @@
 
 mod cases;
 mod overriding;
+mod sounds;
 
 use super::*;
 use crate::vocab::Anchor;
