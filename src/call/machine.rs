@@ -5,6 +5,7 @@
 //! Invariants: every planned turn ends exactly once; nothing fires before its instant.
 
 use super::anchor::{AnchorState, Before, Known};
+use super::floor::{Floor, Span};
 use super::late::Owed;
 use super::playout::{Held, Playouts};
 use super::states::States;
@@ -47,6 +48,9 @@ pub struct Call {
     greeted_on: Option<StreamId>,
     failure: Option<Failure>,
     echoes: usize,
+    /// Who spoke for how long, up to `floor_until`.
+    floor: Floor,
+    floor_until: Option<Instant>,
     playouts: Playouts,
     talk: Talk,
     states: States,
@@ -82,6 +86,8 @@ impl Call {
             greeted_on: None,
             failure: None,
             echoes: 0,
+            floor: Floor::default(),
+            floor_until: None,
             playouts: Playouts::default(),
             talk: Talk::default(),
             states: States::default(),
@@ -212,6 +218,8 @@ impl Call {
         if !self.is_done() {
             self.fail(now, Failure::Stopped);
         }
+        self.measure_floor(now);
+        let dead_air = self.dead_air(now);
         let since_start = |at: Instant| at.saturating_duration_since(self.start);
         CallResult {
             join: self.joined.map(since_start),
@@ -220,9 +228,35 @@ impl Call {
             greeting: self.greeting,
             failure: self.failure,
             echoes: self.echoes,
+            floor: self.floor,
+            dead_air,
             // Every turn has a result: the call is done, or `fail` has filled in the rest.
             turns: self.results.into_iter().flatten().collect(),
         }
+    }
+
+    /// Adds the speech since the last turn began, up to `until`.
+    fn measure_floor(&mut self, until: Instant) {
+        let from = self.floor_until.or(self.joined).unwrap_or(until);
+        self.floor_until = Some(until);
+        let window = Span { from, to: until };
+        let caller = self.before.filter(|before| !before.is_text);
+        let script = self.begun.checked_sub(1).map(|i| &self.script.turns[i]);
+        let caller = caller.zip(script).map_or(Vec::new(), |(before, script)| {
+            script.speech(before.media_start)
+        });
+        let passages = self.talk.passages();
+        let agent = passages.iter().map(|p| p.played(until)).collect();
+        self.floor.add(Floor::of(window, caller, agent));
+    }
+
+    /// How long nobody had spoken at `now`, if the agent owes the reply to the call's last turn.
+    fn dead_air(&self, now: Instant) -> Option<Duration> {
+        let last = self.results.last()?.as_ref()?;
+        let owed = last.outcome == Outcome::Missed && last.expect.asks_for_reply();
+        let spoke = last.speech_end.filter(|_| owed)?;
+        let agent = self.talk.passages().last().map(|p| p.played(now).to);
+        Some(now.saturating_duration_since(agent.map_or(spoke, |at| at.max(spoke))))
     }
 
     /// The instant at which the call fails because no agent is in the room.
@@ -247,7 +281,7 @@ impl Call {
             return self.fail(now, Failure::AgentLeft);
         }
         for turn in &mut self.turns {
-            turn.timeout(now, &self.talk);
+            turn.timeout(now, &self.talk, &self.states);
         }
     }
 
@@ -255,7 +289,12 @@ impl Call {
         self.echoes += usize::from(*heard == Heard::Dismissed);
         match self.talk.heard(now, stream, heard, &self.states) {
             None => {}
-            Some(News::Onset(stretch)) => self.onset(now, &stretch),
+            Some(News::Onset(stretch)) => {
+                if let Some(held) = stretch.onset.and_then(|o| self.held(&stretch, o.at)) {
+                    self.talk.held(&stretch, |holds| holds.first = held.hold);
+                }
+                self.onset(now, &stretch);
+            }
             Some(News::Ended(stretch)) => self.ended(&stretch),
         }
     }
@@ -309,8 +348,11 @@ impl Call {
     /// Handles the end of a stretch of the agent's speech: a pause, or the end of the spurt.
     fn ended(&mut self, stretch: &Stretch) {
         let held = stretch.end.and_then(|end| self.held(stretch, end));
+        if let Some(held) = held {
+            self.talk.held(stretch, |holds| holds.last = held.hold);
+        }
         for turn in &mut self.turns {
-            turn.ended(stretch, &self.talk, held);
+            turn.ended(stretch, (&self.talk, &self.states), held);
         }
     }
 
@@ -471,9 +513,10 @@ impl Call {
         }
         self.failure = Some(failure);
         let under_way = self.begun - self.turns.len();
-        let passages = self.talk.passages();
         for (turn, index) in std::mem::take(&mut self.turns).into_iter().zip(under_way..) {
-            self.record(index, turn.finish(&passages, stopped));
+            let heard = (&self.talk, &self.states);
+            let result = turn.finish(heard, now, stopped.is_some());
+            self.record(index, result);
         }
         let outcome = match stopped {
             Some(_) => Outcome::NotRun,
@@ -493,6 +536,7 @@ impl Call {
     fn settle(&mut self, now: Instant, bounds_until: Option<Instant>) {
         for turn in &mut self.turns {
             turn.settle_text(now, &self.talk, &self.states);
+            turn.settle_filler(now, &self.talk, &self.states);
         }
         self.collect(now);
         self.plan(bounds_until);
@@ -509,8 +553,8 @@ impl Call {
             if let Some(before) = self.before.as_mut().filter(|_| self.turns.is_empty()) {
                 before.over = Some(over);
             }
-            let (deadline, passages) = (turn.deadline, self.talk.passages());
-            let result = turn.finish(&passages, None);
+            let deadline = turn.deadline;
+            let result = turn.finish((&self.talk, &self.states), now, false);
             let missed = result.outcome == Outcome::Missed && result.expect.asks_for_reply();
             let turn = self.record(index, result);
             self.owed = missed.then_some(Owed { turn, deadline });
@@ -576,6 +620,7 @@ impl Call {
         let Some(planned) = self.planned.take_if(|p| due_now(p)) else {
             return;
         };
+        self.measure_floor(due);
         let index = self.begun;
         let script = self.script.turns[index].clone();
         let mut turn = Turn::start(index, script, planned.at, due);

@@ -5,9 +5,12 @@
 //! `states` the state that the agent reports; `anchor` decides when a turn may start, `sending`
 //! which frame is due, `turn` how the turn ended, `stopping` when the agent yielded, `text` how far
 //! the reply to a text has come; `late`
-//! recognises late replies, `playout` models the delay of a jitter buffer.
+//! recognises late replies, `playout` models the delay of a jitter buffer; `floor` measures who
+//! speaks when, `conversation` what a turn shows of it.
 
 mod anchor;
+mod conversation;
+mod floor;
 mod io;
 mod late;
 mod machine;
@@ -25,6 +28,8 @@ pub use machine::Call;
 pub use playout::MODEL;
 pub use types::{CallResult, CallScript, Failure, TargetFailure, TurnResult, TurnScript};
 
+pub(crate) use conversation::{Conversation, Spurt};
+pub(crate) use floor::{Floor, Silences};
 pub(crate) use types::{Readings, SecondOpinion, StreamId};
 
 /// Parts of a [`TurnResult`], re-exported so that its users need no other module.

@@ -96,6 +96,9 @@ mod tests {
             frames: FRAMES,
             speech_start: Duration::ZERO,
             speech_end: Duration::from_millis(75),
+            segments: None,
+            filler: None,
+            awkward: Duration::from_secs(3),
         };
         Sending::new(start, &script)
     }

@@ -62,6 +62,14 @@ impl States {
         current.is_some_and(|(at, state)| state == AgentState::Speaking && at <= instant)
     }
 
+    /// Whether the agent began to think after its speech at `from` had begun, and before its speech
+    /// at `to` began.
+    pub(super) fn thought_between(&self, from: Instant, to: Instant) -> bool {
+        let mut changes = self.changes.iter();
+        let within = |at: Instant| at > from && at <= to + EITHER_FIRST;
+        changes.any(|(at, state)| *state == AgentState::Thinking && within(*at))
+    }
+
     /// Start of the state `thinking` that preceded the agent's speech at `onset`; `None` if another
     /// state preceded it.
     pub(super) fn thinking_before(&self, onset: Instant) -> Option<Instant> {

@@ -145,6 +145,7 @@ impl Interruption {
 
 #[cfg(test)]
 mod tests {
+    use super::super::talk::Holds;
     use super::*;
 
     /// Start, end (`None`: still audible), and link to the preceding speech.
@@ -170,6 +171,8 @@ mod tests {
                 link,
                 over: over && n + 1 == said.len(),
                 speaks_on: speaks_on && n + 1 == said.len(),
+                held: Holds::default(),
+                snr_db: None,
             })
             .collect();
         let interruption = Interruption {

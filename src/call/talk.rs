@@ -4,14 +4,15 @@
 //! without a pause, each with its link to the preceding speech. Invariants: a stretch that was
 //! never reported as ended is dropped when that stream's next stretch begins; memory is bounded.
 
-use super::StreamId;
+use super::floor::Span;
 use super::states::{PauseMeaning, States};
+use super::{StreamId, later};
 use crate::audio::{Heard, HeardAt, Onset, SPURT_GAP};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Number of stretches remembered: enough for minutes of speech.
-const KEPT: usize = 64;
+/// Number of stretches remembered: enough for minutes of speech with a pause every half second.
+const KEPT: usize = 256;
 /// A silence this long that contains or follows the caller's end of speech separates a reply from
 /// the agent's earlier speech.
 pub(super) const SEPARATES: Duration = Duration::from_millis(200);
@@ -51,6 +52,16 @@ pub(super) struct Stretch {
     over: bool,
     /// Whether the agent's state was still `speaking` when the stretch ended.
     speaks_on: bool,
+    /// How long a jitter buffer would have held back the first and the last audible sample.
+    held: Holds,
+}
+
+/// How long a jitter buffer would have held back the first and the last audible sample of a
+/// stretch; zero until they are known.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Holds {
+    pub(super) first: Duration,
+    pub(super) last: Duration,
 }
 
 impl Stretch {
@@ -80,6 +91,9 @@ pub(super) struct Passage {
     pub(super) over: bool,
     /// Whether the agent's state was still `speaking` when the passage ended.
     pub(super) speaks_on: bool,
+    pub(super) held: Holds,
+    /// Level above the noise at the beginning, in dB, once the onset is known.
+    pub(super) snr_db: Option<f32>,
 }
 
 /// The change that a report caused.
@@ -235,7 +249,24 @@ impl Talk {
             taken_away: false,
             over: false,
             speaks_on: false,
+            held: Holds::default(),
         });
+    }
+
+    /// Records how long a jitter buffer would have held back the first audible sample of the
+    /// stream's latest stretch, or its last one.
+    pub(super) fn held(&mut self, stretch: &Stretch, set: impl FnOnce(&mut Holds)) {
+        let same = |s: &&mut Stretch| s.stream == stretch.stream && s.trigger == stretch.trigger;
+        if let Some(own) = self.stretches.iter_mut().rev().find(same) {
+            set(&mut own.held);
+        }
+    }
+
+    /// How long a jitter buffer would have held back the sample at which a stretch ended.
+    pub(super) fn hold_at_end(&self, end: HeardAt) -> Duration {
+        let mut ended = self.stretches.iter().rev();
+        let found = ended.find(|s| s.end == Some(end));
+        found.map_or(Duration::ZERO, |s| s.held.last)
     }
 
     /// Relation of stretch `own`, which begins with `onset`, to the speech before it.
@@ -288,6 +319,18 @@ impl Talk {
     pub(super) fn last_end_since(&self, after: Instant) -> Option<Instant> {
         let since = self.stretches.iter().filter(|s| s.began() >= after);
         since.filter_map(|s| Some(s.end?.wire())).max()
+    }
+
+    /// The last audible sample before the first silence of at least `gap` within the speech since
+    /// `after`; `None` if no speech followed such a silence.
+    pub(super) fn last_end_before_gap(&self, after: Instant, gap: Duration) -> Option<Instant> {
+        let passages = self.passages();
+        let spoken = || passages.iter().filter(|p| p.began >= after);
+        let mut pairs = spoken().zip(spoken().skip(1));
+        pairs.find_map(|(one, next)| {
+            let end = one.end?.wire();
+            (next.began.saturating_duration_since(end) >= gap).then_some(end)
+        })
     }
 
     /// The stretch after which the agent has been silent for [`SPURT_GAP`].
@@ -345,6 +388,8 @@ impl Talk {
                     link: stretch.link,
                     over: stretch.over,
                     speaks_on: stretch.speaks_on,
+                    held: stretch.held,
+                    snr_db: stretch.onset.map(|onset| onset.snr_db),
                 }),
             }
         }
@@ -362,6 +407,17 @@ impl Passage {
         if other.wire() >= end.wire() {
             (self.end, self.over) = (Some(other), stretch.over);
             self.speaks_on = stretch.speaks_on;
+            self.held.last = stretch.held.last;
+        }
+    }
+
+    /// The passage as the caller hears it, after the jitter buffer; one that has not ended lasts
+    /// until `now`.
+    pub(super) fn played(&self, now: Instant) -> Span {
+        let end = self.end.map(|end| later(end.wire(), self.held.last));
+        Span {
+            from: later(self.began, self.held.first),
+            to: end.unwrap_or(now),
         }
     }
 }

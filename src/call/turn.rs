@@ -5,6 +5,7 @@
 //! stops are judged by when they happened, not by when they were reported; a figure that audio
 //! and state leave ambiguous is flagged and has both its readings.
 
+use super::conversation::{Conversation, View, may_be_filler};
 use super::playout::Held;
 use super::sending::Sending;
 use super::states::States;
@@ -12,8 +13,8 @@ use super::stopping::{Interruption, Stop, Stopping};
 use super::talk::{Link, Passage, SEPARATES, Stretch, Talk};
 use super::text::TextReply;
 use super::{
-    Expect, Flag, Outcome, Readings, ReplyText, SecondOpinion, StreamId, TextPart, TurnResult,
-    TurnScript, later,
+    AgentState, Expect, Flag, Outcome, Readings, ReplyText, SecondOpinion, StreamId, TextPart,
+    TurnResult, TurnScript, later,
 };
 use crate::audio::{Confidence, FRAME_TIME, Onset, SPURT_GAP};
 use std::time::{Duration, Instant};
@@ -73,6 +74,12 @@ pub(super) struct Turn {
     superseded: bool,
     /// Whether the pause before the reply's onset may have been a pause within earlier speech.
     doubted: bool,
+    /// The last audible sample of a reply that so far may have been only a filler; the caller waits
+    /// for the answer until the deadline.
+    behind: Option<Instant>,
+    /// For an agent that stopped although it should have carried on: when it stopped, to the
+    /// caller's ear. The caller waits until the deadline for the agent to resume.
+    stopped_at: Option<Instant>,
     /// Earlier result of the turn, judged by a sound that turned out not to be the agent's voice.
     /// If no voice follows, this result is used and flagged.
     set_aside: Option<Box<TurnResult>>,
@@ -101,6 +108,8 @@ impl Turn {
             grace: None,
             superseded: false,
             doubted: false,
+            behind: None,
+            stopped_at: None,
             set_aside: None,
             result: TurnResult {
                 planned: Some(planned),
@@ -251,7 +260,8 @@ impl Turn {
             Part::Open | Part::Listening { .. } => None,
         };
         let judged = over(self.answer)?.max(over(self.floor)?);
-        self.is_said().then(|| judged.max(self.sending.end()))
+        let is_judged = self.is_said() && self.stopped_at.is_none();
+        is_judged.then(|| judged.max(self.sending.end()))
     }
 
     /// Records that the next turn has begun: this turn now waits only to be judged, not for the end
@@ -265,6 +275,7 @@ impl Turn {
     /// reply in text then remains unknown, so the time for which the caller waited for it is
     /// recorded.
     pub(super) fn cut_short(&mut self, at: Instant) {
+        self.stopped_at = None;
         if self.is_listening() && self.result.text_ttft.is_some() {
             self.result.waited = at.checked_duration_since(self.speech_end);
         }
@@ -290,6 +301,7 @@ impl Turn {
 
     /// Records that the speech to which the caller was listening is over.
     fn listened(&mut self, at: Instant) {
+        self.behind = None;
         for part in [&mut self.answer, &mut self.floor] {
             if matches!(part, Part::Listening { .. }) {
                 *part = Part::Over { at };
@@ -312,6 +324,8 @@ impl Turn {
             // What the agent says belongs to this turn, which is judged by the text alone.
             return !self.superseded;
         }
+        self.behind = None;
+        self.resumed(at, held);
         let taken = self.answer == Part::Open && self.answered_by(onset, link, held);
         if self.floor == Part::Open {
             self.judge_floor(talk, held, at);
@@ -330,7 +344,8 @@ impl Turn {
     pub(super) fn disown(&mut self, now: Instant, stream: StreamId) {
         self.result.track_changed = None;
         self.result.flags.retain(|flag| *flag != Flag::TrackChanged);
-        if self.result.stop.take().is_some() {
+        self.result.stop = None;
+        if self.result.stop_wire.take().is_some() {
             // The sound may have masked the point at which the agent stopped.
             self.result.stop_readings = None;
             self.floor = Part::Open;
@@ -468,7 +483,12 @@ impl Turn {
     }
 
     /// Processes the end of a stretch: a pause, or the end of the spurt.
-    pub(super) fn ended(&mut self, stretch: &Stretch, talk: &Talk, held: Option<Held>) {
+    pub(super) fn ended(
+        &mut self,
+        stretch: &Stretch,
+        (talk, states): (&Talk, &States),
+        held: Option<Held>,
+    ) {
         if self.text.is_some() {
             // Speech that was under way when the text was sent is not the reply.
             if stretch.broke_off && self.is_listening() && self.covers(stretch.began()) {
@@ -481,7 +501,7 @@ impl Turn {
             if stretch.broke_off && !self.superseded {
                 self.flag(Flag::ReplyCutOff);
             }
-            self.reply_ended(last, SPURT_GAP);
+            self.fell_silent(last, SPURT_GAP, talk, states);
         }
         if self.floor == Part::Open {
             let at = stretch.end.map_or(self.media_start, |end| end.wire());
@@ -504,6 +524,82 @@ impl Turn {
 
     fn onset_at(&self) -> Instant {
         self.result.onset.map_or(self.media_start, |o| o.at.wire())
+    }
+
+    /// Handles a silence of `gap` after the reply's sample at `last`: the reply has ended, unless
+    /// so far it may have been only a filler.
+    fn fell_silent(&mut self, last: Instant, gap: Duration, talk: &Talk, states: &States) {
+        match self.may_be_filler(last, talk, states) {
+            true => self.behind = Some(last),
+            false => self.reply_ended(last, gap),
+        }
+    }
+
+    /// Whether the answer may still follow the speech that ended at `last`: the agent is thinking
+    /// again, or the speech may be a filler as the scenario declares it and the agent has not
+    /// reported that it listens.
+    fn may_be_filler(&self, last: Instant, talk: &Talk, states: &States) -> bool {
+        let replied = self.result.outcome == Outcome::Replied && self.answer != Part::NotAsked;
+        if !replied || self.superseded {
+            return false;
+        }
+        let began = self.onset_at();
+        match (self.state_since_reply(states), self.script.filler) {
+            (Some(AgentState::Thinking), _) => true,
+            (Some(AgentState::Listening | AgentState::Idle), _) | (_, None) => false,
+            (_, Some(filler)) => {
+                may_be_filler(filler, began, last)
+                    && talk.last_end_before_gap(began, filler.gap).is_none()
+            }
+        }
+    }
+
+    /// The agent's state, if it has changed since the reply began.
+    fn state_since_reply(&self, states: &States) -> Option<AgentState> {
+        let began = self.onset_at();
+        let changed = states.current().filter(|(since, _)| *since > began);
+        changed.map(|(_, state)| state)
+    }
+
+    /// Ends a reply behind whose filler no answer comes: the deadline has passed, or the agent
+    /// reports that it has finished.
+    pub(super) fn settle_filler(&mut self, now: Instant, talk: &Talk, states: &States) {
+        let Some(last) = self.behind.filter(|_| talk.current().is_none()) else {
+            return;
+        };
+        let state = self.state_since_reply(states);
+        let listens = matches!(state, Some(AgentState::Listening | AgentState::Idle));
+        if now >= self.deadline || listens {
+            self.result.reply_end.get_or_insert(last);
+            self.listened(now);
+        }
+    }
+
+    /// The agent stopped at `stop` although it should have carried on: waits for it to resume, if
+    /// it has not done so already.
+    fn await_resumption(&mut self, stop: &Stop, talk: &Talk) {
+        let wire = stop.at.wire();
+        let stopped = later(wire, talk.hold_at_end(stop.at));
+        let next = talk.passages().into_iter().find(|p| p.began > wire);
+        match next {
+            Some(next) => {
+                let resumed = next.played(next.began).from;
+                self.result.resume = resumed.checked_duration_since(stopped);
+            }
+            None if !self.superseded => self.stopped_at = Some(stopped),
+            None => {}
+        }
+    }
+
+    /// Handles new speech of an agent that had stopped although it should have carried on.
+    fn resumed(&mut self, onset: Instant, held: Option<Held>) {
+        let Some(stopped) = self.stopped_at.take() else {
+            return;
+        };
+        if onset <= self.deadline {
+            let heard = later(onset, held.map(|h| h.hold).unwrap_or_default());
+            self.result.resume = heard.checked_duration_since(stopped);
+        }
     }
 
     fn reply_ended(&mut self, last: Instant, gap: Duration) {
@@ -537,11 +633,12 @@ impl Turn {
         let in_time = stop.at.wire() <= self.deadline;
         match (self.script.expect, in_time) {
             (Expect::Ignore, true) => {
-                self.result.stop_readings = stop.readings;
+                self.take_stop(&stop, talk);
                 self.close_floor(Outcome::Missed, at);
+                self.await_resumption(&stop, talk);
             }
             (Expect::Ignore, false) => self.close_floor(Outcome::Replied, self.deadline),
-            (_, true) => self.stopped(&stop, held, at),
+            (_, true) => self.stopped(&stop, talk, held, at),
             (_, false) => self.stopped_late(&stop),
         }
     }
@@ -563,12 +660,18 @@ impl Turn {
         self.close_floor(Outcome::Missed, self.deadline);
     }
 
-    fn stopped(&mut self, stop: &Stop, held: Option<Held>, at: Instant) {
-        let interrupted = self.interruption().began;
-        self.result.stop = Some(stop.at.wire().saturating_duration_since(interrupted));
-        self.result.stop_readings = stop.readings;
+    fn stopped(&mut self, stop: &Stop, talk: &Talk, held: Option<Held>, at: Instant) {
+        self.take_stop(stop, talk);
         self.stamp(held);
         self.close_floor(Outcome::Replied, at);
+    }
+
+    fn take_stop(&mut self, stop: &Stop, talk: &Talk) {
+        let interrupted = self.interruption().began;
+        let wire = stop.at.wire().saturating_duration_since(interrupted);
+        self.result.stop_wire = Some(wire);
+        self.result.stop = Some(wire + talk.hold_at_end(stop.at));
+        self.result.stop_readings = stop.readings;
     }
 
     /// Judges at the deadline, from the speech so far, whether the agent has stopped.
@@ -592,7 +695,7 @@ impl Turn {
             (Stopping::Open(Some(stop)) | Stopping::Stopped(stop), _)
                 if stop.likely && stop.at.wire() <= self.deadline =>
             {
-                self.stopped(&stop, None, self.deadline);
+                self.stopped(&stop, talk, None, self.deadline);
             }
             (Stopping::Open(stop), _) => {
                 self.result.stop_readings = stop.and_then(|s| s.readings);
@@ -608,7 +711,8 @@ impl Turn {
         if let Some(kept) = self.set_aside.take() {
             let since = std::mem::replace(&mut self.result, *kept);
             let result = &mut self.result;
-            (result.stop, result.stop_readings) = (since.stop, since.stop_readings);
+            (result.stop_wire, result.stop) = (since.stop_wire, since.stop);
+            result.stop_readings = since.stop_readings;
             result.send_lateness = result.send_lateness.max(since.send_lateness);
             result.track_changed = result.track_changed.or(since.track_changed);
             result.flags.extend(since.flags);
@@ -648,7 +752,7 @@ impl Turn {
             Some(text) => text.settles,
             None => self.quiet_until(talk),
         };
-        let quiet = quiet.filter(|_| self.is_listening());
+        let quiet = quiet.filter(|_| self.is_listening() && self.behind.is_none());
         let is_judged = self.is_open() && !self.awaits_sending();
         let open = is_judged.then(|| match self.grace {
             None => self.deadline,
@@ -657,7 +761,14 @@ impl Turn {
                 onset.map_or(grace, |o| o.max(grace))
             }
         });
-        listening.chain(quiet).chain(open).min()
+        let behind = self.behind.map(|_| self.deadline);
+        let resumes = self.stopped_at.map(|_| later(self.deadline, ONSET_WAIT));
+        listening
+            .chain(quiet)
+            .chain(open)
+            .chain(behind)
+            .chain(resumes)
+            .min()
     }
 
     /// The instant at which the current silence ends the reply, if the next turn waits for a
@@ -671,13 +782,16 @@ impl Turn {
     }
 
     /// Ends the waits that have expired and judges their parts.
-    pub(super) fn timeout(&mut self, now: Instant, talk: &Talk) {
+    pub(super) fn timeout(&mut self, now: Instant, talk: &Talk, states: &States) {
         if self.is_listening() && self.text.is_none() {
             let quiet = self.quiet_until(talk).filter(|at| now >= *at);
             if let Some(last) = quiet.and_then(|_| talk.silent_since()) {
-                self.reply_ended(last, self.reply_gap);
+                self.fell_silent(last, self.reply_gap, talk, states);
                 self.nothing_to_stop(talk);
             }
+        }
+        if now >= later(self.deadline, ONSET_WAIT) {
+            self.stopped_at = None;
         }
         for part in [self.answer, self.floor] {
             if let Part::Listening { until } = part
@@ -714,12 +828,21 @@ impl Turn {
         }
     }
 
-    /// Returns the turn's result. A turn that is not over has failed with its call or, if `stopped`
-    /// is given, was cut off when the run was stopped at that instant.
-    pub(super) fn finish(mut self, passages: &[Passage], stopped: Option<Instant>) -> TurnResult {
+    /// Returns the turn's result, at `now`. A turn that is not over has failed with its call or, if
+    /// `is_stopped`, was cut off when the run was stopped.
+    pub(super) fn finish(
+        mut self,
+        (talk, states): (&Talk, &States),
+        now: Instant,
+        is_stopped: bool,
+    ) -> TurnResult {
+        let passages = &talk.passages();
+        let stopped = is_stopped.then_some(now);
+        self.stopped_at = None;
         let over = self.over().is_some();
         if over {
             self.result.ttfa_readings = self.answer_readings(passages);
+            self.result.conversation = self.conversation(passages, states);
         }
         let mut result = self.result;
         if !over {
@@ -733,7 +856,9 @@ impl Turn {
                 ttfa_wire: None,
                 playout_delay: None,
                 ttfa: None,
+                stop_wire: None,
                 stop: None,
+                resume: None,
                 stop_readings: None,
                 text_ttft: None,
                 text_reply: None,
@@ -747,6 +872,22 @@ impl Turn {
         result.flags.sort_unstable();
         result.flags.dedup();
         result
+    }
+
+    /// What the turn shows of the conversation; nothing if the caller sends a text.
+    fn conversation(&self, passages: &[Passage], states: &States) -> Option<Box<Conversation>> {
+        let over = self.over().filter(|_| self.text.is_none())?;
+        let asked = self.answer != Part::NotAsked;
+        let view = View {
+            script: &self.script,
+            media_start: self.media_start,
+            speech_end: self.speech_end,
+            reply: self.result.onset.filter(|_| asked).map(|o| o.at.wire()),
+            over,
+            passages,
+            states,
+        };
+        Some(Box::new(view.conversation()))
     }
 
     /// Both readings of the reply's onset, if it is ambiguous. The reply may have begun earlier,

@@ -1,8 +1,10 @@
 //! The script of a call, its results and its failures.
 
+use super::conversation::Conversation;
+use super::floor::Floor;
 use crate::audio::Onset;
 use crate::audio::opinion::DISAGREEMENT;
-use crate::vocab::{Anchor, Expect, Flag, GreetingPolicy, OnAgentLeft, Outcome};
+use crate::vocab::{Anchor, Expect, Filler, Flag, GreetingPolicy, OnAgentLeft, Outcome};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,6 +31,13 @@ pub struct TurnScript {
     pub speech_start: Duration,
     /// End of speech, from the start of the utterance.
     pub speech_end: Duration,
+    /// The stretches of speech between the pauses of the utterance, from its start; without them,
+    /// the caller speaks from `speech_start` to `speech_end`.
+    pub segments: Option<Arc<[(Duration, Duration)]>>,
+    /// What counts as a filler at the beginning of the reply, if the scenario declares it.
+    pub filler: Option<Filler>,
+    /// A silence of the agent's that is at least this long is awkward.
+    pub awkward: Duration,
 }
 
 /// The script of one call.
@@ -80,8 +89,18 @@ pub struct TurnResult {
     pub(crate) playout_delay: Option<Duration>,
     /// `ttfa_wire` + `playout_delay`, exactly.
     pub(crate) ttfa: Option<Duration>,
-    /// Caller's speech onset → agent's last audible sample, for turns that expect a stop.
+    /// Caller's speech onset → arrival of the agent's last audible sample, for turns that expect a
+    /// stop, and for turns in which the agent stopped although it should have carried on.
+    pub(crate) stop_wire: Option<Duration>,
+    /// The same to the caller's ear: `stop_wire` plus the time for which a jitter buffer would have
+    /// held that sample back.
     pub stop: Option<Duration>,
+    /// For an agent that stopped although it should have carried on: its last audible sample →
+    /// its next one, to the caller's ear.
+    pub(crate) resume: Option<Duration>,
+    /// Who spoke when, and of what parts the reply consists; `None` for a turn that did not end,
+    /// and for one whose caller sends a text.
+    pub(crate) conversation: Option<Box<Conversation>>,
     /// Sending of the caller's text → first piece of the reply's text, for turns that ask for one.
     pub text_ttft: Option<Duration>,
     /// Sending of the caller's text → end of the reply's text, if it ended while the caller waited.
@@ -94,7 +113,7 @@ pub struct TurnResult {
     pub(crate) late_reply: Option<Duration>,
     /// Both readings of `ttfa_wire`, if it is ambiguous.
     pub(crate) ttfa_readings: Option<Readings>,
-    /// Both readings of `stop`, if it is ambiguous.
+    /// Both readings of `stop_wire`, if it is ambiguous.
     pub(crate) stop_readings: Option<Readings>,
     /// The stream on which the reply was heard.
     pub(crate) stream: Option<StreamId>,
@@ -136,7 +155,10 @@ impl TurnResult {
             ttfa_wire: None,
             playout_delay: None,
             ttfa: None,
+            stop_wire: None,
             stop: None,
+            resume: None,
+            conversation: None,
             text_ttft: None,
             text_reply: None,
             early_by: None,
@@ -206,6 +228,10 @@ pub struct CallResult {
     pub(crate) failure: Option<Failure>,
     /// Number of echoes of the caller's own voice on the agent's track.
     pub(crate) echoes: usize,
+    /// Who spoke for how long in the call.
+    pub(crate) floor: Floor,
+    /// From the last speech in the call to its end, if the agent still owed a reply.
+    pub(crate) dead_air: Option<Duration>,
     /// One result for every planned turn, in order.
     pub turns: Vec<TurnResult>,
 }

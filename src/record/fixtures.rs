@@ -9,7 +9,7 @@ use super::{
     RunFacts, TickLateness, TurnContext, TurnRecord,
 };
 /// Also used by the tests of reports.
-pub(crate) use crate::call::{CallResult, Failure, Flag, Outcome, TurnResult};
+pub(crate) use crate::call::{CallResult, Failure, Flag, Floor, Outcome, TurnResult};
 use crate::call::{Confidence, Expect, HeardAt, Onset, Segment};
 use std::time::{Duration, Instant};
 
@@ -166,6 +166,8 @@ impl Run {
                     greeting: None,
                     failure: None,
                     echoes: 0,
+                    floor: Floor::default(),
+                    dead_air: None,
                     turns: (0..3)
                         .map(|i| {
                             let wire = 400 + later + (block * 37 + i as u64 * 29) % 60;
@@ -190,6 +192,8 @@ impl Run {
                 greeting: Some(ms(500 + k % 13)),
                 failure: None,
                 echoes: 0,
+                floor: Floor::default(),
+                dead_air: None,
                 turns: (0..3)
                     .map(|i| replied(base, i, ms(400 + (k * 37 + i as u64 * 101) % 260), ms(40)))
                     .collect(),
@@ -208,6 +212,8 @@ impl Run {
             greeting: None,
             failure,
             echoes: 0,
+            floor: Floor::default(),
+            dead_air: None,
             turns: (0..3)
                 .map(|i| TurnResult {
                     early_by: (outcome == Outcome::Early).then_some(ms(250)),
@@ -232,6 +238,8 @@ impl Run {
             greeting: None,
             failure: Some(Failure::Stopped),
             echoes: 0,
+            floor: Floor::default(),
+            dead_air: None,
             turns: vec![
                 replied(base, 0, ms(430), ms(40)),
                 TurnResult {

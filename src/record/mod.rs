@@ -48,6 +48,7 @@ pub use start::{PlannedGate, RunStart};
 pub(crate) use baseline::Baseline;
 pub(crate) use facts::calls::{CallContext, CallCounts};
 pub(crate) use facts::conditions::Conditions;
+pub(crate) use facts::conversation::{ConversationRecord, FloorRecord};
 pub(crate) use facts::evidence::{EVIDENCE_BYTES, EVIDENCE_VERSION, EvidenceFolder, wav_bytes};
 pub(crate) use facts::folder::{DEFAULT_PARENT, EVIDENCE_FOLDER, write_durably};
 pub(crate) use facts::generator::TickLateness;
@@ -58,6 +59,9 @@ pub(crate) use facts::measurement::changes_between;
 pub(crate) use facts::spans::SpanRecord;
 pub(crate) use facts::wave::Wave;
 pub(crate) use judge::calibration::{CALIBRATION_VERSION, Calibration, CalibrationLevel};
+pub(crate) use judge::conversation::{
+    ConversationFigures, EarlyByPause, FalseInterruptions, InterruptionFigures, RateFigures,
+};
 pub(crate) use judge::figures::{AllTurns, Latency, Quantiles, Span};
 pub(crate) use judge::gate::GateAnswer;
 pub(crate) use judge::latencies::Metrics;

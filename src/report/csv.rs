@@ -6,7 +6,8 @@
 //! spreadsheet never interprets text from outside as a formula.
 
 use crate::record::{
-    AgentAccount, CALL_VERSION, CallOutcome, CallRecord, Ms, TURN_VERSION, TurnRecord, WordErrors,
+    AgentAccount, CALL_VERSION, CallOutcome, CallRecord, ConversationRecord, Ms, TURN_VERSION,
+    TurnRecord, WordErrors,
 };
 use std::borrow::Cow;
 
@@ -86,6 +87,15 @@ pub(crate) const COLUMNS: &[Column<TurnRecord>] = &[
     Column { name: "reply_matches", cell: |t| plain(t.agent.as_ref().and_then(|a| a.reply_matches)) },
     Column { name: "text_ttft_ms", cell: |t| plain(t.text_ttft_ms) },
     Column { name: "text_reply_ms", cell: |t| plain(t.text_reply_ms) },
+    Column { name: "stop_wire_ms", cell: |t| plain(t.stop_wire_ms) },
+    Column { name: "resume_ms", cell: |t| plain(t.resume_ms) },
+    Column { name: "answer_ms", cell: |t| plain(t.answer_ms) },
+    Column { name: "answer_wire_ms", cell: |t| plain(t.answer_wire_ms) },
+    Column { name: "overlap_ms", cell: |t| talked(t, |c| Some(c.floor.overlap_ms)) },
+    Column { name: "awkward_ms", cell: |t| talked(t, |c| Some(c.awkward.total_ms)) },
+    Column { name: "spurts", cell: |t| plain(t.conversation.as_ref().map(|c| c.spurts.len())) },
+    Column { name: "early_pause_ms", cell: |t| talked(t, |c| c.early_pause_ms) },
+    Column { name: "kind", cell: |t| t.kind.map_or("", |kind| kind.name()).into() },
 ];
 
 /// The columns of `calls.csv`, in order.
@@ -152,6 +162,11 @@ fn written<R>(columns: &[Column<R>], records: &[&R]) -> String {
 /// The value as text, or an empty cell if there is none.
 fn plain<T: ToString>(value: Option<T>) -> Cow<'static, str> {
     value.map_or(Cow::default(), |value| value.to_string().into())
+}
+
+/// A cell about who spoke when in a turn.
+fn talked(turn: &TurnRecord, of: fn(&ConversationRecord) -> Option<Ms>) -> Cow<'static, str> {
+    plain(turn.conversation.as_ref().and_then(of))
 }
 
 /// A time from the agent's account of the turn.

@@ -268,6 +268,7 @@ fn agrees_with_histograms(summary: &Summary, log: &[u8]) {
     let all = [
         "ttfa",
         "ttfa_wire",
+        "answer",
         "join",
         "agent_present",
         "agent_audible",

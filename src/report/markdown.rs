@@ -6,7 +6,7 @@
 use super::figures::{NOTHING, QUANTILES, cells, figure, interval, possibly_infinite};
 use super::text::{clean, grouped, plural};
 use super::variants::{signed, span};
-use super::{counts, flags, needed, told, words};
+use super::{counts, flags, needed, talk, told, words};
 use crate::record::{GateAnswer, GateResult, RunRecord, Status, Summary};
 use crate::vocab::Metric;
 use std::fmt::Write as _;
@@ -121,10 +121,11 @@ fn head(summary: &Summary) -> String {
     out
 }
 
-/// What the agents report, one sentence per line.
+/// How the conversations went and what the agents report, one sentence per line.
 fn told(summary: &Summary) -> String {
     let mut out = String::new();
-    for (key, text) in told::sentences(summary) {
+    let sentences = talk::sentences(summary).into_iter();
+    for (key, text) in sentences.chain(told::sentences(summary)) {
         let _ = writeln!(out, "- {key}: {}", escaped(&text, LONGEST_SENTENCE));
     }
     out

@@ -27,6 +27,7 @@ pub(crate) mod prometheus;
 mod screen;
 pub(crate) mod spans;
 mod style;
+mod talk;
 mod text;
 mod told;
 mod variants;

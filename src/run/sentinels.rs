@@ -151,6 +151,9 @@ fn script(chirp: &EncodedUtterance) -> CallScript {
         frames: chirp.frames.len(),
         speech_start: chirp.speech_start,
         speech_end: chirp.speech_end,
+        segments: None,
+        filler: None,
+        awkward: TIMEOUT,
     };
     CallScript {
         greeting: GreetingPolicy::None,

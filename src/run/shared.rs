@@ -86,6 +86,9 @@ impl Shared {
                 frames: said.frames.len(),
                 speech_start: said.speech_start,
                 speech_end: said.speech_end,
+                segments: Some(said.segments.clone()),
+                filler: self.scenario.call.filler,
+                awkward: self.scenario.call.awkward_silence,
             }
         });
         CallScript {

@@ -86,7 +86,6 @@ pub(super) struct EncodedUtterance {
     pub speech_end: Duration,
     /// The stretches in which the caller speaks ([`Utterance::speech_segments`]); none if it says
     /// nothing.
-    #[expect(dead_code, reason = "overlap and early replies are computed from it")]
     pub segments: Arc<[SpeechSegment]>,
 }
 

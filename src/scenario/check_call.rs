@@ -111,6 +111,8 @@ impl Checker<'_> {
             on_agent_left: file.on_agent_left.unwrap_or_default(),
             reply_tone: file.reply_tone,
             decode: file.decode.unwrap_or_default(),
+            filler: self.filler(file.filler.as_ref()),
+            awkward_silence: self.awkward_silence(file),
             turns,
         })
     }

@@ -258,9 +258,26 @@ pub(super) struct CallFile {
     /// turn has ended; `level`: the same, except packets marked as silence (RFC 6464).
     /// Default: listening.
     pub(super) decode: Option<Decode>,
+    /// What counts as a filler ("let me check") at the beginning of a reply: speech of at most
+    /// `max`, followed by silence of at least `gap` and then the answer. Default: only speech
+    /// after which the agent reports that it is thinking.
+    pub(super) filler: Option<FillerFile>,
+    /// A silence is awkward if it is the agent's turn to speak and neither side speaks for this
+    /// long. Default: 3s.
+    pub(super) awkward_silence: Option<DurationText>,
     /// The turns of the call, in order.
     #[schemars(required, length(min = 1, max = 1000))]
     pub(super) turns: Option<Vec<Option<TurnFile>>>,
+}
+
+/// A filler at the beginning of a reply.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FillerFile {
+    /// The longest filler; above 0, at most 10s. Default: 1500ms.
+    pub(super) max: Option<DurationText>,
+    /// The shortest silence between a filler and the answer; 200ms to 60s. Default: 250ms.
+    pub(super) gap: Option<DurationText>,
 }
 
 /// One utterance, or one of several.

@@ -11,6 +11,7 @@
 //! ```
 
 mod check_call;
+mod check_conversation;
 mod check_kind;
 mod check_load;
 mod check_network;

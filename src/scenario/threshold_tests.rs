@@ -64,6 +64,20 @@ const READ: &[(&str, &str)] = &[
     ("wer: rate<0.1", "wer: rate<0.1"),
     ("reply_wer: rate<0.05", "reply_wer: rate<0.05"),
     ("reply_mismatched: rate<=0", "reply_mismatched: rate<=0"),
+    ("answer: p(95)<3s", "answer: p(95)<3s"),
+    ("stop_wire: p(95)<1s", "stop_wire: p(95)<1s"),
+    ("resume: med<2s", "resume: med<2s"),
+    ("overlap: max<1s", "overlap: max<1s"),
+    ("overlap_ratio: rate<0.05", "overlap_ratio: rate<0.05"),
+    ("awkward_silence: rate<0.01", "awkward_silence: rate<0.01"),
+    (
+        "interruption_ignored: rate<0.02",
+        "interruption_ignored: rate<0.02",
+    ),
+    (
+        "false_interruption: rate<0.1",
+        "false_interruption: rate<0.1",
+    ),
     ("failed: rate >= 1.", "failed: rate>=1"),
     ("ttfa{variant:fast}: med<1s", "ttfa{variant:fast}: med<1s"),
     (

@@ -8,8 +8,8 @@ use super::evidence::EvidenceSelection;
 use super::problem::Place;
 use super::threshold::Threshold;
 use crate::vocab::{
-    AccountUse, AgentDelay, Anchor, Channel, Decode, Expect, GreetingPolicy, Loss, OnAgentLeft,
-    Pattern, Prices, Transcripts, UtteranceKind,
+    AccountUse, AgentDelay, Anchor, Channel, Decode, Expect, Filler, GreetingPolicy, Loss,
+    OnAgentLeft, Pattern, Prices, Transcripts, UtteranceKind,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -244,6 +244,10 @@ pub struct CallConfig {
     pub(crate) reply_tone: Option<u32>,
     /// How much of the agent's audio is decoded.
     pub(crate) decode: Decode,
+    /// What counts as a filler at the beginning of a reply.
+    pub(crate) filler: Option<Filler>,
+    /// A silence of the agent's that is at least this long is awkward.
+    pub(crate) awkward_silence: Duration,
     /// The turns, at least one.
     pub turns: Vec<TurnConfig>,
 }

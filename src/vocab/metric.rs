@@ -26,7 +26,11 @@ pub enum Metric {
     TtfaWire,
     Playout,
     LeadIn,
+    Answer,
     Stop,
+    StopWire,
+    Resume,
+    Overlap,
     TextTtft,
     TextReply,
     TranscriptionDelay,
@@ -53,6 +57,10 @@ pub enum Metric {
     Wer,
     ReplyWer,
     ReplyMismatched,
+    OverlapRatio,
+    AwkwardSilence,
+    InterruptionIgnored,
+    FalseInterruption,
 }
 
 /// The kind of a metric's values.
@@ -132,6 +140,14 @@ const fn of_words(definition: &'static str) -> MetricRow {
     }
 }
 
+/// A share that `loadgen compare` compares only if it is asked to.
+const fn asked_share(definition: &'static str) -> MetricRow {
+    MetricRow {
+        compared: false,
+        ..share(definition)
+    }
+}
+
 const fn compared(row: MetricRow) -> MetricRow {
     MetricRow {
         compared: true,
@@ -166,6 +182,18 @@ const TEXT_REPLY: &str = "from the sending of the caller's text until the end of
 const LEAD_IN: &str =
     "silence at the head of a reply: from its first packet with audio until its onset";
 
+// Who speaks when.
+const ANSWER: &str = "as ttfa, but to the first audible sample of the answer: of what follows a filler at the beginning of the reply, or else of the reply";
+const STOP: &str = "from the onset of the caller's interruption until the agent's last audible sample leaves the caller's loudspeaker, in turns that ask the agent to stop; stop_wire + playout delay";
+const STOP_WIRE: &str = "from the onset of the caller's interruption until the arrival of the agent's last audible sample, in turns that ask the agent to stop";
+const RESUME: &str = "in turns that the agent should ignore but in which it stopped: from its last audible sample until its next one, to the caller's ear";
+const OVERLAP: &str = "time in which both the caller and the agent speak, from the start of the turn's utterance until the turn is over; the agent as the caller hears it";
+const OVERLAP_RATIO: &str =
+    "time in which both speak, as a share of the time in which anybody speaks";
+const AWKWARD_SILENCE: &str = "share of turns with a silence of at least `call.awkward_silence` before the end of the reply, after the caller has stopped speaking";
+const INTERRUPTION_IGNORED: &str = "share of interruptions that the agent did not obey before the timeout, of those in turns that ask it to stop and in which it was speaking";
+const FALSE_INTERRUPTION: &str = "share of turns that the agent should ignore in which it stopped speaking, of those in which it was speaking";
+
 // Word error rates, and the share of turns whose reply does not match.
 const WER: &str = "word error rate of the agent's transcripts: words replaced, left out or added, as a share of the words of the utterances that have a `text`; at most all words of a turn";
 const REPLY_WER: &str =
@@ -191,11 +219,11 @@ impl Metric {
             Self::TtfaWire => latency(Turn, Always, TTFA_WIRE),
             Self::Playout => latency(Turn, Asked, PLAYOUT),
             Self::LeadIn => latency(Turn, Asked, LEAD_IN),
-            Self::Stop => compared(latency(
-                Turn,
-                Measured,
-                "from the onset of the caller's interruption until the agent's last audible sample, in turns that ask the agent to stop",
-            )),
+            Self::Answer => latency(Turn, Measured, ANSWER),
+            Self::Stop => compared(latency(Turn, Measured, STOP)),
+            Self::StopWire => latency(Turn, Asked, STOP_WIRE),
+            Self::Resume => latency(Turn, Measured, RESUME),
+            Self::Overlap => latency(Turn, Asked, OVERLAP),
             Self::TextTtft => compared(latency(Turn, Measured, TEXT_TTFT)),
             Self::TextReply => latency(Turn, Measured, TEXT_REPLY),
             Self::TranscriptionDelay => latency(Turn, Asked, TRANSCRIPTION_DELAY),
@@ -237,10 +265,14 @@ impl Metric {
             // The texts to match may differ between two runs: compared only if requested.
             Self::Wer => of_words(WER),
             Self::ReplyWer => of_words(REPLY_WER),
-            Self::ReplyMismatched => MetricRow {
-                compared: false,
-                ..share(REPLY_MISMATCHED)
+            Self::ReplyMismatched => asked_share(REPLY_MISMATCHED),
+            Self::OverlapRatio => MetricRow {
+                about: SampleUnit::Word,
+                ..asked_share(OVERLAP_RATIO)
             },
+            Self::AwkwardSilence => asked_share(AWKWARD_SILENCE),
+            Self::InterruptionIgnored => asked_share(INTERRUPTION_IGNORED),
+            Self::FalseInterruption => asked_share(FALSE_INTERRUPTION),
         }
     }
 

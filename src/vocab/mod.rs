@@ -24,6 +24,7 @@ mod call;
 mod delay;
 pub(crate) mod duration;
 pub(crate) mod fields;
+mod filler;
 pub(crate) mod host;
 mod kind;
 mod loss;
@@ -40,6 +41,7 @@ mod turn;
 
 pub use call::{AgentState, GreetingPolicy, OnAgentLeft};
 pub use delay::{AgentDelay, DelayError};
+pub use filler::Filler;
 pub use kind::UtteranceKind;
 pub use loss::Loss;
 pub use metric::{Metric, MetricRow};

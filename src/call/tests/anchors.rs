@@ -143,7 +143,7 @@ fn a_turn_may_interrupt_the_reply_to_the_previous_turn() {
         assert_eq!(played.outcomes(), [replied, replied], "{delay}");
         assert_eq!(played.turn(0).ttfa_wire, Some(ms(400)), "{delay}");
         assert_eq!(played.flags(0), [Flag::ReplyUnfinished], "{delay}");
-        assert_eq!(played.turn(1).stop, Some(ms(250)), "{delay}");
+        assert_eq!(played.turn(1).stop_wire, Some(ms(250)), "{delay}");
         assert_eq!(played.ended, played.result.turns, "{delay}");
     }
 }

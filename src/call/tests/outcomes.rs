@@ -31,7 +31,7 @@ struct Case {
     greeting: Option<u64>,
     acts: &'static [Act],
     outcome: Outcome,
-    /// `ttfa_wire`, `early_by` or `stop`, in ms.
+    /// `ttfa_wire`, `early_by` or `stop_wire`, in ms.
     figure: Option<u64>,
 }
 
@@ -62,7 +62,7 @@ const CASES: &[Case] = &[
     Case { name: "ignore: talks over the caller", turn: IGNORE, greeting: None, acts: &[Act::Say(-500, 900)], outcome: Missed, figure: None },
     Case { name: "ignore: answers after the timeout", turn: IGNORE, greeting: None, acts: &[Act::Say(2100, 900)], outcome: Replied, figure: None },
     Case { name: "ignore: keeps speaking", turn: IGNORED, greeting: Some(60_000), acts: &[], outcome: Replied, figure: None },
-    Case { name: "ignore: stops", turn: IGNORED, greeting: Some(9000), acts: &[Act::Stop(400)], outcome: Missed, figure: None },
+    Case { name: "ignore: stops", turn: IGNORED, greeting: Some(9000), acts: &[Act::Stop(400)], outcome: Missed, figure: Some(400) },
     Case { name: "ignore: agent finished before the caller spoke", turn: IGNORED, greeting: Some(540), acts: &[], outcome: Replied, figure: None },
 ];
 
@@ -88,7 +88,7 @@ fn outcomes_and_figures_match_what_the_agent_did() {
             let played = play_case(case, lag);
             let turn = played.turn(0);
             assert_eq!(turn.outcome, case.outcome, "{} (lag {lag:?})", case.name);
-            let figures = [turn.ttfa_wire, turn.early_by, turn.stop];
+            let figures = [turn.ttfa_wire, turn.early_by, turn.stop_wire];
             let figure = figures.into_iter().flatten().collect::<Vec<_>>();
             let expected = Vec::from_iter(case.figure.map(ms));
             assert_eq!(figure, expected, "{} (lag {lag:?})", case.name);
@@ -257,7 +257,7 @@ fn a_stop_is_ambiguous_until_the_agent_state_leaves_speaking() {
         };
         let played = play(script(&[STOP]), world);
         assert_eq!(played.outcomes(), [Replied], "{flags:?}");
-        assert_eq!(played.turn(0).stop, Some(ms(340)), "{flags:?}");
+        assert_eq!(played.turn(0).stop_wire, Some(ms(340)), "{flags:?}");
         assert_eq!(played.flags(0), flags);
     }
 }

@@ -103,6 +103,9 @@ fn turn() -> impl Strategy<Value = TurnScript> {
                 frames,
                 speech_start: if speaks { ms(10) } else { ms(0) },
                 speech_end: FRAME_TIME * frames as u32 / 2,
+                segments: None,
+                filler: None,
+                awkward: Duration::from_secs(3),
             }
         },
     )
@@ -281,11 +284,16 @@ fn check_turn(script: &TurnScript, turn: &TurnResult) {
     assert_eq!(turn.ttfa, sum);
     match script.expect {
         Expect::StopAndRespond => {}
+        // An agent that stops although it should carry on has missed the turn.
+        Expect::Ignore => assert!(turn.stop.is_none() || turn.outcome == Outcome::Missed),
         _ => assert_eq!(
             turn.stop.is_some(),
             replied && script.expect == Expect::Stop
         ),
     }
+    assert!(turn.resume.is_none() || turn.stop.is_some());
+    assert_eq!(turn.stop.is_some(), turn.stop_wire.is_some());
+    assert!(turn.stop >= turn.stop_wire);
     let texted = replied && script.expect == Expect::RespondText;
     assert_eq!(turn.text_ttft.is_some(), texted);
     assert!(turn.text_ttft.is_none_or(|ttft| ttft <= script.timeout));

@@ -32,6 +32,9 @@ pub(super) const TURN: TurnScript = TurnScript {
     frames: 100,
     speech_start: ms(100),
     speech_end: ms(1910),
+    segments: None,
+    filler: None,
+    awkward: ms(3000),
 };
 
 /// A first turn that waits only for the start of the call.

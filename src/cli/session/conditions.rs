@@ -100,6 +100,10 @@ fn script(call: &CallConfig, utterances: &[UtteranceConfig]) -> Vec<String> {
     if call.on_agent_left == OnAgentLeft::Fail {
         head += ", which may not leave";
     }
+    if let Some(filler) = call.filler {
+        let (max, gap) = (time(filler.max), time(filler.gap));
+        head += &format!(", fillers of up to {max} before a gap of {gap}");
+    }
     if let Some(tone) = call.reply_tone {
         head += &format!(", replies with a tone of {tone} Hz");
     }

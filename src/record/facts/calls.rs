@@ -5,6 +5,7 @@
 //! start, never from when the dispatcher woke up; a call cut off by the end of the run is not a
 //! failure; planned calls = started + dropped + not run, started = completed + failed + cut off.
 
+use super::conversation::FloorRecord;
 use super::ms::Ms;
 use super::turns::{STOPPED, TurnCounts};
 use crate::account::ModelUsage;
@@ -143,6 +144,13 @@ pub struct CallRecord {
     /// Usage of the call's agents, by model, as the agents report it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) usage: Vec<ModelUsage>,
+    /// Who spoke for how long in the call; absent for a call that never started, and in files of
+    /// earlier releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) floor: Option<FloorRecord>,
+    /// From the last speech in the call to its end, if the agent owed the reply to the last turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) dead_air_ms: Option<Ms>,
     /// The call's turns by outcome.
     pub turns: TurnCounts,
 }
@@ -167,6 +175,8 @@ impl CallRecord {
                 .filter(|_| outcome == CallOutcome::Failed)
                 .map(CallFailure::from),
             echoes: result.echoes,
+            floor: Some((&result.floor).into()),
+            dead_air_ms: result.dead_air.map(Ms::from),
             turns: TurnCounts::of(result.turns.len(), outcomes),
             ..Self::begun(context, result.turns.len(), run_start)
         }
@@ -213,6 +223,8 @@ impl CallRecord {
             failure: None,
             echoes: 0,
             usage: Vec::new(),
+            floor: None,
+            dead_air_ms: None,
             turns: TurnCounts::of(turns, []),
         }
     }

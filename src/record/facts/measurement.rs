@@ -23,6 +23,10 @@ pub(crate) const MEASUREMENTS: &[Measurement] = &[
         version: 2,
         change: "a silence of 200 ms that contains or follows the caller's end of speech separates a reply from what the agent was saying (before: 700 ms), which affects `stop` and `ttfa` of interruptions, and which replies count as missed; `agent_join` is split into `agent_present` and `agent_audible`; `call_start` is when media flows and an agent participant is present",
     },
+    Measurement {
+        version: 3,
+        change: "`stop` is measured to the caller's ear, as `ttfa` is: with the playout delay of the agent's last audible sample, which `stop_wire` leaves out",
+    },
 ];
 
 /// The version that this release uses.

@@ -6,6 +6,7 @@
 pub(super) mod account;
 pub(super) mod calls;
 pub(super) mod conditions;
+pub(super) mod conversation;
 pub(super) mod error;
 pub(super) mod evidence;
 pub(super) mod folder;

@@ -4,6 +4,7 @@
 //! `ttfa_wire_ms` + `playout_ms` to the last printed digit; times are relative to the run's start.
 
 use super::account::{AgentAccount, SaidWords};
+use super::conversation::ConversationRecord;
 use super::ms::Ms;
 use crate::account::{TurnAccount, TurnSpans};
 use crate::call::{Failure, TurnResult};
@@ -89,8 +90,23 @@ pub struct TurnRecord {
     pub playout_ms: Option<Ms>,
     /// Name and version of the model of that jitter buffer; present with `playout_ms`.
     pub(crate) playout_model: Option<String>,
-    /// Caller's onset → agent's last audible sample.
+    /// Caller's onset → agent's last audible sample, to the caller's ear. In files of measurement
+    /// versions below 3, without the playout delay, as `stop_wire_ms`.
     pub stop_ms: Option<Ms>,
+    /// Caller's onset → arrival of the agent's last audible sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) stop_wire_ms: Option<Ms>,
+    /// For an agent that stopped although it should have carried on: its last audible sample → its
+    /// next one, to the caller's ear; absent if it did not resume before the timeout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) resume_ms: Option<Ms>,
+    /// End of speech → first sound of the answer, to the caller's ear: of what follows a filler, or
+    /// else of the reply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) answer_ms: Option<Ms>,
+    /// The same on the wire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) answer_wire_ms: Option<Ms>,
     /// Sending of the caller's text → first piece of the reply's text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text_ttft_ms: Option<Ms>,
@@ -137,10 +153,10 @@ pub struct TurnRecord {
     /// Higher reading of `ttfa_wire_ms`; absent if, by this reading, no reply came within the turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ttfa_wire_high_ms: Option<Ms>,
-    /// Lower reading of `stop_ms`, like `ttfa_wire_low_ms`.
+    /// Lower reading of `stop_wire_ms`, like `ttfa_wire_low_ms`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) stop_low_ms: Option<Ms>,
-    /// Higher reading of `stop_ms`, like `ttfa_wire_high_ms`.
+    /// Higher reading of `stop_wire_ms`, like `ttfa_wire_high_ms`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) stop_high_ms: Option<Ms>,
     /// The agent's track that the reply was heard on: `identity/name`.
@@ -153,6 +169,10 @@ pub struct TurnRecord {
     /// speech. For a reply in text whose end the caller did not wait for: how long it had waited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) waited_ms: Option<Ms>,
+    /// Who spoke when, and of what parts the reply consists; absent for a turn that did not end,
+    /// for one whose caller sent a text, and in files of earlier releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) conversation: Option<ConversationRecord>,
     /// The agent's account of the turn, if it reports anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentAccount>,
@@ -191,6 +211,10 @@ impl TurnRecord {
         // Round each part first, so that the printed sum equals the sum of the printed parts.
         let wire = result.ttfa_wire.map(Ms::from);
         let playout = result.playout_delay.map(Ms::from);
+        let stop_wire = result.stop_wire.map(Ms::from);
+        let held = result.stop.zip(result.stop_wire);
+        let stop_hold = held.map(|(ear, wire)| Ms::from(ear.saturating_sub(wire)));
+        let conversation = result.conversation.as_deref();
         let mut flags = result.flags.clone();
         flags.sort_unstable();
         flags.dedup();
@@ -214,7 +238,11 @@ impl TurnRecord {
             ttfa_wire_ms: wire,
             playout_ms: playout,
             playout_model: playout.map(|_| context.playout_model.to_owned()),
-            stop_ms: result.stop.map(Ms::from),
+            stop_ms: stop_wire.zip(stop_hold).map(|(wire, hold)| wire + hold),
+            stop_wire_ms: stop_wire,
+            resume_ms: result.resume.map(Ms::from),
+            answer_ms: conversation.and_then(|c| c.answer).map(Ms::from),
+            answer_wire_ms: conversation.and_then(|c| c.answer_wire).map(Ms::from),
             text_ttft_ms: result.text_ttft.map(Ms::from),
             text_reply_ms: result.text_reply.map(Ms::from),
             early_by_ms: result.early_by.map(Ms::from),
@@ -236,6 +264,9 @@ impl TurnRecord {
             agent_track: result.track.as_deref().map(str::to_owned),
             track_changed_ms: since(result.track_changed),
             waited_ms: result.waited.map(Ms::from),
+            conversation: conversation
+                .zip(result.speech_end)
+                .map(|(of, end)| ConversationRecord::new(of, end)),
             agent: None,
             flags,
             failure: (outcome == Outcome::Failed)
@@ -270,7 +301,7 @@ impl TurnRecord {
 }
 
 /// Rounds a level to a tenth of a dB; `None` for digital silence.
-fn tenth_db(db: f32) -> Option<f64> {
+pub(super) fn tenth_db(db: f32) -> Option<f64> {
     db.is_finite()
         .then(|| (f64::from(db) * 10.0).round() / 10.0)
 }

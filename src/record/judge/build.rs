@@ -4,6 +4,7 @@
 //! every figure comes from the records as they are on disk, so a report generated again later shows
 //! the same figures.
 
+use super::conversation::ConversationFigures;
 use super::figures::Intervals;
 use super::gate::Records;
 use super::latencies::Metrics;
@@ -70,6 +71,7 @@ impl Summary {
             variants: variants::ranked(facts.seed, calls, turns),
             outcomes: turn_counts(samples.outcomes, calls, &facts.ending),
             calls: counts,
+            conversation: ConversationFigures::of(calls, turns),
             critical_path: PathFigures::of(turns),
             said: SaidFigures::of(calls, turns),
             usage: UsageFigures::of(calls),

@@ -4,6 +4,7 @@
 //! sentinel calls and turns that the end of the run cut off are in no sample; an awaited event
 //! that never happened is +∞; the turns of a call are one group.
 
+use super::conversation::{Disturbed, Interrupted};
 use super::samples::{counting_calls, counting_turns, finite, of_call, of_reply_end, of_turn};
 use crate::record::{AgentAccount, CallRecord, Ms, TurnRecord};
 use crate::stats::{Distribution, Population, Proportion, Sample};
@@ -71,6 +72,16 @@ const fn calls(awaited: bool, of: fn(&CallRecord) -> Option<Ms>) -> ValueSource 
     ValueSource::Calls { of, awaited }
 }
 
+/// A share of the turns for which the function has an answer.
+macro_rules! one_of_each {
+    ($of:expr) => {
+        ValueSource::Parts(|t| {
+            let of: fn(&TurnRecord) -> Option<bool> = $of;
+            Some((usize::from(of(t)?), 1))
+        })
+    };
+}
+
 impl ValueSource {
     /// The sample that a turn adds, if any.
     pub(in crate::record) fn of_turn(self, turn: &TurnRecord) -> Option<Sample> {
@@ -118,6 +129,11 @@ impl Metric {
             Self::Playout => found(|t| t.playout_ms),
             Self::LeadIn => found(|t| t.lead_in_ms),
             Self::Stop => awaited(Expect::asks_for_stop, |t| t.stop_ms),
+            // Earlier releases did not look for fillers.
+            Self::Answer => awaited(Expect::asks_for_reply, |t| t.answer_ms.or(t.ttfa_ms)),
+            Self::StopWire => awaited(Expect::asks_for_stop, |t| t.stop_wire_ms),
+            Self::Resume => found(|t| t.resume_ms),
+            Self::Overlap => found(|t| Some(t.conversation.as_ref()?.floor.overlap_ms)),
             Self::TextTtft => awaited(Expect::asks_for_text, |t| t.text_ttft_ms),
             Self::TextReply => ValueSource::Turns {
                 asked: Expect::asks_for_text,
@@ -152,6 +168,24 @@ impl Metric {
             Self::ReplyMismatched => ValueSource::Parts(|t| {
                 let matches = understood(t)?.reply_matches?;
                 Some((usize::from(!matches), 1))
+            }),
+            Self::OverlapRatio => ValueSource::Parts(|t| {
+                let floor = t.conversation.as_ref()?.floor;
+                let ms = |ms: Ms| usize::try_from(ms.micros() / 1_000).unwrap_or(0);
+                Some((ms(floor.overlap_ms), ms(floor.speech_ms)))
+            }),
+            Self::AwkwardSilence => {
+                one_of_each!(|t| Some(t.conversation.as_ref()?.awkward.count > 0))
+            }
+            Self::InterruptionIgnored => one_of_each!(|t| match Interrupted::of(t)? {
+                Interrupted::Obeyed => Some(false),
+                Interrupted::Ignored => Some(true),
+                Interrupted::NoChance => None,
+            }),
+            Self::FalseInterruption => one_of_each!(|t| match Disturbed::of(t)? {
+                Disturbed::WentOn => Some(false),
+                Disturbed::Stopped => Some(true),
+                Disturbed::Spoke | Disturbed::NoChance => None,
             }),
         }
     }
@@ -252,6 +286,7 @@ mod tests {
     use super::*;
     use crate::account::WordErrors;
     use crate::record::fixtures::{Failure, Outcome, Run, TurnResult, base, ms, recorded, turn};
+    use crate::record::{ConversationRecord, FloorRecord};
 
     #[test]
     fn generator_failures_are_not_infinite_samples() {
@@ -297,15 +332,34 @@ mod tests {
             reply_matches: Some(true),
             ..AgentAccount::default()
         });
+        // Two turns whose conversation is known; in one, the agent stopped for a cough.
+        let floor = FloorRecord {
+            speech_ms: Ms::from_micros(2_000_000),
+            caller_came_in: 1,
+            ..FloorRecord::default()
+        };
+        for turn in &mut run.turns[..2] {
+            turn.conversation = Some(ConversationRecord {
+                floor,
+                ..ConversationRecord::default()
+            });
+        }
+        let cough = &mut run.turns[1];
+        (cough.stop_ms, cough.resume_ms) = (ms(300), ms(900));
+        cough.expect = Expect::Ignore;
         run.warmup = true;
         run.good(2).bad(Outcome::Missed, None);
         // Counts for all variants, and for `fast`. 19 turns of 7 calls were not cut off.
         let expected = [
-            ("ttfa", 16, 3),
-            ("ttfa_wire", 16, 3),
+            ("ttfa", 15, 2),
+            ("ttfa_wire", 15, 2),
             ("playout", 10, 3),
             ("lead_in", 1, 1),
+            ("answer", 15, 2),
             ("stop", 0, 0),
+            ("stop_wire", 0, 0),
+            ("resume", 1, 1),
+            ("overlap", 2, 2),
             ("text_ttft", 0, 0),
             ("text_reply", 0, 0),
             ("transcription_delay", 0, 0),
@@ -332,6 +386,10 @@ mod tests {
             ("wer", 5, 5),
             ("reply_wer", 0, 0),
             ("reply_mismatched", 1, 1),
+            ("overlap_ratio", 4_000, 4_000),
+            ("awkward_silence", 2, 2),
+            ("interruption_ignored", 0, 0),
+            ("false_interruption", 1, 1),
         ];
         let names: Vec<&str> = Metric::ALL.iter().map(|m| m.name()).collect();
         assert_eq!(names, expected.map(|(name, ..)| name));

@@ -5,6 +5,7 @@
 
 pub(super) mod build;
 pub(super) mod calibration;
+pub(super) mod conversation;
 pub(super) mod figures;
 pub(super) mod gate;
 pub(super) mod latencies;

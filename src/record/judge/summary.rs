@@ -3,6 +3,7 @@
 //! In: nothing; [`Summary::build`] fills them. Out: JSON through serde, and its JSON Schema.
 //! Invariant: warm-up calls are in no figure.
 
+use super::conversation::ConversationFigures;
 use super::figures::Intervals;
 use super::latencies::Metrics;
 use super::path::PathFigures;
@@ -80,6 +81,9 @@ pub struct Summary {
     pub outcomes: TurnCounts,
     /// Measured calls by outcome.
     pub(crate) calls: CallCounts,
+    /// How the conversations went; absent if no turn was spoken, and in earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) conversation: Option<ConversationFigures>,
     /// The critical path of the replies, step by step; absent if no agent reports enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) critical_path: Option<PathFigures>,

@@ -12,7 +12,7 @@ use crate::record::{GateAnswer, GateResult, Latency, Summary};
 use crate::report::figures::{QUANTILES, figure};
 use crate::report::fit::{Item, Part, fit};
 use crate::report::text::{beside, grouped};
-use crate::report::{Screen, counts, told, variants, words};
+use crate::report::{Screen, counts, talk, told, variants, words};
 use crate::vocab::{Metric, Visibility};
 
 /// Up to this many gates are shown one by one, whatever their results.
@@ -97,8 +97,11 @@ fn row(gate: &GateResult, screen: Screen) -> Item {
 /// scenario requests them.
 fn latencies(summary: &Summary, screen: Screen) -> Part {
     let others = summary.metrics.latencies();
+    // Without a filler, `answer` is the same as `ttfa`.
+    let fillers = summary.conversation.as_ref().map_or(0, |talk| talk.fillers);
     let others = others.filter(|(metric, latency)| {
-        metric.row().shown == Visibility::Measured && latency.count > 0
+        let told = *metric != Metric::Answer || fillers > 0;
+        metric.row().shown == Visibility::Measured && latency.count > 0 && told
     });
     let mut page = Page::new(screen);
     for (metric, latency) in others {
@@ -171,6 +174,9 @@ fn outcomes(summary: &Summary, screen: Screen) -> Part {
         page.entry("", &remark);
     }
     page.entry("calls", &counts::calls(&summary.calls));
+    for (key, text) in talk::sentences(summary) {
+        page.entry(key, &text);
+    }
     Part::whole(page.lines)
 }
 

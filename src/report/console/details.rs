@@ -8,7 +8,7 @@ use super::{head, ttfa, wrong};
 use crate::record::{Generator, Metrics, Ms, SecondOpinions, SteadySpan, Summary};
 use crate::report::figures::{cells, hundredths, in_tables, possibly_infinite};
 use crate::report::text::{clean, grouped, plural, width};
-use crate::report::{Screen, counts, definitions, told, variants, words};
+use crate::report::{Screen, counts, definitions, talk, told, variants, words};
 
 /// Maximum number of steady spans listed.
 const SPANS: usize = 6;
@@ -157,6 +157,9 @@ impl Details {
             self.0.entry("", &remark);
         }
         self.0.entry("calls", &counts::calls(&summary.calls));
+        for (key, text) in talk::sentences(summary) {
+            self.0.entry(key, &text);
+        }
         self.second_opinion(summary);
         if !summary.flags.is_empty() {
             let flags = summary.flags.iter();

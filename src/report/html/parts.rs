@@ -22,6 +22,7 @@ const PARTS: &[Part] = &[
     account::section,
     path::critical,
     path::words_and_cost,
+    behaviour::conversation,
     behaviour::interruptions,
     behaviour::early,
     behaviour::failures,

@@ -367,6 +367,8 @@ fn identical_turns_are_drawn() {
                 greeting: None,
                 failure: None,
                 echoes: 0,
+                floor: crate::call::Floor::default(),
+                dead_air: None,
                 turns: vec![replied(base, 0, ms(400), ms(20))],
             });
         }

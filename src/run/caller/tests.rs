@@ -45,6 +45,9 @@ fn script(said: &EncodedUtterance, turns: usize) -> CallScript {
         frames: said.frames.len(),
         speech_start: said.speech_start,
         speech_end: said.speech_end,
+        segments: None,
+        filler: None,
+        awkward: Duration::from_secs(3),
     };
     CallScript {
         greeting: GreetingPolicy::None,

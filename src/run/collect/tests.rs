@@ -19,6 +19,9 @@ fn result(turns: usize, start: Instant, failure: Failure) -> CallResult {
         frames: 50,
         speech_start: Duration::ZERO,
         speech_end: Duration::from_secs(1),
+        segments: None,
+        filler: None,
+        awkward: Duration::from_secs(3),
     };
     let script = CallScript {
         greeting: GreetingPolicy::None,
