@@ -5,6 +5,8 @@
 //! stops are judged by when they happened, not by when they were reported; a figure that audio
 //! and state leave ambiguous is flagged and has both its readings.
 
+mod unanswered;
+
 use super::playout::Held;
 use super::sending::Sending;
 use super::states::States;
@@ -96,7 +98,7 @@ impl Turn {
             reply_gap: SPURT_GAP,
             sending: Sending::new(media_start, &script),
             answer: part(script.expect.asks_for_reply() || script.expect.asks_for_text()),
-            floor: part(script.expect.asks_for_stop() || script.expect == Expect::Ignore),
+            floor: part(!(script.expect.asks_for_text() || script.expect == Expect::Respond)),
             text: script.expect.asks_for_text().then(TextReply::default),
             grace: None,
             superseded: false,
@@ -110,6 +112,11 @@ impl Turn {
             },
             script,
         }
+    }
+
+    /// Index of the turn in the call.
+    pub(super) fn index(&self) -> usize {
+        self.result.turn
     }
 
     /// Sets how long the agent must be silent before the next turn starts.
@@ -304,6 +311,7 @@ impl Turn {
             return false;
         };
         let at = onset.at.wire();
+        self.silence_broken(stretch, held);
         // The onset belongs to a talk spurt that began before this utterance.
         if at < self.media_start {
             return false;
@@ -483,6 +491,7 @@ impl Turn {
             }
             self.reply_ended(last, SPURT_GAP);
         }
+        self.silence_ended(stretch, talk);
         if self.floor == Part::Open {
             let at = stretch.end.map_or(self.media_start, |end| end.wire());
             self.judge_floor(talk, held, later(at, SPURT_GAP));
@@ -531,6 +540,9 @@ impl Turn {
 
     /// Judges from the agent's speech whether the agent has stopped.
     fn judge_floor(&mut self, talk: &Talk, held: Option<Held>, at: Instant) {
+        if self.ignores_stops() {
+            return;
+        }
         let Stopping::Stopped(stop) = self.stopping(talk) else {
             return;
         };
@@ -573,6 +585,9 @@ impl Turn {
 
     /// Judges at the deadline, from the speech so far, whether the agent has stopped.
     fn decide_floor(&mut self, talk: &Talk) {
+        if self.decide_unanswered(talk) {
+            return;
+        }
         let answered = self.answer != Part::NotAsked;
         match (self.stopping(talk), self.script.expect) {
             (Stopping::Open(stop), Expect::Ignore) => {
@@ -734,6 +749,7 @@ impl Turn {
                 playout_delay: None,
                 ttfa: None,
                 stop: None,
+                hang_up: None,
                 stop_readings: None,
                 text_ttft: None,
                 text_reply: None,

@@ -1,5 +1,6 @@
 //! The script of a call, its results and its failures.
 
+use super::course::Course;
 use crate::audio::Onset;
 use crate::audio::opinion::DISAGREEMENT;
 use crate::vocab::{Anchor, Expect, Flag, GreetingPolicy, OnAgentLeft, Outcome};
@@ -40,6 +41,8 @@ pub struct CallScript {
     pub agent_timeout: Duration,
     /// Whether the call fails or waits for another agent when the agent leaves.
     pub on_agent_left: OnAgentLeft,
+    /// Which turns the call takes, and when the caller hangs up.
+    pub course: Course,
     /// The turns, in order; at least one.
     pub turns: Vec<TurnScript>,
 }
@@ -82,6 +85,8 @@ pub struct TurnResult {
     pub(crate) ttfa: Option<Duration>,
     /// Caller's speech onset → agent's last audible sample, for turns that expect a stop.
     pub stop: Option<Duration>,
+    /// Caller's end of speech → the agent has left, for turns that expect it to.
+    pub hang_up: Option<Duration>,
     /// Sending of the caller's text → first piece of the reply's text, for turns that ask for one.
     pub text_ttft: Option<Duration>,
     /// Sending of the caller's text → end of the reply's text, if it ended while the caller waited.
@@ -137,6 +142,7 @@ impl TurnResult {
             playout_delay: None,
             ttfa: None,
             stop: None,
+            hang_up: None,
             text_ttft: None,
             text_reply: None,
             early_by: None,
@@ -241,6 +247,12 @@ pub enum Failure {
         "an agent is in the room, but had published no audio track by the end of the first turn"
     )]
     AgentSilent,
+    /// The other side ended the call: it deleted the room, or removed the caller from it.
+    #[error("the connection was lost ({detail})")]
+    Ended {
+        /// The reason that the server gave.
+        detail: String,
+    },
     /// The agent left before the call was over.
     #[error("the agent left the call")]
     AgentLeft,
@@ -269,7 +281,7 @@ impl Failure {
             Self::AgentAbsent { .. } => "agent_absent",
             Self::AgentSilent => "agent_silent",
             Self::AgentLeft => "agent_left",
-            Self::Dropped { .. } => "dropped",
+            Self::Dropped { .. } | Self::Ended { .. } => "dropped",
             Self::Stopped => "stopped",
             Self::Generator { .. } => "generator",
         }
@@ -286,7 +298,7 @@ impl Failure {
                 "look at the agent's log: it joined, but its voice was never published"
             }
             Self::AgentLeft => "look at the agent's log: it closed its session or crashed",
-            Self::Dropped { .. } => "look at the server's log for this room",
+            Self::Dropped { .. } | Self::Ended { .. } => "look at the server's log for this room",
             Self::Stopped => "run it again without stopping it",
             Self::Generator { .. } => {
                 "check `ulimit -n` and free memory; otherwise this is a bug worth reporting"

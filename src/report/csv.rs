@@ -86,6 +86,7 @@ pub(crate) const COLUMNS: &[Column<TurnRecord>] = &[
     Column { name: "reply_matches", cell: |t| plain(t.agent.as_ref().and_then(|a| a.reply_matches)) },
     Column { name: "text_ttft_ms", cell: |t| plain(t.text_ttft_ms) },
     Column { name: "text_reply_ms", cell: |t| plain(t.text_reply_ms) },
+    Column { name: "hang_up_ms", cell: |t| plain(t.hang_up_ms) },
 ];
 
 /// The columns of `calls.csv`, in order.
@@ -116,6 +117,7 @@ pub(crate) const CALL_COLUMNS: &[Column<CallRecord>] = &[
     Column { name: "outcome", cell: |c| c.ended_as().map_or("", CallOutcome::name).into() },
     Column { name: "turns_cut_off", cell: |c| c.turns.cut_off.to_string().into() },
     Column { name: "turns_not_run", cell: |c| c.turns.not_run.to_string().into() },
+    Column { name: "turns_skipped", cell: |c| c.turns.skipped.to_string().into() },
 ];
 
 /// Renders `turns.csv`, with rows sorted by call and turn.

@@ -121,6 +121,7 @@ fn turn(said: &Said, expect: Expect, tells_states: bool, start: Instant) -> Turn
         greeting: GreetingPolicy::None,
         agent_timeout: Duration::from_secs(5),
         on_agent_left: OnAgentLeft::Fail,
+        course: loadgen::call::Course::default(),
         turns: vec![TurnScript {
             anchor: Anchor::CallStart,
             silence: SPURT_GAP,

@@ -82,6 +82,7 @@ fn script() -> CallScript {
         greeting: GreetingPolicy::None,
         agent_timeout: ms(30_000),
         on_agent_left: OnAgentLeft::Fail,
+        course: loadgen::call::Course::default(),
         turns: (0..TURNS).map(turn).collect(),
     }
 }

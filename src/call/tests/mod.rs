@@ -1,6 +1,7 @@
 //! Tests of the call in virtual time, with a simulated agent.
 
 mod anchors;
+mod course;
 mod failures;
 mod outcomes;
 mod props;

@@ -86,6 +86,9 @@ pub struct TurnRecord {
     pub(crate) playout_model: Option<String>,
     /// Caller's onset → agent's last audible sample.
     pub stop_ms: Option<Ms>,
+    /// Caller's end of speech → the agent has left, for a turn that expects it to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hang_up_ms: Option<Ms>,
     /// Sending of the caller's text → first piece of the reply's text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text_ttft_ms: Option<Ms>,
@@ -172,7 +175,7 @@ impl TurnRecord {
         !self.warmup && !self.sentinel
     }
 
-    /// Whether the turn is measured and was not cut off or left out by the end of the run. In files
+    /// Whether the turn is measured and was neither cut off nor left out. In files
     /// of version 1, a turn cut off when the run was stopped is `failed` with the cause `stopped`.
     pub(crate) fn counts(&self) -> bool {
         let stopped = self.failure.as_deref() == Some(STOPPED);
@@ -209,6 +212,7 @@ impl TurnRecord {
             playout_ms: playout,
             playout_model: playout.map(|_| context.playout_model.to_owned()),
             stop_ms: result.stop.map(Ms::from),
+            hang_up_ms: result.hang_up.map(Ms::from),
             text_ttft_ms: result.text_ttft.map(Ms::from),
             text_reply_ms: result.text_reply.map(Ms::from),
             early_by_ms: result.early_by.map(Ms::from),
@@ -282,12 +286,24 @@ pub struct TurnCounts {
     pub early: usize,
     /// The call failed before the turn could end.
     pub failed: usize,
-    /// In progress when the run was stopped.
+    /// In progress when the run was stopped, or when the caller hung up.
     #[serde(default)]
     pub cut_off: usize,
     /// Never started, because the run was stopped.
     #[serde(default)]
     pub not_run: usize,
+    /// Left out by the scenario: jumped over by a branch, after a hang-up, or in a pass that a loop
+    /// did not take.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skipped: usize,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl TurnCounts {
@@ -305,19 +321,20 @@ impl TurnCounts {
                 Outcome::Failed => &mut counts.failed,
                 Outcome::CutOff => &mut counts.cut_off,
                 Outcome::NotRun => &mut counts.not_run,
+                Outcome::Skipped => &mut counts.skipped,
             } += 1;
         }
         counts
     }
 
-    /// Turns that were not cut off or left out by the end of the run.
+    /// Turns that were neither cut off nor left out.
     pub fn ended(&self) -> usize {
         self.replied + self.missed + self.early + self.failed
     }
 
     /// Planned turns that have no outcome.
     pub(in crate::record) fn without_outcome(&self) -> usize {
-        let counted = self.ended() + self.cut_off + self.not_run;
+        let counted = self.ended() + self.cut_off + self.not_run + self.skipped;
         self.planned.saturating_sub(counted)
     }
 }

@@ -118,6 +118,7 @@ impl Metric {
             Self::Playout => found(|t| t.playout_ms),
             Self::LeadIn => found(|t| t.lead_in_ms),
             Self::Stop => awaited(Expect::asks_for_stop, |t| t.stop_ms),
+            Self::HangUp => awaited(Expect::asks_for_hang_up, |t| t.hang_up_ms),
             Self::TextTtft => awaited(Expect::asks_for_text, |t| t.text_ttft_ms),
             Self::TextReply => ValueSource::Turns {
                 asked: Expect::asks_for_text,
@@ -306,6 +307,7 @@ mod tests {
             ("playout", 10, 3),
             ("lead_in", 1, 1),
             ("stop", 0, 0),
+            ("hang_up", 0, 0),
             ("text_ttft", 0, 0),
             ("text_reply", 0, 0),
             ("transcription_delay", 0, 0),

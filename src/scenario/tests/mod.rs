@@ -2,6 +2,7 @@
 
 mod cases;
 mod overriding;
+mod turns;
 
 use super::*;
 use crate::vocab::Anchor;
