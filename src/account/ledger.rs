@@ -311,6 +311,22 @@ impl CallAccount {
         joined(texts.map(|(_, text)| &**text))
     }
 
+    /// The text of the replies to the latest turn, as far as it is known, and whether the agent has
+    /// described the reply that the turn was judged by.
+    pub(crate) fn reply_so_far(&self, turn: &TurnTimes) -> Option<(Arc<str>, bool)> {
+        let described = self.replies_in(turn, None);
+        let described = joined(described.filter_map(|(_, said)| said.what.text.as_deref()));
+        let judged = self.reply_to(turn, None);
+        let complete = judged.is_some_and(|(_, said)| said.what.text.is_some());
+        let window = Window::of_turn(turn, None);
+        let texts = self
+            .reply_texts
+            .iter()
+            .filter(|(at, _)| window.contains(*at));
+        let text = described.or_else(|| joined(texts.map(|(_, text)| &**text)))?;
+        Some((text, complete))
+    }
+
     /// The tool calls that began in the turn, each once, in the order in which they began.
     fn tools_of(&self, turn: &TurnTimes, next: Option<&TurnTimes>) -> Vec<Said<ToolEvent>> {
         let mut calls: Vec<Said<ToolEvent>> = Vec::new();

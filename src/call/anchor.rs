@@ -9,7 +9,7 @@
 use super::states::States;
 use super::talk::{SEPARATES, Talk};
 use super::turn::SPURT_BOUND;
-use super::{AgentState, Anchor, GreetingPolicy, TurnScript, later};
+use super::{AgentState, Anchor, GreetingPolicy, later};
 use crate::audio::SPURT_GAP;
 use std::time::{Duration, Instant};
 
@@ -53,8 +53,10 @@ pub(super) enum AnchorState {
 }
 
 impl Known<'_> {
-    pub(super) fn standing(&self, next: &TurnScript) -> AnchorState {
-        if next.anchor == Anchor::AgentSpeechStart {
+    /// The state of `anchor`. `silence`: how long the agent must be silent, for an anchor that
+    /// waits for that.
+    pub(super) fn standing(&self, anchor: Anchor, silence: Duration) -> AnchorState {
+        if anchor == Anchor::AgentSpeechStart {
             return self.speech_start();
         }
         let over = match self.before {
@@ -62,11 +64,11 @@ impl Known<'_> {
             Some(Before { over: Some(at), .. }) => at,
             Some(_) => return AnchorState::never_yet(),
         };
-        match next.anchor {
+        match anchor {
             Anchor::CallStart => AnchorState::Came(self.call_start),
             Anchor::Greeting => self.greeting_end(),
-            Anchor::AgentSpeechEnd => self.speech_end(over, next.silence),
-            Anchor::AgentTurnEnd => self.turn_end(over, next.silence),
+            Anchor::AgentSpeechEnd => self.spoken_end(over, silence),
+            Anchor::AgentTurnEnd => self.turn_end(over, silence),
             Anchor::PreviousTurn | Anchor::AgentSpeechStart => AnchorState::Came(over),
         }
     }
@@ -99,6 +101,25 @@ impl Known<'_> {
             }
         };
         self.silence(end, silence, over, (bound, true))
+    }
+
+    /// As [`Self::speech_end`], but not while an agent that has spoken reports that it is
+    /// `thinking`, or that it speaks again after that and has yet to be heard: what it said was a
+    /// filler, and its answer is still to come.
+    fn spoken_end(&self, over: Instant, silence: Duration) -> AnchorState {
+        let ended = self.speech_end(over, silence);
+        let Some(before) = self.before else {
+            return ended;
+        };
+        let begun = self.talk.last_began();
+        let begun = begun.filter(|begun| *begun >= before.media_start);
+        match begun.and_then(|begun| self.states.at_work_since(begun)) {
+            Some(since) => AnchorState::Waits {
+                until: Some(later(since, SPURT_BOUND).max(before.deadline).max(over)),
+                doubt: true,
+            },
+            None => ended,
+        }
     }
 
     /// Fires once the agent is silent and its state is `listening` or `idle` again. If the agent

@@ -74,7 +74,10 @@ impl View<'_> {
         let early = self.reply.filter(|at| *at < self.speech_end);
         Conversation {
             floor: Floor::of(self.window(), caller, agent),
-            silences: Silences::of(self.agents_turn(&spurts), speech, self.script.awkward),
+            silences: match self.script.expect.asks_for_reply() {
+                true => Silences::of(self.agents_turn(&spurts), speech, self.script.awkward),
+                false => Silences::default(),
+            },
             behind_filler: behind,
             answer_wire: answer.and_then(|spurt| since(spurt.wire)),
             answer: answer.and_then(|spurt| since(spurt.from)),

@@ -1,6 +1,7 @@
 //! The inputs and outputs of a call's state machine.
 
 use super::AgentState;
+use super::course::ReplyMatches;
 use super::types::{Failure, StreamId, TurnResult};
 use crate::audio::{Heard, Packet};
 use std::time::Instant;
@@ -40,6 +41,9 @@ pub enum Input<'a> {
     ReplyText(ReplyText),
     /// Part of a turn's utterance did not reach the other side.
     UtteranceLost(usize),
+    /// What is known of the transcript of a reply, on which a branch depends. Branches wait for it
+    /// for a bounded time.
+    ReplyMatches(ReplyMatches),
     /// The call cannot continue.
     Failed(Failure),
     /// The instant of [`Call::poll_timeout`](super::Call::poll_timeout) has come, and everything

@@ -2,9 +2,12 @@
 //!
 //! In: [`Input`]s and send slots, each with its instant. Out: the audio to send in each slot,
 //! [`CallEvent`]s, the instant at which the call next needs to be woken, a [`CallResult`].
-//! Invariants: every planned turn ends exactly once; nothing fires before its instant.
+//! Invariants: every planned turn ends exactly once, in order; nothing fires before its instant.
+
+mod going_on;
 
 use super::anchor::{AnchorState, Before, Known};
+use super::course::{Ahead, Choice, Path};
 use super::floor::{Floor, Span};
 use super::late::Owed;
 use super::playout::{Held, Playouts};
@@ -18,7 +21,7 @@ use crate::vocab::{AgentState, Anchor, Flag, GreetingPolicy, OnAgentLeft, Outcom
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// The next turn's start, once its anchor has fired.
+/// The start of the caller's next step, once its anchor has fired.
 #[derive(Debug, Clone, Copy)]
 struct Planned {
     at: Instant,
@@ -51,6 +54,8 @@ pub struct Call {
     /// Who spoke for how long, up to `floor_until`.
     floor: Floor,
     floor_until: Option<Instant>,
+    /// Index of the turn that began last.
+    spoke: Option<usize>,
     playouts: Playouts,
     talk: Talk,
     states: States,
@@ -60,21 +65,33 @@ pub struct Call {
     owed: Option<Owed>,
     /// Turns in progress. All but the last only wait to be judged.
     turns: VecDeque<Turn>,
-    /// Number of turns started, which is the index of the next one.
-    begun: usize,
+    path: Path,
+    /// What the caller does next.
+    ahead: Ahead,
+    /// The last turn, if its branches have yet to be decided.
+    choice: Option<Choice>,
+    /// The next step's start, once its anchor has fired.
     planned: Option<Planned>,
     /// The turn that started last.
     before: Option<Before>,
+    /// The results of the first `recorded` turns.
     results: Vec<Option<TurnResult>>,
+    recorded: usize,
     phase: Phase,
     events: VecDeque<CallEvent>,
 }
 
 impl Call {
     /// Creates a call that was planned to start at `start`; join times are measured from `start`.
-    pub fn new(script: CallScript, start: Instant) -> Self {
+    pub fn new(mut script: CallScript, start: Instant) -> Self {
+        let course = std::mem::take(&mut script.course);
+        let path = Path::new(course, script.turns.len());
         let mut call = Self {
             results: vec![None; script.turns.len()],
+            recorded: 0,
+            ahead: path.first(),
+            path,
+            choice: None,
             script,
             start,
             joined: None,
@@ -88,13 +105,13 @@ impl Call {
             echoes: 0,
             floor: Floor::default(),
             floor_until: None,
+            spoke: None,
             playouts: Playouts::default(),
             talk: Talk::default(),
             states: States::default(),
             heard_on: None,
             owed: None,
             turns: VecDeque::new(),
-            begun: 0,
             planned: None,
             before: None,
             phase: Phase::Joining,
@@ -136,6 +153,8 @@ impl Call {
                 }
             }
             Input::UtteranceLost(turn) => self.utterance_lost(turn),
+            Input::ReplyMatches(known) => self.reply_matches(now, known),
+            Input::Failed(failure) if self.is_expected(now, &failure) => {}
             Input::Failed(failure) => self.fail(now, failure),
             Input::Timeout => {
                 self.timeout(now);
@@ -151,10 +170,10 @@ impl Call {
         if self.is_done() || self.joined.is_none() {
             return Say::Silence;
         }
-        if self.turns.back().is_none_or(Turn::is_said) {
+        if self.turns.back().is_none_or(Turn::is_said) && !self.leave_if_due(due) {
             self.start_if_due(due);
         }
-        let turn = self.begun.saturating_sub(1);
+        let turn = self.turns.back().map_or(0, Turn::index);
         let text = self.turns.back_mut().is_some_and(Turn::take_text);
         let frame = self.turns.back_mut().and_then(|t| t.frame(due));
         self.settle(due, None);
@@ -180,15 +199,16 @@ impl Call {
         let turns = self.turns.iter().map(|t| t.poll_timeout(&self.talk));
         let anchor = self.standing().and_then(AnchorState::bound);
         let anchor = anchor.map(|(until, _)| until);
-        let waits = turns.chain([self.agent_bound(), anchor]);
+        let choice = self.choice.as_ref().map(|choice| choice.until);
+        let waits = turns.chain([self.agent_bound(), anchor, choice, self.hangs_up_at()]);
         waits.flatten().min()
     }
 
-    /// Whether the next turn's anchor is the start of the agent's speech. If it is, a talk spurt
-    /// should be reported without delay.
+    /// Whether the anchor of the caller's next step is the start of the agent's speech. If it is, a
+    /// talk spurt should be reported without delay.
     pub(crate) fn awaits_speech_start(&self) -> bool {
-        let next = self.script.turns.get(self.begun);
-        !self.is_done() && next.is_some_and(|turn| turn.anchor == Anchor::AgentSpeechStart)
+        let next = self.next_step();
+        !self.is_done() && next.is_some_and(|next| next.anchor == Anchor::AgentSpeechStart)
     }
 
     /// The next event, oldest first.
@@ -208,7 +228,7 @@ impl Call {
 
     /// Whether all turns have ended or the call has failed, so that the caller can hang up.
     pub fn is_done(&self) -> bool {
-        self.failure.is_some() || self.results.iter().all(Option::is_some)
+        self.failure.is_some() || self.recorded == self.results.len()
     }
 
     /// Handles the timeouts due by `now` and returns the call's result. A call that is not done at
@@ -241,7 +261,7 @@ impl Call {
         self.floor_until = Some(until);
         let window = Span { from, to: until };
         let caller = self.before.filter(|before| !before.is_text);
-        let script = self.begun.checked_sub(1).map(|i| &self.script.turns[i]);
+        let script = self.spoke.map(|index| &self.script.turns[index]);
         let caller = caller.zip(script).map_or(Vec::new(), |(before, script)| {
             script.speech(before.media_start)
         });
@@ -267,6 +287,9 @@ impl Call {
     }
 
     fn timeout(&mut self, now: Instant) {
+        if self.hangs_up_at().is_some_and(|at| now >= at) {
+            return self.hang_up(now);
+        }
         if self.agent_bound().is_some_and(|bound| now >= bound) {
             let waited = self.script.agent_timeout;
             let failure = match self.absent {
@@ -283,6 +306,7 @@ impl Call {
         for turn in &mut self.turns {
             turn.timeout(now, &self.talk, &self.states);
         }
+        self.choose(now);
     }
 
     fn heard(&mut self, now: Instant, stream: StreamId, heard: &Heard) {
@@ -358,8 +382,7 @@ impl Call {
 
     /// The turn in progress with this index.
     fn in_progress(&mut self, index: usize) -> Option<&mut Turn> {
-        let over = self.begun - self.turns.len();
-        self.turns.get_mut(index.checked_sub(over)?)
+        self.turns.iter_mut().find(|turn| turn.index() == index)
     }
 
     /// The text of a turn was sent: what follows is measured from there.
@@ -369,7 +392,7 @@ impl Call {
         };
         turn.text_sent(at);
         let (start, end, deadline) = (turn.media_start, turn.speech_end, turn.deadline);
-        let is_latest = index + 1 == self.begun;
+        let is_latest = self.turns.back().is_some_and(|turn| turn.index() == index);
         if let Some(before) = self.before.as_mut().filter(|_| is_latest) {
             (before.media_start, before.speech_end, before.deadline) = (start, end, deadline);
         }
@@ -385,13 +408,7 @@ impl Call {
         if let Some(owed) = owed.filter(|owed| owed.turn == index) {
             owed.flag(flag);
         }
-        let result = self.results.get_mut(index).and_then(Option::as_mut);
-        if let Some(result) = result
-            && result.flag(flag)
-        {
-            let amended = CallEvent::TurnAmended(result.clone());
-            self.events.push_back(amended);
-        }
+        self.amend_flag(index, flag);
     }
 
     fn held(&self, stretch: &Stretch, at: HeardAt) -> Option<Held> {
@@ -471,8 +488,11 @@ impl Call {
     /// Handles the agent leaving. If it leaves during its reply to the call's last turn, that reply
     /// counts as ended.
     fn agent_left(&mut self, now: Instant) {
+        if self.was_hung_up(now) {
+            return;
+        }
         let fails = self.script.on_agent_left == OnAgentLeft::Fail;
-        let last = fails || self.begun == self.script.turns.len();
+        let last = fails || self.is_last_turn();
         let speaking = self.talk.current().map(Stretch::began);
         for turn in self.turns.iter_mut().filter(|turn| turn.is_listening()) {
             // Speech that was under way when a text was sent is not the reply to it.
@@ -512,23 +532,15 @@ impl Call {
             }
         }
         self.failure = Some(failure);
-        let under_way = self.begun - self.turns.len();
-        for (turn, index) in std::mem::take(&mut self.turns).into_iter().zip(under_way..) {
+        for turn in std::mem::take(&mut self.turns) {
             let heard = (&self.talk, &self.states);
             let result = turn.finish(heard, now, stopped.is_some());
-            self.record(index, result);
+            self.record(result);
         }
-        let outcome = match stopped {
+        self.never_began(match stopped {
             Some(_) => Outcome::NotRun,
             None => Outcome::Failed,
-        };
-        for index in self.begun..self.script.turns.len() {
-            let expect = self.script.turns[index].expect;
-            let mut result = TurnResult::unstarted(index, expect, outcome);
-            // Only the next turn can have been planned.
-            result.planned = self.planned.take().map(|p| p.at);
-            self.record(index, result);
-        }
+        });
     }
 
     /// Records the turns that are over and plans the next turn. An anchor's bound takes effect if
@@ -539,6 +551,9 @@ impl Call {
             turn.settle_filler(now, &self.talk, &self.states);
         }
         self.collect(now);
+        if self.turns.is_empty() && self.ahead == Ahead::Nothing {
+            self.skip_before(self.script.turns.len());
+        }
         self.plan(bounds_until);
         self.note_phase();
     }
@@ -549,14 +564,14 @@ impl Call {
             let Some(turn) = self.turns.pop_front() else {
                 return;
             };
-            let index = self.begun - self.turns.len() - 1;
             if let Some(before) = self.before.as_mut().filter(|_| self.turns.is_empty()) {
                 before.over = Some(over);
             }
             let deadline = turn.deadline;
             let result = turn.finish((&self.talk, &self.states), now, false);
             let missed = result.outcome == Outcome::Missed && result.expect.asks_for_reply();
-            let turn = self.record(index, result);
+            let turn = self.record(result);
+            self.turn_over(now, &turn, over);
             self.owed = missed.then_some(Owed { turn, deadline });
             // The last turn is no exception: without a track, no agent could have answered it.
             if missed && self.audible.is_none() && self.failure.is_none() {
@@ -565,21 +580,33 @@ impl Call {
         }
     }
 
-    /// Records a turn's result and returns it, with the flag that depends on the previous turn.
-    fn record(&mut self, index: usize, mut result: TurnResult) -> TurnResult {
-        let before = index.checked_sub(1).and_then(|i| self.results[i].as_ref());
+    /// Records a turn's result and returns it, with the flag that depends on the turn before it.
+    /// Turns that were passed over are recorded first.
+    fn record(&mut self, mut result: TurnResult) -> TurnResult {
+        self.skip_before(result.turn);
+        let before = self.results[..result.turn].iter().rev().flatten();
+        let before = { before }.find(|before| before.outcome != Outcome::Skipped);
         let owes = |b: &TurnResult| b.outcome == Outcome::Missed && b.late_reply.is_none();
         if before.is_some_and(owes) && result.media_start.is_some() {
             result.flags.push(Flag::AfterMissed);
             result.flags.sort_unstable();
         }
-        self.events.push_back(CallEvent::TurnEnded(result.clone()));
-        self.results[index].insert(result).clone()
+        self.push(result.clone());
+        result
     }
 
-    /// State of the next turn's anchor; `None` if there is nothing to wait for.
+    /// Reports the next result and keeps it.
+    fn push(&mut self, result: TurnResult) {
+        debug_assert_eq!(result.turn, self.recorded);
+        self.recorded = result.turn + 1;
+        self.events.push_back(CallEvent::TurnEnded(result.clone()));
+        let turn = result.turn;
+        self.results[turn] = Some(result);
+    }
+
+    /// State of the anchor of the caller's next step; `None` if there is nothing to wait for.
     fn standing(&self) -> Option<AnchorState> {
-        let next = self.script.turns.get(self.begun)?;
+        let next = self.next_step()?;
         if self.planned.is_some() || self.is_done() {
             return None;
         }
@@ -591,11 +618,11 @@ impl Call {
             talk: &self.talk,
             states: &self.states,
         };
-        Some(known.standing(next))
+        Some(known.standing(next.anchor, next.silence))
     }
 
     fn plan(&mut self, bounds_until: Option<Instant>) {
-        let Some(standing) = self.standing() else {
+        let Some((standing, next)) = self.standing().zip(self.next_step()) else {
             return;
         };
         let (anchor, doubt) = match (standing, standing.bound()) {
@@ -603,12 +630,15 @@ impl Call {
             (_, Some(bound)) if bounds_until.is_some_and(|now| now >= bound.0) => bound,
             _ => return,
         };
-        let at = later(anchor, self.script.turns[self.begun].delay);
+        let at = later(anchor, next.delay);
         self.planned = Some(Planned { at, doubt });
     }
 
     /// Starts the next turn if its first frame belongs in the slot due at `due`.
     fn start_if_due(&mut self, due: Instant) {
+        let Ahead::Turn(index) = self.ahead else {
+            return;
+        };
         if self.absent.is_some() {
             return; // No agent would receive the utterance.
         }
@@ -621,10 +651,11 @@ impl Call {
             return;
         };
         self.measure_floor(due);
-        let index = self.begun;
+        self.spoke = Some(index);
         let script = self.script.turns[index].clone();
         let mut turn = Turn::start(index, script, planned.at, due);
-        let next = self.script.turns.get(index + 1);
+        self.ahead = self.path.after(index);
+        let next = self.next_step();
         if let Some(next) = next.filter(|next| next.anchor == Anchor::AgentSpeechEnd) {
             turn.awaited_after(next.silence);
         }
@@ -642,7 +673,6 @@ impl Call {
             over: None,
         });
         self.turns.push_back(turn);
-        self.begun += 1;
     }
 
     fn note_phase(&mut self) {

@@ -2,7 +2,8 @@
 //!
 //! Pure: no clock, no socket; instants are arguments. A [`Call`] takes [`Input`]s, returns the
 //! audio for each slot and the instant of its next timeout. `talk` tracks the agent's speech,
-//! `states` the state that the agent reports; `anchor` decides when a turn may start, `sending`
+//! `states` the state that the agent reports; `course` decides which turn follows, `anchor` when it
+//! may start, `sending`
 //! which frame is due, `turn` how the turn ended, `stopping` when the agent yielded, `text` how far
 //! the reply to a text has come; `late`
 //! recognises late replies, `playout` models the delay of a jitter buffer; `floor` measures who
@@ -10,6 +11,7 @@
 
 mod anchor;
 mod conversation;
+mod course;
 mod floor;
 mod io;
 mod late;
@@ -23,6 +25,7 @@ mod text;
 mod turn;
 mod types;
 
+pub use course::{Course, Leave, ReplyMatches, TurnCourse};
 pub use io::{CallEvent, Input, Phase, ReplyText, Say, TextPart};
 pub use machine::Call;
 pub use playout::MODEL;
@@ -35,7 +38,8 @@ pub(crate) use types::{Readings, SecondOpinion, StreamId};
 /// Parts of a [`TurnResult`], re-exported so that its users need no other module.
 pub use crate::audio::{HeardAt, Onset, Segment};
 pub use crate::vocab::{
-    AgentState, Anchor, Confidence, Expect, Flag, GreetingPolicy, OnAgentLeft, Outcome,
+    AgentState, Anchor, Branch, Confidence, Expect, Flag, Go, GreetingPolicy, OnAgentLeft, Outcome,
+    When,
 };
 
 use std::time::{Duration, Instant};

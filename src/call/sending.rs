@@ -66,6 +66,11 @@ impl Sending {
         FRAME_TIME * u32::try_from(slots).unwrap_or(u32::MAX)
     }
 
+    /// Says no more.
+    pub(super) fn stop(&mut self) {
+        self.frames = self.passed;
+    }
+
     /// Whether the slots of all frames have passed.
     pub(super) fn is_over(&self) -> bool {
         self.passed >= self.frames

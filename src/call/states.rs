@@ -79,6 +79,16 @@ impl States {
         (thinking.1 == AgentState::Thinking).then_some(thinking.0)
     }
 
+    /// Whether the agent has been `thinking` since `begun`, and has since then neither listened nor
+    /// become idle; the instant of its last change, if so.
+    pub(super) fn at_work_since(&self, begun: Instant) -> Option<Instant> {
+        let since = self.changes.iter().rev().take_while(|(at, _)| *at >= begun);
+        let working = since
+            .take_while(|(_, state)| matches!(state, AgentState::Thinking | AgentState::Speaking));
+        let thought = { working }.any(|(_, state)| *state == AgentState::Thinking);
+        self.current().filter(|_| thought).map(|(at, _)| at)
+    }
+
     /// Meaning of the silence from `last` (the last audible sample) to `onset`.
     pub(super) fn of_pause(&self, last: Instant, onset: Instant) -> PauseMeaning {
         let from = last.checked_sub(LEFT_BEFORE).unwrap_or(last);

@@ -300,6 +300,11 @@ impl Talk {
         self.stretches.iter().find(|s| s.end.is_none())
     }
 
+    /// When the latest stretch began.
+    pub(super) fn last_began(&self) -> Option<Instant> {
+        self.stretches.iter().map(Stretch::began).max()
+    }
+
     /// The last audible sample before the current silence; `None` while the agent is audible, or if
     /// it has not spoken yet.
     pub(super) fn silent_since(&self) -> Option<Instant> {

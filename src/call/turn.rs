@@ -5,6 +5,8 @@
 //! stops are judged by when they happened, not by when they were reported; a figure that audio
 //! and state leave ambiguous is flagged and has both its readings.
 
+mod unanswered;
+
 use super::conversation::{Conversation, View, may_be_filler};
 use super::playout::Held;
 use super::sending::Sending;
@@ -103,7 +105,7 @@ impl Turn {
             reply_gap: SPURT_GAP,
             sending: Sending::new(media_start, &script),
             answer: part(script.expect.asks_for_reply() || script.expect.asks_for_text()),
-            floor: part(script.expect.asks_for_stop() || script.expect == Expect::Ignore),
+            floor: part(!(script.expect.asks_for_text() || script.expect == Expect::Respond)),
             text: script.expect.asks_for_text().then(TextReply::default),
             grace: None,
             superseded: false,
@@ -119,6 +121,11 @@ impl Turn {
             },
             script,
         }
+    }
+
+    /// Index of the turn in the call.
+    pub(super) fn index(&self) -> usize {
+        self.result.turn
     }
 
     /// Sets how long the agent must be silent before the next turn starts.
@@ -316,6 +323,7 @@ impl Turn {
             return false;
         };
         let at = onset.at.wire();
+        self.silence_broken(stretch, held);
         // The onset belongs to a talk spurt that began before this utterance.
         if at < self.media_start {
             return false;
@@ -503,6 +511,7 @@ impl Turn {
             }
             self.fell_silent(last, SPURT_GAP, talk, states);
         }
+        self.silence_ended(stretch, talk);
         if self.floor == Part::Open {
             let at = stretch.end.map_or(self.media_start, |end| end.wire());
             self.judge_floor(talk, held, later(at, SPURT_GAP));
@@ -627,6 +636,9 @@ impl Turn {
 
     /// Judges from the agent's speech whether the agent has stopped.
     fn judge_floor(&mut self, talk: &Talk, held: Option<Held>, at: Instant) {
+        if self.ignores_stops() {
+            return;
+        }
         let Stopping::Stopped(stop) = self.stopping(talk) else {
             return;
         };
@@ -676,6 +688,9 @@ impl Turn {
 
     /// Judges at the deadline, from the speech so far, whether the agent has stopped.
     fn decide_floor(&mut self, talk: &Talk) {
+        if self.decide_unanswered(talk) {
+            return;
+        }
         let answered = self.answer != Part::NotAsked;
         match (self.stopping(talk), self.script.expect) {
             (Stopping::Open(stop), Expect::Ignore) => {
@@ -859,6 +874,7 @@ impl Turn {
                 stop_wire: None,
                 stop: None,
                 resume: None,
+                hang_up: None,
                 stop_readings: None,
                 text_ttft: None,
                 text_reply: None,

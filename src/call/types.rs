@@ -1,6 +1,7 @@
 //! The script of a call, its results and its failures.
 
 use super::conversation::Conversation;
+use super::course::Course;
 use super::floor::Floor;
 use crate::audio::Onset;
 use crate::audio::opinion::DISAGREEMENT;
@@ -49,6 +50,8 @@ pub struct CallScript {
     pub agent_timeout: Duration,
     /// Whether the call fails or waits for another agent when the agent leaves.
     pub on_agent_left: OnAgentLeft,
+    /// Which turns the call takes, and when the caller hangs up.
+    pub course: Course,
     /// The turns, in order; at least one.
     pub turns: Vec<TurnScript>,
 }
@@ -91,7 +94,7 @@ pub struct TurnResult {
     pub(crate) ttfa: Option<Duration>,
     /// Caller's speech onset → arrival of the agent's last audible sample, for turns that expect a
     /// stop, and for turns in which the agent stopped although it should have carried on.
-    pub(crate) stop_wire: Option<Duration>,
+    pub stop_wire: Option<Duration>,
     /// The same to the caller's ear: `stop_wire` plus the time for which a jitter buffer would have
     /// held that sample back.
     pub stop: Option<Duration>,
@@ -101,6 +104,8 @@ pub struct TurnResult {
     /// Who spoke when, and of what parts the reply consists; `None` for a turn that did not end,
     /// and for one whose caller sends a text.
     pub(crate) conversation: Option<Box<Conversation>>,
+    /// Caller's end of speech → the agent has left, for turns that expect it to.
+    pub hang_up: Option<Duration>,
     /// Sending of the caller's text → first piece of the reply's text, for turns that ask for one.
     pub text_ttft: Option<Duration>,
     /// Sending of the caller's text → end of the reply's text, if it ended while the caller waited.
@@ -159,6 +164,7 @@ impl TurnResult {
             stop: None,
             resume: None,
             conversation: None,
+            hang_up: None,
             text_ttft: None,
             text_reply: None,
             early_by: None,
@@ -267,6 +273,12 @@ pub enum Failure {
         "an agent is in the room, but had published no audio track by the end of the first turn"
     )]
     AgentSilent,
+    /// The other side ended the call: it deleted the room, or removed the caller from it.
+    #[error("the connection was lost ({detail})")]
+    Ended {
+        /// The reason that the server gave.
+        detail: String,
+    },
     /// The agent left before the call was over.
     #[error("the agent left the call")]
     AgentLeft,
@@ -295,7 +307,7 @@ impl Failure {
             Self::AgentAbsent { .. } => "agent_absent",
             Self::AgentSilent => "agent_silent",
             Self::AgentLeft => "agent_left",
-            Self::Dropped { .. } => "dropped",
+            Self::Dropped { .. } | Self::Ended { .. } => "dropped",
             Self::Stopped => "stopped",
             Self::Generator { .. } => "generator",
         }
@@ -312,7 +324,7 @@ impl Failure {
                 "look at the agent's log: it joined, but its voice was never published"
             }
             Self::AgentLeft => "look at the agent's log: it closed its session or crashed",
-            Self::Dropped { .. } => "look at the server's log for this room",
+            Self::Dropped { .. } | Self::Ended { .. } => "look at the server's log for this room",
             Self::Stopped => "run it again without stopping it",
             Self::Generator { .. } => {
                 "check `ulimit -n` and free memory; otherwise this is a bug worth reporting"

@@ -15,11 +15,22 @@ pub(super) enum Domain {
     WarmupBlock,
     /// Arrivals of an open load.
     Arrival,
+    /// How often loops are taken, and when callers hang up.
+    Course,
+    WarmupCourse,
 }
 
 impl Domain {
     pub(super) fn call(warmup: bool) -> Self {
         if warmup { Self::WarmupCall } else { Self::Call }
+    }
+
+    pub(super) fn course(warmup: bool) -> Self {
+        if warmup {
+            Self::WarmupCourse
+        } else {
+            Self::Course
+        }
     }
 
     pub(super) fn block(warmup: bool) -> Self {
@@ -49,6 +60,15 @@ impl Draw {
     pub(super) fn below(&mut self, bound: u64) -> u64 {
         let word = self.0.next_u64();
         ((u128::from(word) * u128::from(bound)) >> 64) as u64
+    }
+
+    /// Draws from the standard normal distribution (Box and Muller 1958). Consumes one word: each
+    /// half of it is a uniform number, which bounds the result to ±6.8.
+    pub(super) fn normal(&mut self) -> f64 {
+        let word = self.0.next_u64();
+        let unit = |half: u32| (f64::from(half) + 0.5) / (f64::from(u32::MAX) + 1.0);
+        let (radius, angle) = (unit((word >> 32) as u32), unit(word as u32));
+        (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
     }
 
     /// Fisher–Yates shuffle.

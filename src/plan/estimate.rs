@@ -4,7 +4,7 @@
 //! below. The estimate is shown with the plan and decides whether a large run needs consent.
 
 use super::shape;
-use crate::scenario::{CallConfig, Extent, Saying, Scenario, Shape};
+use crate::scenario::{CallConfig, Extent, Saying, Scenario, Shape, TurnConfig};
 use crate::vocab::{Anchor, Expect, GreetingPolicy};
 use std::time::Duration;
 
@@ -81,21 +81,29 @@ fn call_length(call: &CallConfig, scenario: &Scenario) -> Duration {
         GreetingPolicy::None => Duration::ZERO,
         GreetingPolicy::Expect | GreetingPolicy::Ignore => GREETING,
     };
-    call.turns.iter().fold(JOIN + greeting, |total, turn| {
+    // Loops of a random length are taken this often on average.
+    let taken = |turn: &&TurnConfig| turn.pass.is_none_or(|at| at.pass < at.min.midpoint(at.max));
+    let turns = call.turns.iter().filter(taken);
+    let length = turns.fold(JOIN + greeting, |total, turn| {
         let said = match &turn.say {
             Saying::Utterances(all) => {
                 let lengths = all.iter();
                 let lengths = lengths.map(|i| scenario.utterances[*i].length.unwrap_or(UTTERANCE));
                 lengths.sum::<Duration>() / all.len().max(1) as u32
             }
-            Saying::Texts(_) => Duration::ZERO,
+            Saying::Texts(_) | Saying::Nothing => Duration::ZERO,
         };
         // A turn that starts during the agent's speech does not wait for that speech to end.
         let reply = match (turn.anchor, turn.expect) {
             (_, Expect::Stop) => Duration::ZERO,
+            (_, Expect::Silence) => turn.timeout,
             (Anchor::AgentSpeechStart, _) => REPLY / 2,
             _ => REPLY,
         };
-        total + (turn.delay.min + turn.delay.max) / 2 + said + reply
-    })
+        total + turn.delay.typical() + said + reply
+    });
+    match call.hang_up {
+        Some(after) => length.min(JOIN + after),
+        None => length,
+    }
 }

@@ -9,16 +9,18 @@ mod draw;
 mod estimate;
 mod shape;
 mod show;
+mod turns;
 
 pub(crate) use consent::{Consent, is_private};
 pub(crate) use estimate::Estimate;
 pub(crate) use show::{json_line, summary};
 
-use crate::scenario::{Extent, Load, Saying, Scenario, Shape, Stage, TurnConfig};
+use crate::scenario::{Extent, Load, Scenario, Shape, Stage, TurnConfig};
 use crate::vocab::{Anchor, Expect, UtteranceKind};
 use draw::{Domain, Draw};
 use std::sync::Arc;
 use std::time::Duration;
+use turns::Drawn;
 
 /// When a call starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +48,20 @@ pub(crate) struct PlannedTurn {
     pub expect: Expect,
     /// Time limit for the agent's reaction, from the end of speech.
     pub timeout: Duration,
+    /// For a turn of a loop: the number of the pass, from 0, and of the passes of this call.
+    pub pass: Option<(u32, u32)>,
+    /// When the caller hangs up after this turn, if it does.
+    pub hang_up: Option<PlannedLeaving>,
+}
+
+/// When the caller hangs up after a turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PlannedLeaving {
+    pub anchor: Anchor,
+    /// Silence after which the agent's speech counts as ended.
+    pub silence: Duration,
+    /// Pause after the anchor, as drawn.
+    pub delay: Duration,
 }
 
 /// What the caller says in a turn.
@@ -55,6 +71,7 @@ pub(crate) enum Said {
     Utterance(usize),
     /// This text, which is sent and not spoken.
     Text(Arc<str>),
+    Nothing,
 }
 
 impl PlannedTurn {
@@ -62,14 +79,19 @@ impl PlannedTurn {
     pub(crate) fn utterance(&self) -> Option<usize> {
         match self.said {
             Said::Utterance(index) => Some(index),
-            Said::Text(_) => None,
+            Said::Text(_) | Said::Nothing => None,
         }
+    }
+
+    /// Whether this call leaves the turn out, because its loop has fewer passes.
+    pub(crate) fn is_left_out(&self) -> bool {
+        self.pass.is_some_and(|(pass, passes)| pass >= passes)
     }
 
     /// The text that the caller sends, if it sends one.
     pub(crate) fn text(&self) -> Option<Arc<str>> {
         match &self.said {
-            Said::Utterance(_) => None,
+            Said::Utterance(_) | Said::Nothing => None,
             Said::Text(text) => Some(text.clone()),
         }
     }
@@ -158,7 +180,14 @@ impl Plan {
         if !warmup && self.measured().is_some_and(|calls| number >= calls) {
             return None;
         }
-        let mut draw = Draw::new(self.seed, Domain::call(warmup), number);
+        let drawn = Drawn {
+            seed: self.seed,
+            warmup,
+            number,
+            round: number / self.variants.len() as u64,
+            names: &self.names,
+            kinds: &self.kinds,
+        };
         Some(PlannedCall {
             index,
             warmup,
@@ -166,11 +195,7 @@ impl Plan {
             variant: self.variant(warmup, number),
             block: self.block(warmup, number),
             room: format!("{}{number:05}", if warmup { 'w' } else { 'c' }),
-            turns: self
-                .turns
-                .iter()
-                .map(|turn| self.turn(turn, &mut draw))
-                .collect(),
+            turns: drawn.turns(&self.turns),
         })
     }
 
@@ -289,38 +314,6 @@ impl Plan {
     fn block(&self, warmup: bool, number: u64) -> Option<u64> {
         let count = self.variants.len() as u64;
         (!warmup && count > 1).then(|| number / count)
-    }
-
-    fn turn(&self, turn: &TurnConfig, draw: &mut Draw) -> PlannedTurn {
-        // Always two draws per turn, even if unused, so that changing one turn does not affect the
-        // others.
-        let nth = draw.below(turn.say.len() as u64) as usize;
-        let (said, say) = match &turn.say {
-            Saying::Utterances(of) => (Said::Utterance(of[nth]), self.names[of[nth]].clone()),
-            Saying::Texts(texts) => {
-                // The text itself is in no record.
-                let name = match texts.len() {
-                    1 => "say_text".to_owned(),
-                    _ => format!("say_text[{nth}]"),
-                };
-                (Said::Text(texts[nth].clone()), name)
-            }
-        };
-        let spread = turn.delay.max.saturating_sub(turn.delay.min);
-        let extra = draw.below(spread.as_micros() as u64 + 1);
-        let kind = match said {
-            Said::Utterance(index) => self.kinds[index],
-            Said::Text(_) => UtteranceKind::Speech,
-        };
-        PlannedTurn {
-            said,
-            say,
-            kind,
-            anchor: turn.anchor,
-            delay: turn.delay.min + Duration::from_micros(extra),
-            expect: turn.expect,
-            timeout: turn.timeout,
-        }
     }
 }
 

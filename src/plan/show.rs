@@ -3,7 +3,7 @@
 //! In: a plan. Out: a summary as text, or one line of JSON per call. Prints nothing itself.
 
 use super::{Plan, PlannedCall, PlannedTurn, Said, Start};
-use crate::scenario::{Load, Process, Scenario, Shape, Stage, TargetConfig};
+use crate::scenario::{CallConfig, Load, LoopPass, Process, Scenario, Shape, Stage, TargetConfig};
 use crate::vocab::duration;
 use serde::Serialize;
 use std::fmt::Write;
@@ -41,6 +41,21 @@ struct TurnLine<'a> {
     delay_ms: f64,
     expect: &'static str,
     timeout_ms: f64,
+    /// For a turn of a loop: the number of the pass, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pass: Option<u32>,
+    /// For a turn of a loop: the number of passes in this call. A turn of a later pass is skipped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passes: Option<u32>,
+    /// When the caller hangs up after this turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hang_up: Option<LeavingLine>,
+}
+
+#[derive(Serialize)]
+struct LeavingLine {
+    after: &'static str,
+    delay_ms: f64,
 }
 
 /// One call as a JSON object on one line, without the newline.
@@ -64,13 +79,19 @@ fn planned_turn(turn: &PlannedTurn) -> TurnLine<'_> {
     TurnLine {
         say: turn.utterance().map(|_| turn.say.as_str()),
         say_text: match &turn.said {
-            Said::Utterance(_) => None,
+            Said::Utterance(_) | Said::Nothing => None,
             Said::Text(text) => Some(text),
         },
         after: turn.anchor.name(),
         delay_ms: millis(turn.delay),
         expect: turn.expect.name(),
         timeout_ms: millis(turn.timeout),
+        pass: turn.pass.map(|(pass, _)| pass + 1),
+        passes: turn.pass.map(|(_, passes)| passes),
+        hang_up: turn.hang_up.as_ref().map(|leaving| LeavingLine {
+            after: leaving.anchor.name(),
+            delay_ms: millis(leaving.delay),
+        }),
     }
 }
 
@@ -105,7 +126,8 @@ pub(crate) fn summary(scenario: &Scenario, plan: &Plan) -> String {
             Start::At(offset) => duration::format(Duration::from_millis(offset.as_millis() as u64)),
             Start::AfterSlot => "after slot".to_owned(),
         };
-        let turns: Vec<String> = call.turns.iter().map(turn_text).collect();
+        let taken = call.turns.iter().filter(|turn| !turn.is_left_out());
+        let turns: Vec<String> = taken.map(turn_text).collect();
         let variant = &scenario.variants[call.variant].name;
         let room = &call.room;
         let _ = writeln!(
@@ -166,7 +188,7 @@ fn head(scenario: &Scenario, plan: &Plan) -> Vec<(&'static str, String)> {
         });
         head.push(("blocks", blocks(plan, names.len() as u64)));
     }
-    head.push(("turns a call", scenario.call.turns.len().to_string()));
+    head.push(("turns a call", turns_of(&scenario.call)));
     let round =
         |time: Duration| duration::format(Duration::from_secs(time.as_secs_f64().round() as u64));
     let minutes = format!(
@@ -178,6 +200,39 @@ fn head(scenario: &Scenario, plan: &Plan) -> Vec<(&'static str, String)> {
     );
     head.push(("call-minutes", minutes));
     head
+}
+
+/// The number of turns of a call, and what shortens it.
+fn turns_of(call: &CallConfig) -> String {
+    let text = call.turns.len().to_string();
+    let mut loops: Vec<LoopPass> = Vec::new();
+    let all = call.turns.iter().filter_map(|turn| turn.pass);
+    for pass in all.filter(|at| at.pass == 0) {
+        if loops.last().is_none_or(|last| last.group != pass.group) {
+            loops.push(pass);
+        }
+    }
+    let mut parts: Vec<String> = loops
+        .iter()
+        .map(|at| match at.min == at.max {
+            true => format!("a loop of {} passes", at.max),
+            false => format!("a loop of {} to {} passes", at.min, at.max),
+        })
+        .collect();
+    let mut shortens = loops.iter().any(|at| at.min != at.max);
+    if call.turns.iter().any(|turn| !turn.next.is_empty()) {
+        parts.push("branches".to_owned());
+        shortens = true;
+    }
+    if let Some(after) = call.hang_up {
+        parts.push(format!("hung up after {}", duration::format(after)));
+        shortens = true;
+    }
+    let most = if shortens { "at most " } else { "" };
+    match parts.is_empty() {
+        true => text,
+        false => format!("{most}{text}, with {}", parts.join(", ")),
+    }
 }
 
 /// Describes the blocks in which measured calls are assigned to `variants` variants.
@@ -219,10 +274,20 @@ fn turn_text(turn: &PlannedTurn) -> String {
     let say = match &turn.said {
         Said::Utterance(_) => turn.say.clone(),
         Said::Text(text) => quoted(text),
+        Said::Nothing => "nothing".to_owned(),
+    };
+    let pass = match turn.pass {
+        Some((pass, passes)) => format!("{}/{passes} ", pass + 1),
+        None => String::new(),
+    };
+    let end = if turn.hang_up.is_some() {
+        " …hangs up"
+    } else {
+        ""
     };
     match delay {
-        Duration::ZERO => say,
-        delay => format!("{say} +{}", duration::format(delay)),
+        Duration::ZERO => format!("{pass}{say}{end}"),
+        delay => format!("{pass}{say} +{}{end}", duration::format(delay)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Tests of plans: reproducibility from the seed, starts, variants, estimates.
 
 use super::*;
-use crate::scenario::{LoadedSound, Saying, SoundFile, Unset, check};
+use crate::scenario::{Delay, LoadedSound, Saying, SoundFile, Unset, check};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -200,7 +200,10 @@ proptest! {
                     panic!("the scenario sends no texts");
                 };
                 prop_assert!(turn.utterance().is_some_and(|said| known.contains(&said)));
-                prop_assert!((written.delay.min..=written.delay.max).contains(&turn.delay));
+                let Delay::Between { min, max } = written.delay else {
+                    panic!("the scenario has no normal delays");
+                };
+                prop_assert!((min..=max).contains(&turn.delay));
             }
         }
     }
@@ -248,4 +251,93 @@ fn texts_are_picked_by_the_seed_and_named_without_their_words() {
         };
         assert_eq!(&*text, expected);
     }
+}
+
+/// The names of what a scenario's calls say, turn by turn; of turns that the call takes.
+fn said(turns: &str, more: &str) -> Vec<Vec<String>> {
+    let text = format!(
+        "version: 1\nseed: 3\ntarget: {{kind: livekit}}\nutterances: {{a: {{file: a.wav}}, b: {{file: \
+         b.wav}}, c: {{file: c.wav}}}}\ncall: {{turns: {turns}}}\n{more}"
+    );
+    let read = |_: &SoundFile<'_>| Ok(None);
+    let path = Path::new("t.yaml");
+    let scenario = check(text.as_bytes(), path, &|_| None, Unset::Absent, &read).expect("valid");
+    let calls = Plan::new(&scenario).calls().collect::<Vec<_>>().into_iter();
+    let calls = calls.map(|call| {
+        let taken = call.turns.into_iter().filter(|turn| !turn.is_left_out());
+        taken.map(|turn| turn.say).collect()
+    });
+    calls.collect()
+}
+
+#[test]
+fn entries_in_order_advance_with_every_call_and_every_pass() {
+    let one = said("[{say: [a, b, c], pick: in_order}]", "load: {calls: 4}\n");
+    assert_eq!(one.concat(), ["a", "b", "c", "a"]);
+    let looped = "[{repeat: 4, turns: [{say: [a, b, c], pick: in_order}]}]";
+    let two = said(looped, "load: {calls: 2}\n");
+    assert_eq!(two, [["a", "b", "c", "a"], ["b", "c", "a", "b"]]);
+    // The calls of a block say the same.
+    let variants = "load: {calls: 4}\nvariants: [{name: x}, {name: y, agent_name: z}]\n";
+    let blocks = said("[{say: [a, b, c], pick: in_order}]", variants);
+    assert_eq!(blocks.concat(), ["a", "a", "b", "b"]);
+}
+
+#[test]
+fn weights_are_shares_of_the_calls() {
+    let drawn = said("[{say: {a: 6, b: 3, c: 1}}]", "load: {calls: 4000}\n").concat();
+    for (name, share) in [("a", 0.6), ("b", 0.3), ("c", 0.1)] {
+        let count = drawn.iter().filter(|say| *say == name).count() as f64 / 4000.0;
+        // Four standard deviations.
+        assert!((count - share).abs() < 0.031, "{name}: {count}");
+    }
+}
+
+#[test]
+fn loops_are_taken_as_often_as_the_seed_says_within_their_bounds() {
+    let turns = "[{repeat: {min: 2, max: 5}, turns: [{say: a}, {say: b}]}, {say: c}]";
+    let calls = said(turns, "load: {calls: 400}\n");
+    let mut lengths: Vec<usize> = calls.iter().map(Vec::len).collect();
+    for call in &calls {
+        assert_eq!(call.last().map(String::as_str), Some("c"));
+    }
+    lengths.sort_unstable();
+    lengths.dedup();
+    assert_eq!(lengths, [5, 7, 9, 11]);
+    // What the turns before a loop say does not depend on the loop.
+    let first = |turns: &str| -> Vec<String> {
+        let calls = said(turns, "load: {calls: 50}\n");
+        calls.into_iter().map(|call| call[0].clone()).collect()
+    };
+    let alone = first("[{say: [a, b, c]}]");
+    let looped = first("[{say: [a, b, c]}, {repeat: {min: 1, max: 9}, turns: [{say: a}]}]");
+    assert_eq!(alone, looped);
+}
+
+#[test]
+fn normal_pauses_have_their_mean_and_deviation_and_end_at_zero() {
+    let delays = |mean: &str, sd: &str| -> Vec<f64> {
+        let text = format!(
+            "version: 1\ntarget: {{kind: livekit}}\nutterances: {{a: {{file: a.wav}}}}\ncall: {{turns: \
+             [{{say: a, start: {{delay: {{mean: {mean}, sd: {sd}}}}}}}]}}\nload: {{calls: 4000}}\n"
+        );
+        let read = |_: &SoundFile<'_>| Ok(None);
+        let path = Path::new("t.yaml");
+        let scenario = check(text.as_bytes(), path, &|_| None, Unset::Absent, &read);
+        let plan = Plan::new(&scenario.expect("valid"));
+        plan.calls()
+            .map(|call| call.turns[0].delay.as_secs_f64())
+            .collect()
+    };
+    let all = delays("800ms", "200ms");
+    let mean = all.iter().sum::<f64>() / all.len() as f64;
+    let variance = all.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / all.len() as f64;
+    assert!((mean - 0.8).abs() < 0.013, "{mean}");
+    assert!((variance.sqrt() - 0.2).abs() < 0.01, "{variance}");
+    let within = all.iter().filter(|d| (**d - 0.8).abs() < 0.2).count();
+    assert!((within as f64 / 4000.0 - 0.683).abs() < 0.03, "{within}");
+    let cut = delays("100ms", "200ms");
+    let zero = cut.iter().filter(|delay| **delay == 0.0).count();
+    // Of a normal distribution, 30.9 % are below the mean minus half a deviation.
+    assert!((zero as f64 / 4000.0 - 0.309).abs() < 0.03, "{zero}");
 }

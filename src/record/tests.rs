@@ -141,6 +141,7 @@ fn missed_and_failed_turns_are_infinite_for_gates() {
         failed: 3,
         cut_off: 1,
         not_run: 1,
+        skipped: 0,
     };
     assert_eq!(samples.outcomes, expected);
 }

@@ -1,7 +1,7 @@
 //! Counts of turns and calls by outcome, in the same words in every report for people.
 //!
 //! In: a summary. Out: sentences without a full stop. Invariant: `cut off` and `not run` are
-//! shown only if at least one of the two counts is above zero.
+//! shown only if at least one of the two counts is above zero, `skipped` only if its own is.
 
 use super::figures::figure;
 use super::text::grouped;
@@ -14,6 +14,9 @@ pub(super) fn turns(turns: &TurnCounts) -> String {
         turns.planned, turns.replied, turns.missed, turns.early, turns.failed
     );
     text += &cut_off(turns.cut_off, turns.not_run);
+    if turns.skipped > 0 {
+        text += &format!(", {} skipped", turns.skipped);
+    }
     text
 }
 

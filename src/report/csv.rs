@@ -96,6 +96,7 @@ pub(crate) const COLUMNS: &[Column<TurnRecord>] = &[
     Column { name: "spurts", cell: |t| plain(t.conversation.as_ref().map(|c| c.spurts.len())) },
     Column { name: "early_pause_ms", cell: |t| talked(t, |c| c.early_pause_ms) },
     Column { name: "kind", cell: |t| t.kind.map_or("", |kind| kind.name()).into() },
+    Column { name: "hang_up_ms", cell: |t| plain(t.hang_up_ms) },
 ];
 
 /// The columns of `calls.csv`, in order.
@@ -126,6 +127,7 @@ pub(crate) const CALL_COLUMNS: &[Column<CallRecord>] = &[
     Column { name: "outcome", cell: |c| c.ended_as().map_or("", CallOutcome::name).into() },
     Column { name: "turns_cut_off", cell: |c| c.turns.cut_off.to_string().into() },
     Column { name: "turns_not_run", cell: |c| c.turns.not_run.to_string().into() },
+    Column { name: "turns_skipped", cell: |c| c.turns.skipped.to_string().into() },
 ];
 
 /// Renders `turns.csv`, with rows sorted by call and turn.

@@ -62,6 +62,15 @@ pub(super) const FLAGS: &[Meaning] = &[
             "part of the caller's utterance was lost upstream",
         )
     },
+    Meaning {
+        hint: Some(
+            "does the agent publish its transcripts (`lk.transcription`)? Otherwise branch on the outcome",
+        ),
+        ..means(
+            Flag::NoTranscript,
+            "a branch needed the transcript of the reply, and none had arrived",
+        )
+    },
     means(
         Flag::TouchedByLoss,
         "packet loss may have affected the onset",

@@ -102,6 +102,9 @@ fn figures(summary: &Summary) -> Vec<(String, String)> {
     ] {
         figures.push((name.to_owned(), count.to_string()));
     }
+    if turns.skipped > 0 {
+        figures.push(("outcomes.skipped".to_owned(), turns.skipped.to_string()));
+    }
     let metrics = &summary.metrics;
     let all = &metrics.all_turns;
     let all_turns = Latency {

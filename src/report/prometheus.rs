@@ -198,7 +198,7 @@ impl PrometheusMetrics {
             let help = metric.row().definition;
             r.register_with_unit(name, help, Unit::Seconds, family.clone());
         }
-        let help = "Measured turns by outcome; cut_off and not_run are due to the end of the run";
+        let help = "Measured turns by outcome; cut_off and not_run are due to the end of the run or a hang-up, skipped to the scenario";
         r.register("loadgen_turns", help, self.turns.clone());
     }
 

@@ -172,6 +172,7 @@ async fn talk(
                         break;
                     }
                     confirm_voice(&*handle, turns).await;
+                    tell_branches(&*handle, turns).await;
                 }
                 None => break,
             },
@@ -185,6 +186,7 @@ async fn talk(
             }
             event = connection.event() => {
                 turns.claim(event.as_ref());
+                tell_branches(&*handle, turns).await;
                 // Joined or closed: another join may start.
                 if matches!(event, Some(Event::Joined | Event::Closed(_)) | None) {
                     joining = None;
@@ -229,6 +231,15 @@ async fn judge_sound(
             track.escape_debug()
         );
         let _ = shared.reports.send(CallReport::Notice(text)).await;
+    }
+}
+
+/// Tells the caller what is known of the transcript on which a branch depends.
+async fn tell_branches(handle: &dyn CallerHandle<CallerEnd>, turns: &mut TurnReports) {
+    if let Some(known) = turns.reply_matches() {
+        // A caller that no longer exists takes no further turn.
+        let told = handle.with(move |caller, at| caller.reply_matches(at.now, known));
+        let _ = told.await;
     }
 }
 

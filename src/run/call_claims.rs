@@ -8,6 +8,7 @@ use super::call_report::CallTold;
 use crate::account::{CallAccount, Claim, TurnAccount, TurnTimes};
 use crate::call::TurnResult;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// The claims of a call's agent.
@@ -65,6 +66,12 @@ impl CallClaims {
             accounts: self.known,
             clocks: Some(self.account.into_clocks()),
         }
+    }
+
+    /// The text of the reply to the turn that ended last, as far as it is known, and whether the
+    /// agent has described that reply, so that no more of it will follow.
+    pub(super) fn reply_so_far(&self, turn: &TurnResult) -> Option<(Arc<str>, bool)> {
+        self.account.reply_so_far(&times(turn)?)
     }
 
     /// Whether the agent's description of a reply is still missing. The agent sends it when the

@@ -9,7 +9,8 @@ use super::opinions::Excerpt;
 use super::sounds::EncodedUtterance;
 use crate::audio::{AudioError, Codec, FRAME, FRAME_TIME, Heard, Onset, Packet, echo};
 use crate::call::{
-    AgentState, Call, CallEvent, CallResult, CallScript, Failure, Input, ReplyText, Say, StreamId,
+    AgentState, Call, CallEvent, CallResult, CallScript, Failure, Input, ReplyMatches, ReplyText,
+    Say, StreamId,
 };
 use crate::net::{Endpoint, Outgoing, RtpStream};
 use crate::vocab::Decode;
@@ -259,6 +260,11 @@ impl CallerEnd {
     /// The text of turn `turn` was sent at `at`.
     pub(super) fn text_sent(&mut self, now: Instant, turn: usize, at: Instant) {
         self.input(now, Input::TextSent { turn, at });
+    }
+
+    /// More is known of the transcript of a reply.
+    pub(super) fn reply_matches(&mut self, now: Instant, known: ReplyMatches) {
+        self.input(now, Input::ReplyMatches(known));
     }
 
     /// Part of the agent's text arrived.

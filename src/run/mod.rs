@@ -6,6 +6,7 @@
 
 mod abort;
 mod call;
+mod call_branches;
 mod call_claims;
 mod call_opinions;
 mod call_report;

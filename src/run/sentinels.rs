@@ -14,8 +14,8 @@ use super::shared::{SentinelSetup, Shared};
 use super::sounds::EncodedUtterance;
 use crate::audio::SPURT_GAP;
 use crate::call::{
-    Anchor, CallEvent, CallScript, Expect, Failure, GreetingPolicy, OnAgentLeft, Phase, TurnResult,
-    TurnScript,
+    Anchor, CallEvent, CallScript, Course, Expect, Failure, GreetingPolicy, OnAgentLeft, Phase,
+    TurnResult, TurnScript,
 };
 use crate::targets::{CallLine, Dial, OwnAgent};
 use std::sync::Arc;
@@ -159,6 +159,7 @@ fn script(chirp: &EncodedUtterance) -> CallScript {
         greeting: GreetingPolicy::None,
         agent_timeout: TIMEOUT,
         on_agent_left: OnAgentLeft::Fail,
+        course: Course::default(),
         turns: (0..TURNS).map(turn).collect(),
     }
 }

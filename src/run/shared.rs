@@ -9,7 +9,7 @@ use super::evidence::Desk;
 use super::opinions::Opinions;
 use super::sounds::{EncodedUtterance, Sounds};
 use super::targets::OpenTargets;
-use crate::call::{CallScript, Failure, TurnScript};
+use crate::call::{CallScript, Course, Failure, Leave, TurnCourse, TurnScript};
 use crate::plan::{PlannedCall, PlannedTurn};
 use crate::scenario::Scenario;
 use crate::targets::{Dial, Media, OpenTarget, Opened, OwnAgent};
@@ -91,10 +91,27 @@ impl Shared {
                 awkward: self.scenario.call.awkward_silence,
             }
         });
+        let course = call
+            .turns
+            .iter()
+            .zip(written)
+            .map(|(t, written)| TurnCourse {
+                left_out: t.is_left_out(),
+                next: written.next.iter().map(|next| next.branch).collect(),
+                leave: t.hang_up.as_ref().map(|leaving| Leave {
+                    anchor: leaving.anchor,
+                    silence: leaving.silence,
+                    delay: leaving.delay,
+                }),
+            });
         CallScript {
             greeting: self.scenario.call.greeting,
             agent_timeout: self.scenario.call.agent_timeout,
             on_agent_left: self.scenario.call.on_agent_left,
+            course: Course {
+                hang_up: self.scenario.call.hang_up,
+                turns: course.collect(),
+            },
             turns: turns.collect(),
         }
     }

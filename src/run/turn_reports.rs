@@ -3,13 +3,14 @@
 //! In: the call's events, second opinions, the agent's claims. Out: reports to the collector.
 //! Invariant: a turn is reported as soon as it has ended; later information amends it.
 
+use super::call_branches::CallBranches;
 use super::call_claims::CallClaims;
 use super::call_opinions::CallOpinions;
 use super::call_report::{CallReport, CallTold, TurnDone};
 use super::opinions::Excerpt;
 use super::shared::Shared;
 use crate::account::TurnAccount;
-use crate::call::{CallEvent, Phase, StreamId, TurnResult};
+use crate::call::{CallEvent, Phase, ReplyMatches, StreamId, TurnResult};
 use crate::plan::PlannedCall;
 use crate::targets::{Connection, Event};
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub(super) struct TurnReports {
     room: String,
     opinions: CallOpinions,
     claims: CallClaims,
+    branches: CallBranches,
 }
 
 impl TurnReports {
@@ -41,6 +43,7 @@ impl TurnReports {
             room,
             opinions: CallOpinions::default(),
             claims: CallClaims::new(start),
+            branches: CallBranches::default(),
         }
     }
 
@@ -68,6 +71,7 @@ impl TurnReports {
             CallEvent::TurnEnded(turn) => {
                 let turn = self.opinions.judge(turn);
                 let account = self.claims.turn(&turn);
+                self.branches.ended(&turn, &self.shared.scenario.call.turns);
                 self.turn(turn, account, CallReport::Turn).await;
                 self.settle(false).await;
             }
@@ -77,6 +81,12 @@ impl TurnReports {
             }
         }
         false
+    }
+
+    /// What is known of the transcript of a reply on which a branch depends, if that is news.
+    pub(super) fn reply_matches(&mut self) -> Option<ReplyMatches> {
+        self.branches
+            .news(&self.claims, &self.shared.scenario.call.turns)
     }
 
     /// The next turn whose second opinion arrived after the turn had ended. Cancel safe.

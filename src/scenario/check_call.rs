@@ -3,11 +3,11 @@
 //! In: values that passed the schema. Out: the checked parts, and problems in the [`Checker`].
 
 use super::checker::{Checker, Zero};
-use super::file::{CallFile, DelayFile, StartFile, TurnFile, UtteranceFile};
+use super::file::{CallFile, StartFile, TurnFile, UtteranceFile};
 use super::places::{join, readable};
 use super::problem::Code;
-use super::types::{CallConfig, Delay, Doubtful, TurnConfig, UtteranceConfig};
-use crate::vocab::{Anchor, GreetingPolicy, UtteranceKind, duration};
+use super::types::{CallConfig, Doubtful, Leaving, TurnConfig, UtteranceConfig};
+use crate::vocab::{Anchor, Expect, GreetingPolicy, UtteranceKind, duration};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -96,12 +96,12 @@ impl Checker<'_> {
             Zero::Refused,
         );
         let written = self.need(file.turns.as_ref(), "/call/turns")?;
-        let mut turns = Vec::new();
-        for (index, turn) in written.iter().enumerate() {
-            let pointer = format!("/call/turns/{index}");
-            let turn = self.need(turn.as_ref(), &pointer);
-            turns.extend(turn.and_then(|t| self.turn(t, &pointer, index, greeting, utterances)));
-        }
+        let turns = self.turns(written, greeting, utterances);
+        let hang_up = file.hang_up.as_ref().and_then(|hang_up| {
+            let at = "/call/hang_up/after";
+            let after = self.need(hang_up.after.as_ref(), at)?;
+            Some(self.duration(Some(after), at, Duration::ZERO, Zero::Refused))
+        });
         Some(CallConfig {
             greeting,
             agent_timeout,
@@ -113,11 +113,12 @@ impl Checker<'_> {
             decode: file.decode.unwrap_or_default(),
             filler: self.filler(file.filler.as_ref()),
             awkward_silence: self.awkward_silence(file),
+            hang_up,
             turns,
         })
     }
 
-    fn turn(
+    pub(super) fn turn(
         &mut self,
         file: &TurnFile,
         pointer: &str,
@@ -127,26 +128,14 @@ impl Checker<'_> {
     ) -> Option<TurnConfig> {
         let start = file.start.as_ref();
         let anchor = self.anchor(start, pointer, index, greeting);
-        let silence = self.silence(start, pointer, anchor);
+        let at_start = join(pointer, "start");
+        let silence = self.silence(start, &at_start, anchor);
         let delay = self.delay(
             start.and_then(|s| s.delay.as_ref()),
-            &format!("{pointer}/start/delay"),
+            &join(&at_start, "delay"),
         );
         let expect = self.expectation(file, pointer);
-        let silent = matches!(
-            anchor,
-            Anchor::Greeting | Anchor::AgentSpeechEnd | Anchor::AgentTurnEnd | Anchor::PreviousTurn
-        );
-        if expect.asks_for_stop() && silent {
-            let message = format!(
-                "`expect: {}` needs an agent that is speaking, but after `{}` it is silent",
-                expect.name(),
-                anchor.name()
-            );
-            let hint =
-                "start while it is speaking: `start: {after: agent_speech_start, delay: 1s}`";
-            self.problem(&join(pointer, "expect"), Code::Contradiction, message, hint);
-        }
+        self.interruption(start, pointer, (expect, anchor), index);
         let at_timeout = join(pointer, "timeout");
         let timeout = self.duration(
             file.timeout.as_ref(),
@@ -155,16 +144,69 @@ impl Checker<'_> {
             Zero::Refused,
         );
         let reply = self.reply_words(file, pointer, expect);
-        let say = self.saying(file, pointer, utterances)?;
+        let hang_up = file.hang_up.as_ref();
+        let hang_up = hang_up.map(|start| self.leaving(start, &join(pointer, "hang_up")));
+        let (say, pick) = self.saying(file, pointer, expect, utterances)?;
         Some(TurnConfig {
+            name: file.name.clone(),
             say,
+            pick,
             anchor,
             silence,
             delay,
             expect,
             timeout,
             reply,
+            next: Vec::new(),
+            hang_up,
+            pass: None,
         })
+    }
+
+    /// Checks that a turn that asks the agent to stop finds it speaking.
+    fn interruption(
+        &mut self,
+        start: Option<&StartFile>,
+        pointer: &str,
+        (expect, anchor): (Expect, Anchor),
+        index: usize,
+    ) {
+        if !expect.asks_for_stop() {
+            return;
+        }
+        let delayed = start.is_some_and(|start| start.delay.is_some());
+        let silent = match anchor {
+            Anchor::Greeting
+            | Anchor::AgentSpeechEnd
+            | Anchor::AgentTurnEnd
+            | Anchor::PreviousTurn => format!("after `{}` it is silent", anchor.name()),
+            Anchor::CallStart if index == 0 && !delayed => {
+                "when the call starts it has not begun".to_owned()
+            }
+            Anchor::CallStart | Anchor::AgentSpeechStart => return,
+        };
+        let message = format!(
+            "`expect: {}` needs an agent that is speaking, but {silent}",
+            expect.name()
+        );
+        let hint = "start while it is speaking: `start: {after: agent_speech_start, delay: 1s}`";
+        self.problem(&join(pointer, "expect"), Code::Contradiction, message, hint);
+    }
+
+    /// When the caller hangs up after a turn.
+    fn leaving(&mut self, file: &StartFile, pointer: &str) -> Leaving {
+        let anchor = file.after.unwrap_or(Anchor::PreviousTurn);
+        if matches!(anchor, Anchor::CallStart | Anchor::Greeting) {
+            let message = format!("`{}` comes before this turn", anchor.name());
+            let hint = "hang up `after: agent_speech_start`, or set `call.hang_up` to a time after the start of the call";
+            let at = join(pointer, "after");
+            self.problem(&at, Code::Contradiction, message, hint);
+        }
+        Leaving {
+            anchor,
+            silence: self.silence(Some(file), pointer, anchor),
+            delay: self.delay(file.delay.as_ref(), &join(pointer, "delay")),
+        }
     }
 
     fn anchor(
@@ -202,7 +244,7 @@ impl Checker<'_> {
         let Some(text) = start.and_then(|start| start.silence.as_ref()) else {
             return TurnConfig::SILENCE;
         };
-        let at = format!("{pointer}/start/silence");
+        let at = join(pointer, "silence");
         if !matches!(anchor, Anchor::AgentSpeechEnd | Anchor::AgentTurnEnd) {
             let message = format!("`silence` has no meaning after `{}`", anchor.name());
             let hint = "leave it out, or start `after: agent_speech_end`";
@@ -220,33 +262,5 @@ impl Checker<'_> {
         let hint = "shorter pauses are part of speech; 700ms, the default, is longer than most";
         self.problem(&at, Code::BadValue, message, hint);
         TurnConfig::SILENCE
-    }
-
-    fn delay(&mut self, delay: Option<&DelayFile>, pointer: &str) -> Delay {
-        let zero = Duration::ZERO;
-        match delay {
-            None => Delay::fixed(zero),
-            Some(DelayFile::Fixed(text)) => {
-                Delay::fixed(self.duration(Some(text), pointer, zero, Zero::Fine))
-            }
-            Some(DelayFile::Range(range)) => {
-                let (at_min, at_max) = (join(pointer, "min"), join(pointer, "max"));
-                let (min, max) = (
-                    self.need(range.min.as_ref(), &at_min),
-                    self.need(range.max.as_ref(), &at_max),
-                );
-                let (Some(min), Some(max)) = (min, max) else {
-                    return Delay::fixed(zero);
-                };
-                let min = self.duration(Some(min), &at_min, zero, Zero::Fine);
-                let max = self.duration(Some(max), &at_max, zero, Zero::Fine);
-                if min > max {
-                    let message = "`min` of the delay is longer than its `max`";
-                    self.problem(&at_min, Code::Contradiction, message, "swap the two");
-                    return Delay::fixed(min);
-                }
-                Delay { min, max }
-            }
-        }
     }
 }

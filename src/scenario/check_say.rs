@@ -6,7 +6,8 @@ use super::checker::Checker;
 use super::file::{SayFile, SayTextFile, TurnFile};
 use super::places::join;
 use super::problem::{Code, did_you_mean};
-use super::types::{CallConfig, Saying, TargetConfig};
+use super::turn_file::PickFile;
+use super::types::{CallConfig, Pick, Saying, TargetConfig};
 use crate::vocab::{AccountUse, Expect};
 
 impl Checker<'_> {
@@ -38,22 +39,24 @@ impl Checker<'_> {
         default
     }
 
-    /// What the caller says.
+    /// What the caller says, and how that is picked.
     pub(super) fn saying(
         &mut self,
         file: &TurnFile,
         pointer: &str,
+        expect: Expect,
         utterances: &[&str],
-    ) -> Option<Saying> {
+    ) -> Option<(Saying, Pick)> {
         let (at_say, at_text) = (join(pointer, "say"), join(pointer, "say_text"));
         let given = |at: &str| self.places.origin(at).is_some();
-        match (given(&at_say), given(&at_text)) {
+        let say = match (given(&at_say), given(&at_text)) {
             (true, true) => {
                 let message = "a turn has either `say` or `say_text`, not both";
                 let hint = "leave one of them out, or make them two turns";
                 self.problem_at_key(&at_text, Code::Contradiction, message, hint);
                 None
             }
+            (false, false) if expect.may_be_unspoken() => Some(Saying::Nothing),
             (false, false) => {
                 let message = "the turn has neither `say` nor `say_text`";
                 let hint = "name an utterance with `say`, or send a text with `say_text`";
@@ -68,7 +71,33 @@ impl Checker<'_> {
                 let texts = self.need(file.say_text.as_ref(), &at_text)?;
                 Some(self.texts_said(texts, &at_text))
             }
+        };
+        let say = say?;
+        let pick = self.pick(file, pointer, &say);
+        Some((say, pick))
+    }
+
+    fn pick(&mut self, file: &TurnFile, pointer: &str, say: &Saying) -> Pick {
+        let at = join(pointer, "pick");
+        let weights = match &file.say {
+            Some(SayFile::Weighted(weights)) => weights,
+            _ if file.pick == Some(PickFile::InOrder) => {
+                if say.len() < 2 {
+                    let message = "`pick: in_order`, but there is only one thing to say";
+                    let hint = "leave it out, or give `say` a list: `say: [order, thanks]`";
+                    self.problem(&at, Code::Contradiction, message, hint);
+                }
+                return Pick::InOrder;
+            }
+            _ => return Pick::Random,
+        };
+        if file.pick == Some(PickFile::InOrder) {
+            let message = "`pick: in_order`, but `say` has weights";
+            let hint = "leave out `pick`, or give `say` a list: `say: [order, thanks]`";
+            self.problem(&at, Code::Contradiction, message, hint);
         }
+        let weights = weights.values().flatten().map(|weight| weight.0);
+        Pick::Weighted(weights.collect())
     }
 
     fn utterances_said(&mut self, say: &SayFile, at: &str, known: &[&str]) -> Option<Saying> {
@@ -80,6 +109,16 @@ impl Checker<'_> {
                     let at = format!("{at}/{i}");
                     let name = self.need(name.as_ref(), &at);
                     indices.extend(name.and_then(|n| self.utterance_index(n, &at, known)));
+                }
+                indices
+            }
+            SayFile::Weighted(weights) => {
+                let mut indices = Vec::new();
+                for (name, weight) in weights {
+                    let at = join(at, name);
+                    self.need(weight.as_ref(), &at);
+                    let index = self.utterance_index(name, &at, known);
+                    indices.extend(index.filter(|_| weight.is_some()));
                 }
                 indices
             }
@@ -123,16 +162,17 @@ impl Checker<'_> {
     }
 
     /// Checks that texts can be sent to the target and that replies are read.
-    pub(super) fn texts(&mut self, call: Option<&CallConfig>, target: Option<&TargetConfig>) {
-        let Some((call, target)) = call.zip(target) else {
-            return;
-        };
-        let writes = |at: usize| matches!(call.turns[at].say, Saying::Texts(_));
-        let Some(first) = (0..call.turns.len()).find(|at| writes(*at)) else {
+    /// `first`: pointer of the first text.
+    pub(super) fn texts(
+        &mut self,
+        first: Option<String>,
+        call: Option<&CallConfig>,
+        target: Option<&TargetConfig>,
+    ) {
+        let (Some(at), Some((call, target))) = (first, call.zip(target)) else {
             return;
         };
         if matches!(target, TargetConfig::Embedded(_)) {
-            let at = format!("/call/turns/{first}/say_text");
             let message = "the embedded agent reads no texts";
             let hint = "say an utterance, or set `target.kind: livekit`";
             self.problem_at_key(&at, Code::Contradiction, message, hint);

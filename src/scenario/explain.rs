@@ -220,7 +220,7 @@ fn choice(
             }),
             _ => None,
         });
-    let wanted = wanted.collect::<Vec<_>>().join(" or ");
+    let wanted = one_of(&wanted.collect::<Vec<_>>());
     let form = context.iter().flatten().map(Form::of);
     let form = form.max().unwrap_or(Form::Plain);
     let hint = hints::other_type(given, form, None)
@@ -228,6 +228,15 @@ fn choice(
         .unwrap_or_default();
     let message = format!("`{name}` must be {wanted}, not {}", given.shown());
     (Code::WrongType, message, hint)
+}
+
+/// `text`, `text or a list`, `text, a list or a mapping`.
+fn one_of(all: &[&str]) -> String {
+    match all {
+        [] => String::new(),
+        [only] => (*only).to_owned(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
 }
 
 fn pattern_problem(name: &str, pattern: &str, given: &Given<'_>) -> (Code, String, String) {

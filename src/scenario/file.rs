@@ -7,6 +7,7 @@
 
 use super::evidence::EvidenceFile;
 use super::sentinels::SentinelsText;
+use super::turn_file::{BranchFile, PickFile, RepeatFile, WeightFile};
 use crate::vocab::observed::{KNOWN_SERIES, MOST_OBSERVED, MOST_SERIES};
 use crate::vocab::{
     AccountUse, Anchor, Channel, Decode, Expect, GreetingPolicy, Metric, OnAgentLeft, Prices,
@@ -265,7 +266,9 @@ pub(super) struct CallFile {
     /// A silence is awkward if it is the agent's turn to speak and neither side speaks for this
     /// long. Default: 3s.
     pub(super) awkward_silence: Option<DurationText>,
-    /// The turns of the call, in order.
+    /// When the caller hangs up, whatever is happening then. Default: after the last turn.
+    pub(super) hang_up: Option<HangUpFile>,
+    /// The turns of the call, in order; at most 1000, with every pass of a loop counted.
     #[schemars(required, length(min = 1, max = 1000))]
     pub(super) turns: Option<Vec<Option<TurnFile>>>,
 }
@@ -280,6 +283,34 @@ pub(super) struct FillerFile {
     pub(super) gap: Option<DurationText>,
 }
 
+impl CallFile {
+    /// Pointer of the first text that the caller sends.
+    pub(super) fn first_text(&self) -> Option<String> {
+        first_text("/call/turns", self.turns.as_deref()?)
+    }
+}
+
+fn first_text(at: &str, turns: &[Option<TurnFile>]) -> Option<String> {
+    let mut turns = turns.iter().enumerate();
+    turns.find_map(|(index, turn)| {
+        let turn = turn.as_ref()?;
+        let at = format!("{at}/{index}");
+        match &turn.say_text {
+            Some(_) => Some(format!("{at}/say_text")),
+            None => first_text(&format!("{at}/turns"), turn.turns.as_deref()?),
+        }
+    })
+}
+
+/// When the caller hangs up.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HangUpFile {
+    /// Time since the start of the call: since media flows and an agent is in the room.
+    #[schemars(required)]
+    pub(super) after: Option<DurationText>,
+}
+
 /// One utterance, or one of several.
 // `untagged` is safe here: values that match neither form have been reported and removed.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -287,8 +318,13 @@ pub(super) struct FillerFile {
 pub(super) enum SayFile {
     /// This utterance.
     One(String),
-    /// One of these utterances, picked by the seed.
+    /// One of these utterances.
     Many(#[schemars(length(min = 1, max = 1000))] Vec<Option<String>>),
+    /// One of these utterances, picked by the seed, each as often as its weight says.
+    Weighted(
+        #[schemars(length(min = 1, max = 1000), extend("minProperties" = 1))]
+        BTreeMap<String, Option<WeightFile>>,
+    ),
 }
 
 /// One text, or one of several.
@@ -297,7 +333,7 @@ pub(super) enum SayFile {
 pub(super) enum SayTextFile {
     /// This text.
     One(#[schemars(length(min = 1, max = 4000))] String),
-    /// One of these texts, picked by the seed.
+    /// One of these texts.
     Many(#[schemars(length(min = 1, max = 1000))] Vec<Option<SentText>>),
 }
 
@@ -306,20 +342,28 @@ pub(super) enum SayTextFile {
 #[serde(transparent)]
 pub(super) struct SentText(#[schemars(length(min = 1, max = 4000))] pub(super) String);
 
-/// One utterance of the caller and what should follow.
+/// One utterance of the caller and what should follow; or a loop of several turns.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TurnFile {
-    /// The utterance to say, or a list from which the seed picks one.
+    /// Name of the turn, for branches.
+    #[schemars(regex(pattern = NAME_PATTERN))]
+    pub(super) name: Option<String>,
+    /// The utterance to say, or a list to pick one from, or a mapping of utterances to weights.
+    /// With `expect: silence` and `hang_up`, the caller may say nothing.
     pub(super) say: Option<SayFile>,
-    /// Instead of `say`: a text to send to the agent, or a list from which the seed picks one; at
-    /// most 4000 characters each. Only with `target.kind: livekit`.
+    /// Instead of `say`: a text to send to the agent, or a list to pick one from; at most 4000
+    /// characters each. Only with `target.kind: livekit`.
     pub(super) say_text: Option<SayTextFile>,
+    /// How to pick from a list: `random`, by the seed; `in_order`, the first call takes the first
+    /// entry, the second call the second one, and in a loop every pass the next. Default: random.
+    pub(super) pick: Option<PickFile>,
     /// When to say it. Default: the first turn after the greeting (at `call_start` with
     /// `greeting: none`), the others after the previous turn.
     pub(super) start: Option<StartFile>,
     /// What should follow: `respond`, `stop`, `stop_and_respond` (the agent stops, then answers:
-    /// one turn with two results) or `ignore`. Default: respond. With `say_text`, always
+    /// one turn with two results), `ignore`, `silence` (the agent says nothing until the timeout)
+    /// or `hang_up` (the agent ends the call). Default: respond. With `say_text`, always
     /// `respond_text`.
     pub(super) expect: Option<Expect>,
     /// How long the reply may take, from the end of speech. Default: 10s.
@@ -331,6 +375,19 @@ pub(super) struct TurnFile {
     /// (`reply_mismatched`).
     #[schemars(length(min = 1, max = 1000))]
     pub(super) reply_matches: Option<String>,
+    /// Which turn follows: the first branch whose condition holds. Default, and if none holds: the
+    /// next turn in order.
+    #[schemars(length(min = 1, max = 100))]
+    pub(super) next: Option<Vec<Option<BranchFile>>>,
+    /// After this turn, the caller hangs up, at this event: `{}`, when the turn is over;
+    /// `{after: agent_speech_start, delay: 1s}`, in the middle of the reply.
+    pub(super) hang_up: Option<StartFile>,
+    /// A loop: how often `turns` are taken, a number or `{min, max}` for a random one. Takes the
+    /// place of everything else.
+    pub(super) repeat: Option<RepeatFile>,
+    /// The turns of a loop, in order.
+    #[schemars(length(min = 1, max = 1000))]
+    pub(super) turns: Option<Vec<Option<TurnFile>>>,
 }
 
 /// When a turn starts.
@@ -342,31 +399,33 @@ pub(super) struct StartFile {
     /// With `after: agent_speech_end` or `agent_turn_end`: the silence after which the agent's
     /// speech counts as ended; 200ms to 60s. Default: 700ms.
     pub(super) silence: Option<DurationText>,
-    /// Pause between the event and the utterance: a duration, or `{min, max}` for a random one.
-    /// Default: 0s.
+    /// Pause after the event: a duration, `{min, max}` for a random one, or `{mean, sd}` for a
+    /// normally distributed one. Default: 0s.
     pub(super) delay: Option<DelayFile>,
 }
 
-/// A pause: fixed, or drawn between two bounds.
+/// A pause: fixed, or random.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum DelayFile {
     /// Always this long.
     Fixed(DurationText),
-    /// Drawn uniformly between these bounds.
-    Range(RangeFile),
+    /// Drawn from this distribution.
+    Random(RandomDelayFile),
 }
 
-/// Bounds of a pause.
+/// The distribution of a pause: uniform from `min` to `max`, or normal with `mean` and `sd`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RangeFile {
+pub(super) struct RandomDelayFile {
     /// The shortest pause.
-    #[schemars(required)]
     pub(super) min: Option<DurationText>,
     /// The longest pause.
-    #[schemars(required)]
     pub(super) max: Option<DurationText>,
+    /// The mean of a normal distribution; what falls below zero counts as zero.
+    pub(super) mean: Option<DurationText>,
+    /// Its standard deviation.
+    pub(super) sd: Option<DurationText>,
 }
 
 /// How many calls, and when they start.

@@ -10,8 +10,10 @@
 //!      → check_* (names, anchors, bounds, files) → types
 //! ```
 
+mod check_branches;
 mod check_call;
 mod check_conversation;
+mod check_delay;
 mod check_kind;
 mod check_load;
 mod check_network;
@@ -19,6 +21,7 @@ mod check_observe;
 mod check_say;
 mod check_target;
 mod check_thresholds;
+mod check_turns;
 mod check_variants;
 mod checker;
 mod evidence;
@@ -36,6 +39,7 @@ mod sentinels;
 mod threshold;
 mod threshold_parse;
 mod tree;
+mod turn_file;
 mod types;
 mod validate;
 mod variables;
@@ -57,16 +61,16 @@ pub(crate) use threshold::{Aggregate, Bound, On, Op, Threshold};
 pub(crate) use threshold_parse::ThresholdError;
 pub(crate) use threshold_parse::{parse_threshold, parse_threshold_line};
 pub(crate) use types::{
-    AgentSettings, Arrival, Extent, HealthBounds, LivekitConfig, Load, Observed, ObservedSource,
-    Process, Saying, SentinelPolicy, Shape, Sound, Stage, TargetConfig, UnsetVariable,
-    UtteranceConfig, Variant,
+    AgentSettings, Arrival, Delay, Extent, HealthBounds, LivekitConfig, Load, LoopPass, NextTurn,
+    Observed, ObservedSource, Pick, Process, Saying, SentinelPolicy, Shape, Sound, Stage,
+    TargetConfig, UnsetVariable, UtteranceConfig, Variant,
 };
 pub(crate) use variables::VariableLookup;
 
 use crate::audio::TONE_HZ;
 use check_thresholds::Around;
 use checker::Checker;
-use file::{LoadFile, ScenarioFile, TargetFile, ThresholdsFile};
+use file::{CallFile, LoadFile, ScenarioFile, TargetFile, ThresholdsFile};
 use problem::quoted;
 use std::path::Path;
 use yaml::Document;
@@ -198,8 +202,10 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
     let names: Vec<&str> = utterances.iter().map(|u| u.name.as_str()).collect();
     let call = checker.need(file.call.as_ref(), "/call");
     let mut call = call.and_then(|call| checker.call(call, &names));
-    checker.texts(call.as_ref(), target.as_ref());
     checker.kinds(call.as_ref(), &utterances);
+    let first_text = file.call.as_ref().and_then(CallFile::first_text);
+    checker.texts(first_text, call.as_ref(), target.as_ref());
+    checker.transcripts(call.as_ref(), target.as_ref());
     let load = checker.load(file.load.as_ref().unwrap_or(&LoadFile::default()));
     let warmup = file.warmup.as_ref().and_then(|warmup| warmup.calls);
     let network = file.network.as_ref().and_then(|n| checker.network(n));

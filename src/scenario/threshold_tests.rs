@@ -59,6 +59,7 @@ const READ: &[(&str, &str)] = &[
         "blind_spot_back: p(95)<800ms",
         "blind_spot_back: p(95)<800ms",
     ),
+    ("hang_up: p(95)<3s", "hang_up: p(95)<3s"),
     ("failed: rate<1", "failed: rate<1"),
     ("tool_call: p(95)<1s", "tool_call: p(95)<1s"),
     ("wer: rate<0.1", "wer: rate<0.1"),

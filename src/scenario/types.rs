@@ -8,7 +8,7 @@ use super::evidence::EvidenceSelection;
 use super::problem::Place;
 use super::threshold::Threshold;
 use crate::vocab::{
-    AccountUse, AgentDelay, Anchor, Channel, Decode, Expect, Filler, GreetingPolicy, Loss,
+    AccountUse, AgentDelay, Anchor, Branch, Channel, Decode, Expect, Filler, GreetingPolicy, Loss,
     OnAgentLeft, Pattern, Prices, Transcripts, UtteranceKind,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -248,15 +248,21 @@ pub struct CallConfig {
     pub(crate) filler: Option<Filler>,
     /// A silence of the agent's that is at least this long is awkward.
     pub(crate) awkward_silence: Duration,
-    /// The turns, at least one.
+    /// When the caller hangs up, from the start of the call, whatever is happening then.
+    pub(crate) hang_up: Option<Duration>,
+    /// The turns, at least one; every pass of a loop has its own.
     pub turns: Vec<TurnConfig>,
 }
 
 /// One utterance of the caller, and the agent's expected behaviour.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TurnConfig {
+    /// Name for branches.
+    pub(crate) name: Option<String>,
     /// What the caller says.
     pub(crate) say: Saying,
+    /// How one thing is picked from several.
+    pub(crate) pick: Pick,
     pub(crate) anchor: Anchor,
     /// Silence after which the agent's speech counts as ended.
     pub(crate) silence: Duration,
@@ -268,15 +274,64 @@ pub struct TurnConfig {
     pub(crate) timeout: Duration,
     /// Expected words of the reply.
     pub(crate) reply: ReplyWords,
+    /// Which turn follows: the first branch whose condition holds, otherwise the next in order.
+    pub(crate) next: Vec<NextTurn>,
+    /// When the caller hangs up after this turn, if it does; `next` is then empty.
+    pub(crate) hang_up: Option<Leaving>,
+    /// The pass of the loop that the turn belongs to, if it belongs to one.
+    pub(crate) pass: Option<LoopPass>,
 }
 
-/// What the caller says in a turn: at least one thing, of which the seed picks one.
+/// A branch, with the pattern of [`When::ReplyMatches`](crate::vocab::When).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NextTurn {
+    pub branch: Branch,
+    pub pattern: Option<Pattern>,
+}
+
+/// When the caller hangs up after a turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Leaving {
+    pub anchor: Anchor,
+    /// Silence after which the agent's speech counts as ended.
+    pub silence: Duration,
+    /// Pause after the anchor.
+    pub delay: Delay,
+}
+
+/// A turn's place in a loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LoopPass {
+    /// Index of the loop in the call, from 0.
+    pub group: usize,
+    /// Number of the pass, from 0.
+    pub pass: u32,
+    /// Smallest number of passes, at least 1.
+    pub min: u32,
+    /// Largest number of passes, not below `min`.
+    pub max: u32,
+}
+
+/// How a turn picks one of the things that it may say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Pick {
+    /// By the seed, each equally often.
+    Random,
+    /// By the seed, each as often as its weight says; at least one weight, none of them zero.
+    Weighted(Vec<u32>),
+    /// One after another: by the number of the call and, in a loop, of the pass.
+    InOrder,
+}
+
+/// What the caller says in a turn: one of several things, or nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Saying {
     /// Indices into [`Scenario::utterances`].
     Utterances(Vec<usize>),
     /// Texts, which are sent and not spoken.
     Texts(Vec<Arc<str>>),
+    /// Nothing.
+    Nothing,
 }
 
 impl Saying {
@@ -285,6 +340,7 @@ impl Saying {
         match self {
             Self::Utterances(all) => all.len(),
             Self::Texts(all) => all.len(),
+            Self::Nothing => 1,
         }
     }
 }
@@ -303,21 +359,29 @@ impl TurnConfig {
     pub(crate) const SILENCE: Duration = Duration::from_millis(700);
 }
 
-/// A pause drawn uniformly between `min` and `max`; fixed if they are equal.
+/// The length of a pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Delay {
-    /// The shortest pause.
-    pub min: Duration,
-    /// The longest pause, not below `min`.
-    pub max: Duration,
+pub(crate) enum Delay {
+    /// Drawn uniformly between `min` and `max`, which is not below `min`; fixed if they are equal.
+    Between { min: Duration, max: Duration },
+    /// Normally distributed; what falls below zero counts as zero.
+    Normal { mean: Duration, sd: Duration },
 }
 
 impl Delay {
     /// Always this long.
     pub(crate) fn fixed(delay: Duration) -> Self {
-        Self {
+        Self::Between {
             min: delay,
             max: delay,
+        }
+    }
+
+    /// Its typical length.
+    pub(crate) fn typical(self) -> Duration {
+        match self {
+            Self::Between { min, max } => (min + max) / 2,
+            Self::Normal { mean, .. } => mean,
         }
     }
 }

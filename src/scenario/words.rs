@@ -36,7 +36,7 @@ impl Checker<'_> {
         }
     }
 
-    fn pattern(&mut self, written: &str, pointer: &str) -> Option<Pattern> {
+    pub(super) fn pattern(&mut self, written: &str, pointer: &str) -> Option<Pattern> {
         match Pattern::new(written) {
             Ok(pattern) => Some(pattern),
             Err(error) => {

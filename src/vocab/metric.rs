@@ -31,6 +31,7 @@ pub enum Metric {
     StopWire,
     Resume,
     Overlap,
+    HangUp,
     TextTtft,
     TextReply,
     TranscriptionDelay,
@@ -179,6 +180,7 @@ const JOIN: &str = "from the start of the call until signalling has joined and m
 const AGENT_PRESENT: &str = "from the start of the call until an agent participant is in the room";
 const TEXT_TTFT: &str = "from the sending of the caller's text until the arrival of the first piece of the text of the agent's reply; only for turns with `say_text`";
 const TEXT_REPLY: &str = "from the sending of the caller's text until the end of the text of the agent's reply; only for turns with `say_text`";
+const HANG_UP: &str = "from the end of the caller's speech until the agent has left the call, in turns that ask the agent to hang up";
 const LEAD_IN: &str =
     "silence at the head of a reply: from its first packet with audio until its onset";
 
@@ -224,6 +226,7 @@ impl Metric {
             Self::StopWire => latency(Turn, Asked, STOP_WIRE),
             Self::Resume => latency(Turn, Measured, RESUME),
             Self::Overlap => latency(Turn, Asked, OVERLAP),
+            Self::HangUp => compared(latency(Turn, Measured, HANG_UP)),
             Self::TextTtft => compared(latency(Turn, Measured, TEXT_TTFT)),
             Self::TextReply => latency(Turn, Measured, TEXT_REPLY),
             Self::TranscriptionDelay => latency(Turn, Asked, TRANSCRIPTION_DELAY),

@@ -21,6 +21,7 @@ macro_rules! named {
 
 mod address;
 mod call;
+mod course;
 mod delay;
 pub(crate) mod duration;
 pub(crate) mod fields;
@@ -40,6 +41,7 @@ mod truncated;
 mod turn;
 
 pub use call::{AgentState, GreetingPolicy, OnAgentLeft};
+pub use course::{Branch, Go, When};
 pub use delay::{AgentDelay, DelayError};
 pub use filler::Filler;
 pub use kind::UtteranceKind;

@@ -19,6 +19,11 @@ impl Pattern {
         }
     }
 
+    /// The pattern as written.
+    pub(crate) fn written(&self) -> &str {
+        self.0.as_str()
+    }
+
     /// Whether the pattern matches anywhere in the text.
     pub(crate) fn matches(&self, text: &str) -> bool {
         self.0.is_match(text)

@@ -67,6 +67,10 @@ pub enum Expect {
     Ignore,
     /// A reply in text, to a text.
     RespondText,
+    /// The agent says nothing, from the turn's start until its timeout.
+    Silence,
+    /// The agent ends the call.
+    HangUp,
 }
 
 /// How a turn ended. Every planned turn has exactly one outcome.
@@ -95,10 +99,13 @@ pub enum Outcome {
     Early,
     /// The call failed before the turn could end.
     Failed,
-    /// The turn was under way when the run was stopped.
+    /// The turn was under way when the run was stopped, or when the caller hung up.
     CutOff,
     /// The run was stopped before the turn began.
     NotRun,
+    /// The scenario left the turn out of this call: a branch jumped over it, a loop had fewer
+    /// passes, or the call had been hung up.
+    Skipped,
 }
 
 /// How reliable an onset is.
@@ -174,6 +181,8 @@ pub enum Flag {
     AfterAgentLeft,
     /// Part of the caller's utterance was lost upstream.
     UtteranceLost,
+    /// A branch needed the transcript of the reply, and none had arrived in time.
+    NoTranscript,
 }
 
 impl Expect {
@@ -187,6 +196,16 @@ impl Expect {
         self == Self::RespondText
     }
 
+    /// Whether the agent should end the call, so that the turn has a `hang_up`.
+    pub(crate) fn asks_for_hang_up(self) -> bool {
+        self == Self::HangUp
+    }
+
+    /// Whether the caller may say nothing at all in the turn.
+    pub(crate) fn may_be_unspoken(self) -> bool {
+        matches!(self, Self::Silence | Self::HangUp)
+    }
+
     /// Whether the turn interrupts the agent and so has a `stop`.
     pub(crate) fn asks_for_stop(self) -> bool {
         matches!(self, Self::Stop | Self::StopAndRespond)
@@ -194,9 +213,10 @@ impl Expect {
 }
 
 impl Outcome {
-    /// Whether the turn ended by itself rather than because the run was stopped.
+    /// Whether the turn took place and ended by itself: such turns are what rates, quantiles and
+    /// gates count.
     pub(crate) fn has_ended(self) -> bool {
-        !matches!(self, Self::CutOff | Self::NotRun)
+        !matches!(self, Self::CutOff | Self::NotRun | Self::Skipped)
     }
 }
 

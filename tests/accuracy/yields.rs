@@ -121,6 +121,7 @@ fn turn(said: &Said, expect: Expect, tells_states: bool, start: Instant) -> Turn
         greeting: GreetingPolicy::None,
         agent_timeout: Duration::from_secs(5),
         on_agent_left: OnAgentLeft::Fail,
+        course: loadgen::call::Course::default(),
         turns: vec![TurnScript {
             anchor: Anchor::CallStart,
             silence: SPURT_GAP,
@@ -130,6 +131,9 @@ fn turn(said: &Said, expect: Expect, tells_states: bool, start: Instant) -> Turn
             frames: 65,
             speech_start: Duration::from_millis(SPEECH.0 as u64),
             speech_end: Duration::from_millis(SPEECH.1 as u64),
+            segments: None,
+            filler: None,
+            awkward: Duration::from_secs(3),
         }],
     };
     let mut call = Call::new(script, start);
@@ -185,7 +189,7 @@ fn off(turn: &TurnResult, (at, answers): (usize, usize), start: Instant) -> f64 
     let mut worst = 0.0_f64;
     if turn.expect != Expect::Respond {
         let interrupted = begun + Duration::from_millis(SPEECH.0 as u64);
-        worst = worst.max(apart(turn.stop, interrupted, wire(at)));
+        worst = worst.max(apart(turn.stop_wire, interrupted, wire(at)));
     }
     if turn.expect != Expect::Stop {
         let answer = wire(answers);
@@ -207,7 +211,7 @@ fn in_short(turn: &TurnResult, start: Instant) -> String {
         at(turn.speech_end),
         at(turn.onset.map(|o| o.at.wire())),
         at(turn.reply_end),
-        turn.stop,
+        turn.stop_wire,
         turn.early_by,
         turn.flags,
     )
@@ -272,7 +276,7 @@ fn turns_with_agents_that_keep_talking_are_missed_or_flagged() {
             let turn = turn(&said, EXPECTS[n as usize % 3], tells_states, start);
             let flagged = turn.flags.contains(&Flag::SpurtAmbiguous);
             // Whether the agent was judged to have stopped or to have said something new.
-            let judged = turn.outcome != Outcome::Missed || turn.stop.is_some();
+            let judged = turn.outcome != Outcome::Missed || turn.stop_wire.is_some();
             if judged && !flagged {
                 eprintln!("agent {n}: {}", in_short(&turn, start));
             }

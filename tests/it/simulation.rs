@@ -148,18 +148,42 @@ impl Case {
             let anchor = dice.one(anchors);
             let expects: &[&str] = match anchor {
                 "agent_speech_start" => &["respond", "stop_and_respond", "stop", "ignore"],
-                _ => &["respond", "respond", "respond", "ignore"],
+                _ => &[
+                    "respond", "respond", "respond", "respond", "ignore", "silence", "hang_up",
+                ],
+            };
+            let branches = match dice.percent(15) {
+                true => ", next: [{if: missed, go: end}, {if: early, go: hang_up}]",
+                false => "",
             };
             let _ = writeln!(
                 turns,
-                "    - {{say: {}, start: {{after: {}, delay: {}ms}}, expect: {}, timeout: {}ms}}",
-                dice.one(&["yes", "thanks", "[yes, thanks]"]),
+                "    - {{say: {}, start: {{after: {}, delay: {}ms}}, expect: {}, timeout: {}ms{branches}}}",
+                dice.one(&["yes", "thanks", "[yes, thanks]", "{yes: 3, thanks: 1}"]),
                 anchor,
                 dice.number(0, 900),
                 dice.one(expects),
                 dice.number(500, 6_000),
             );
         }
+        if dice.percent(20) {
+            turns +=
+                "    - {repeat: {min: 1, max: 3}, turns: [{say: [yes, thanks], pick: in_order}]}\n";
+        }
+        if turns.contains("go: end") || dice.percent(10) {
+            let leave = match dice.percent(50) {
+                true => format!(
+                    ", hang_up: {{after: agent_speech_start, delay: {}ms}}",
+                    dice.number(0, 900)
+                ),
+                false => String::new(),
+            };
+            let _ = writeln!(turns, "    - {{name: end, say: thanks{leave}}}");
+        }
+        let hang_up = match dice.percent(15) {
+            true => format!("  hang_up: {{after: {}ms}}\n", dice.number(100, 20_000)),
+            false => String::new(),
+        };
         let loss = match dice.percent(30) {
             true => format!("network: {{loss: {}%}}\n", dice.number(1, 20)),
             false => String::new(),
@@ -168,7 +192,7 @@ impl Case {
         format!(
             "version: 1\nname: simulated\nseed: {seed}\ntarget: {{kind: embedded}}\n\
              utterances:\n  yes: {{file: {}}}\n  thanks: {{file: {}}}\n\
-             call:\n  greeting: {}\n  on_agent_left: {}\n  agent_timeout: 5s\n  turns:\n{turns}{loss}\
+             call:\n  greeting: {}\n  on_agent_left: {}\n  agent_timeout: 5s\n{hang_up}  turns:\n{turns}{loss}\
              load: {{calls: {}, concurrency: {}}}\n",
             fixture("yes"),
             fixture("thanks"),
@@ -243,9 +267,13 @@ fn findings(case: &Case, scenario: &Scenario, seen: &Seen) -> Vec<String> {
         check(call.turns.planned == turns_per_call, &|| {
             format!("{:?}", call.turns)
         });
-        let cut = turns
-            .iter()
-            .any(|t| matches!(t.outcome, Outcome::CutOff | Outcome::NotRun));
+        let any = |outcome: Outcome| turns.iter().any(|t| t.outcome == outcome);
+        let cut = any(Outcome::CutOff) && !case.text.contains("hang_up") || any(Outcome::NotRun);
+        let courses = ["hang_up", "next:", "repeat:"];
+        let has_course = courses.iter().any(|key| case.text.contains(key));
+        check(has_course || !any(Outcome::Skipped), &|| {
+            format!("call {} left turns out", call.call)
+        });
         check(!cut || run.stopped, &|| {
             format!("call {} was cut off without a stop", call.call)
         });
@@ -298,7 +326,7 @@ fn of_turn(case: &Case, turn: &TurnRecord) -> Vec<String> {
     }
     let latency = ttfa.is_some();
     let has_no_latency = match turn.outcome {
-        Outcome::Early | Outcome::NotRun => latency,
+        Outcome::Early | Outcome::NotRun | Outcome::Skipped => latency,
         Outcome::Replied => {
             let asks = matches!(turn.expect, Expect::Respond | Expect::StopAndRespond);
             asks != latency
@@ -376,6 +404,7 @@ fn of_reports(scenario: &Scenario, run: &Finished) -> Vec<String> {
         counts.failed,
         counts.cut_off,
         counts.not_run,
+        counts.skipped,
     ];
     let sum: usize = sum.into_iter().sum();
     let mut found = Vec::new();
@@ -472,6 +501,7 @@ fn records_are_complete_and_consistent_under_faults() {
         "Failed",
         "CutOff",
         "NotRun",
+        "Skipped",
         "agent_left",
         "dropped",
         "refused",

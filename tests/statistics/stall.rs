@@ -77,11 +77,15 @@ fn script() -> CallScript {
         frames: 100,
         speech_start: ms(100),
         speech_end: ms(1_910),
+        segments: None,
+        filler: None,
+        awkward: Duration::from_secs(3),
     };
     CallScript {
         greeting: GreetingPolicy::None,
         agent_timeout: ms(30_000),
         on_agent_left: OnAgentLeft::Fail,
+        course: loadgen::call::Course::default(),
         turns: (0..TURNS).map(turn).collect(),
     }
 }

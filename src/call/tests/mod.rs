@@ -2,6 +2,7 @@
 
 mod anchors;
 mod conversations;
+mod course;
 mod failures;
 mod outcomes;
 mod props;

@@ -3,8 +3,9 @@
 use super::sim::{TURN, ms};
 use crate::audio::{Confidence, FRAME_TIME, Heard, HeardAt, Onset, Packet, SPURT_GAP, Segment};
 use crate::call::{
-    Anchor, Call, CallEvent, CallResult, CallScript, Expect, Failure, Flag, GreetingPolicy, Input,
-    OnAgentLeft, Outcome, ReplyText, Say, TextPart, TurnResult, TurnScript,
+    Anchor, Branch, Call, CallEvent, CallResult, CallScript, Course, Expect, Failure, Flag, Go,
+    GreetingPolicy, Input, Leave, OnAgentLeft, Outcome, ReplyMatches, ReplyText, Say, TextPart,
+    TurnCourse, TurnResult, TurnScript, When,
 };
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
@@ -42,6 +43,12 @@ enum Step {
         age: u64,
         part: TextPart,
     },
+    /// The transcript of a turn's reply matches the patterns of its branches, or does not.
+    Told {
+        turn: usize,
+        matches: bool,
+        complete: bool,
+    },
     /// Runs this many send slots.
     Slots(u8),
     /// Advances the clock by this many ms and handles the timeouts that fall due.
@@ -69,6 +76,8 @@ fn step() -> impl Strategy<Value = Step> {
                 part: if ends { TextPart::End } else { TextPart::First },
             }
         ),
+        10 => (0..5_usize, any::<bool>(), any::<bool>())
+            .prop_map(|(turn, matches, complete)| Step::Told { turn, matches, complete }),
         120 => (0..60_u8).prop_map(Step::Slots),
         20 => (0..3000_u64).prop_map(Step::Wait),
     ]
@@ -88,7 +97,9 @@ fn turn() -> impl Strategy<Value = TurnScript> {
         1 => Just(Expect::Stop),
         1 => Just(Expect::StopAndRespond),
         1 => Just(Expect::Ignore),
-        1 => Just(Expect::RespondText)
+        1 => Just(Expect::RespondText),
+        1 => Just(Expect::Silence),
+        1 => Just(Expect::HangUp)
     ];
     (anchor, expect, 0..900_u64, 0..60_usize, 0..2500_u64).prop_map(
         |(anchor, expect, delay, frames, timeout)| {
@@ -111,16 +122,57 @@ fn turn() -> impl Strategy<Value = TurnScript> {
     )
 }
 
+fn anchor() -> impl Strategy<Value = Anchor> {
+    prop_oneof![
+        Just(Anchor::AgentSpeechStart),
+        Just(Anchor::AgentSpeechEnd),
+        Just(Anchor::AgentTurnEnd),
+        Just(Anchor::PreviousTurn),
+    ]
+}
+
+fn turn_course() -> impl Strategy<Value = TurnCourse> {
+    let when = prop_oneof![
+        Just(When::Always),
+        Just(When::Outcome(Outcome::Missed)),
+        Just(When::Outcome(Outcome::Replied)),
+        Just(When::ReplyMatches),
+    ];
+    let go = prop_oneof![3 => (0..6_usize).prop_map(Go::Turn), 1 => Just(Go::HangUp)];
+    let branch = (when, go).prop_map(|(when, go)| Branch { when, go });
+    let leave = (anchor(), 0..900_u64).prop_map(|(anchor, delay)| Leave {
+        anchor,
+        silence: SPURT_GAP,
+        delay: ms(delay),
+    });
+    let next = prop::collection::vec(branch, 0..3);
+    let leave = prop::option::weighted(0.1, leave);
+    (prop::bool::weighted(0.1), next, leave).prop_map(|(left_out, next, leave)| TurnCourse {
+        left_out,
+        next,
+        leave,
+    })
+}
+
+fn course() -> impl Strategy<Value = Course> {
+    let hang_up = prop::option::weighted(0.1, (0..20_000_u64).prop_map(ms));
+    (hang_up, prop::collection::vec(turn_course(), 0..5))
+        .prop_map(|(hang_up, turns)| Course { hang_up, turns })
+}
+
 fn call_script() -> impl Strategy<Value = CallScript> {
     let greeting = prop_oneof![
         Just(GreetingPolicy::Expect),
         Just(GreetingPolicy::Ignore),
         Just(GreetingPolicy::None),
     ];
-    (greeting, prop::collection::vec(turn(), 1..5)).prop_map(|(greeting, turns)| CallScript {
+    let course = prop_oneof![1 => Just(Course::default()), 1 => course()];
+    let turns = prop::collection::vec(turn(), 1..5);
+    (greeting, turns, course).prop_map(|(greeting, turns, course)| CallScript {
         greeting,
         agent_timeout: ms(2000),
         on_agent_left: OnAgentLeft::Fail,
+        course,
         turns,
     })
 }
@@ -226,6 +278,15 @@ impl Driver {
                 at: self.now - ms(age),
                 part,
             }),
+            Step::Told {
+                turn,
+                matches,
+                complete,
+            } => Input::ReplyMatches(ReplyMatches {
+                turn,
+                matches: vec![matches; 3],
+                complete,
+            }),
             Step::Slots(n) => return self.slots(n),
             Step::Wait(wait) => return self.wait(ms(wait)),
         };
@@ -266,6 +327,13 @@ impl Driver {
 }
 
 fn check_turn(script: &TurnScript, turn: &TurnResult) {
+    let began = turn.media_start.is_some();
+    let left = matches!(turn.outcome, Outcome::NotRun | Outcome::Skipped);
+    assert!(began || left || turn.outcome == Outcome::Failed);
+    assert!(!(began && left));
+    let hung_up = script.expect == Expect::HangUp && turn.outcome == Outcome::Replied;
+    assert_eq!(turn.hang_up.is_some(), hung_up);
+    assert!(turn.hang_up.is_none_or(|after| after <= script.timeout));
     let wire = turn.onset.as_ref().map(|o| o.at.wire());
     let before_end = wire.zip(turn.speech_end).is_some_and(|(o, e)| o < e);
     if before_end {
@@ -338,10 +406,19 @@ proptest! {
         // Each turn is reported once, in order; only `finish` itself adds results.
         prop_assert_eq!(&result.turns[..ended.len()], &ended[..]);
         let failed = result.turns.iter().any(|t| t.outcome == Outcome::Failed);
-        let stopped = result.turns.iter().any(|t| matches!(t.outcome, Outcome::CutOff | Outcome::NotRun));
-        prop_assert!(!(failed && stopped));
-        prop_assert_eq!(stopped, result.failure == Some(Failure::Stopped));
-        prop_assert_eq!(failed || stopped, result.failure.is_some());
+        let any = |outcome: Outcome| result.turns.iter().any(|t| t.outcome == outcome);
+        let stopped = result.failure == Some(Failure::Stopped);
+        prop_assert!(!failed || result.failure.is_some() && !stopped);
+        prop_assert!(!any(Outcome::NotRun) || stopped);
+        // Otherwise, only a caller that hangs up cuts a turn off or leaves turns out.
+        let plain = script.course == Course::default()
+            && script.turns.iter().all(|t| t.expect != Expect::HangUp);
+        if plain {
+            let cut = any(Outcome::CutOff) || any(Outcome::NotRun);
+            prop_assert!(!any(Outcome::Skipped));
+            prop_assert_eq!(cut, stopped);
+            prop_assert_eq!(failed || cut, result.failure.is_some());
+        }
     }
 
     #[test]
@@ -404,6 +481,7 @@ fn a_turn_that_starts_because_the_ear_stopped_reporting_is_flagged() {
         greeting: GreetingPolicy::Ignore,
         agent_timeout: ms(2000),
         on_agent_left: OnAgentLeft::Fail,
+        course: Course::default(),
         turns: vec![TurnScript {
             anchor: Anchor::Greeting,
             ..TURN
@@ -434,6 +512,7 @@ fn maximum_durations_do_not_overflow() {
         greeting: GreetingPolicy::Expect,
         agent_timeout: Duration::MAX,
         on_agent_left: OnAgentLeft::Fail,
+        course: Course::default(),
         turns: vec![TurnScript {
             anchor: Anchor::CallStart,
             delay: Duration::ZERO,

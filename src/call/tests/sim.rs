@@ -7,8 +7,8 @@ use crate::audio::{
     Confidence, FRAME_TIME, Heard, HeardAt, Onset, PAUSE, Packet, SPURT_GAP, Segment,
 };
 use crate::call::{
-    Anchor, Call, CallEvent, CallResult, CallScript, Expect, Failure, Flag, GreetingPolicy, Input,
-    OnAgentLeft, Outcome, Phase, ReplyText, Say, TextPart, TurnResult, TurnScript,
+    Anchor, Call, CallEvent, CallResult, CallScript, Course, Expect, Failure, Flag, GreetingPolicy,
+    Input, OnAgentLeft, Outcome, Phase, ReplyText, Say, TextPart, TurnResult, TurnScript,
 };
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -48,6 +48,7 @@ pub(super) fn script(turns: &[TurnScript]) -> CallScript {
         greeting: GreetingPolicy::None,
         agent_timeout: ms(30_000),
         on_agent_left: OnAgentLeft::Fail,
+        course: Course::default(),
         turns: turns.to_vec(),
     }
 }

@@ -9,10 +9,11 @@ use crate::cli::trouble::Trouble;
 use crate::record::{Conditions, MEASUREMENT_VERSION};
 use crate::run::load_utterance;
 use crate::scenario::{
-    CallConfig, Extent, Load, Saying, Scenario, Shape, TurnConfig, UtteranceConfig,
+    CallConfig, Delay, Extent, Load, NextTurn, Pick, Saying, Scenario, Shape, TurnConfig,
+    UtteranceConfig,
 };
-use crate::vocab::OnAgentLeft;
 use crate::vocab::duration::format as time;
+use crate::vocab::{Go, OnAgentLeft, Pattern, When};
 use std::hash::Hasher;
 use std::sync::Arc;
 
@@ -104,14 +105,18 @@ fn script(call: &CallConfig, utterances: &[UtteranceConfig]) -> Vec<String> {
         let (max, gap) = (time(filler.max), time(filler.gap));
         head += &format!(", fillers of up to {max} before a gap of {gap}");
     }
+    if let Some(after) = call.hang_up {
+        head += &format!(", hung up after {}", time(after));
+    }
     if let Some(tone) = call.reply_tone {
         head += &format!(", replies with a tone of {tone} Hz");
     }
     let turns = call.turns.iter().map(|turn| {
-        let names = says(&turn.say, utterances);
-        let delay = match turn.delay.min == turn.delay.max {
-            true => time(turn.delay.min),
-            false => format!("{} to {}", time(turn.delay.min), time(turn.delay.max)),
+        let names = says(turn, utterances);
+        let delay = match turn.delay {
+            Delay::Between { min, max } if min == max => time(min),
+            Delay::Between { min, max } => format!("{} to {}", time(min), time(max)),
+            Delay::Normal { mean, sd } => format!("{} (normal, sd {})", time(mean), time(sd)),
         };
         let expect = turn.expect.name();
         let anchor = match turn.silence == TurnConfig::SILENCE {
@@ -119,28 +124,66 @@ fn script(call: &CallConfig, utterances: &[UtteranceConfig]) -> Vec<String> {
             false => format!("{} of {}", turn.anchor.name(), time(turn.silence)),
         };
         format!(
-            "{names}: {delay} after {anchor}, {expect} within {}",
-            time(turn.timeout)
+            "{names}: {delay} after {anchor}, {expect} within {}{}",
+            time(turn.timeout),
+            course(turn)
         )
     });
     std::iter::once(head).chain(turns).collect()
 }
 
 /// What the caller may say in a turn. A text is identified by its content, which is not kept.
-fn says(say: &Saying, utterances: &[UtteranceConfig]) -> String {
+fn says(turn: &TurnConfig, utterances: &[UtteranceConfig]) -> String {
     let text = |text: &Arc<str>| {
         let mut fingerprint = Fnv::default();
         fingerprint.write(text.as_bytes());
         format!("text {:016x}", fingerprint.finish())
     };
-    let names: Vec<String> = match say {
+    let names: Vec<String> = match &turn.say {
         Saying::Utterances(all) => {
             let known = all.iter().filter_map(|&i| utterances.get(i));
             known.map(|u| u.name.clone()).collect()
         }
         Saying::Texts(all) => all.iter().map(text).collect(),
+        Saying::Nothing => vec!["nothing".to_owned()],
     };
-    names.join(" or ")
+    match &turn.pick {
+        Pick::Random => names.join(" or "),
+        Pick::InOrder => names.join(" then "),
+        Pick::Weighted(weights) => {
+            let weighted = names.iter().zip(weights);
+            let weighted = weighted.map(|(name, weight)| format!("{weight} {name}"));
+            weighted.collect::<Vec<_>>().join(" or ")
+        }
+    }
+}
+
+/// How the call goes on after a turn, and how often the turn may be taken; empty if that is as
+/// usual.
+fn course(turn: &TurnConfig) -> String {
+    let mut text = String::new();
+    if let Some(at) = turn.pass.filter(|at| at.min != at.max) {
+        text += &format!(", in {} to {} passes", at.min, at.max);
+    }
+    if let Some(leaving) = &turn.hang_up {
+        text += &format!(", then hangs up after {}", leaving.anchor.name());
+        text += &format!(" and {}", time(leaving.delay.typical()));
+    }
+    for NextTurn { branch, pattern } in &turn.next {
+        let when = match branch.when {
+            When::Always => String::new(),
+            When::Outcome(outcome) => format!(" if {}", outcome.name()),
+            When::ReplyMatches => {
+                let pattern = pattern.as_ref().map_or("", Pattern::written);
+                format!(" if the reply matches {pattern}")
+            }
+        };
+        text += &match branch.go {
+            Go::Turn(to) => format!(", then turn {}{when}", to + 1),
+            Go::HangUp => format!(", then hangs up{when}"),
+        };
+    }
+    text
 }
 
 /// The number of calls and their timing.

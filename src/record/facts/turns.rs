@@ -107,6 +107,9 @@ pub struct TurnRecord {
     /// The same on the wire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) answer_wire_ms: Option<Ms>,
+    /// Caller's end of speech → the agent has left, for a turn that expects it to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hang_up_ms: Option<Ms>,
     /// Sending of the caller's text → first piece of the reply's text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text_ttft_ms: Option<Ms>,
@@ -197,7 +200,7 @@ impl TurnRecord {
         !self.warmup && !self.sentinel
     }
 
-    /// Whether the turn is measured and was not cut off or left out by the end of the run. In files
+    /// Whether the turn is measured and was neither cut off nor left out. In files
     /// of version 1, a turn cut off when the run was stopped is `failed` with the cause `stopped`.
     pub(crate) fn counts(&self) -> bool {
         let stopped = self.failure.as_deref() == Some(STOPPED);
@@ -243,6 +246,7 @@ impl TurnRecord {
             resume_ms: result.resume.map(Ms::from),
             answer_ms: conversation.and_then(|c| c.answer).map(Ms::from),
             answer_wire_ms: conversation.and_then(|c| c.answer_wire).map(Ms::from),
+            hang_up_ms: result.hang_up.map(Ms::from),
             text_ttft_ms: result.text_ttft.map(Ms::from),
             text_reply_ms: result.text_reply.map(Ms::from),
             early_by_ms: result.early_by.map(Ms::from),
@@ -319,12 +323,24 @@ pub struct TurnCounts {
     pub early: usize,
     /// The call failed before the turn could end.
     pub failed: usize,
-    /// In progress when the run was stopped.
+    /// In progress when the run was stopped, or when the caller hung up.
     #[serde(default)]
     pub cut_off: usize,
     /// Never started, because the run was stopped.
     #[serde(default)]
     pub not_run: usize,
+    /// Left out by the scenario: jumped over by a branch, after a hang-up, or in a pass that a loop
+    /// did not take.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skipped: usize,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl TurnCounts {
@@ -342,19 +358,20 @@ impl TurnCounts {
                 Outcome::Failed => &mut counts.failed,
                 Outcome::CutOff => &mut counts.cut_off,
                 Outcome::NotRun => &mut counts.not_run,
+                Outcome::Skipped => &mut counts.skipped,
             } += 1;
         }
         counts
     }
 
-    /// Turns that were not cut off or left out by the end of the run.
+    /// Turns that were neither cut off nor left out.
     pub fn ended(&self) -> usize {
         self.replied + self.missed + self.early + self.failed
     }
 
     /// Planned turns that have no outcome.
     pub(in crate::record) fn without_outcome(&self) -> usize {
-        let counted = self.ended() + self.cut_off + self.not_run;
+        let counted = self.ended() + self.cut_off + self.not_run + self.skipped;
         self.planned.saturating_sub(counted)
     }
 }

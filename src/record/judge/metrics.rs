@@ -134,6 +134,7 @@ impl Metric {
             Self::StopWire => awaited(Expect::asks_for_stop, |t| t.stop_wire_ms),
             Self::Resume => found(|t| t.resume_ms),
             Self::Overlap => found(|t| Some(t.conversation.as_ref()?.floor.overlap_ms)),
+            Self::HangUp => awaited(Expect::asks_for_hang_up, |t| t.hang_up_ms),
             Self::TextTtft => awaited(Expect::asks_for_text, |t| t.text_ttft_ms),
             Self::TextReply => ValueSource::Turns {
                 asked: Expect::asks_for_text,
@@ -360,6 +361,7 @@ mod tests {
             ("stop_wire", 0, 0),
             ("resume", 1, 1),
             ("overlap", 2, 2),
+            ("hang_up", 0, 0),
             ("text_ttft", 0, 0),
             ("text_reply", 0, 0),
             ("transcription_delay", 0, 0),

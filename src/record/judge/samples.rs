@@ -124,7 +124,7 @@ pub(in crate::record) fn of_turn(turn: &TurnRecord, latency: Option<Ms>) -> Opti
         // The generator failed, not the agent: the run is invalid, but this is no infinite latency.
         Outcome::Failed if turn.failure.as_deref() == Some(GENERATOR) => finite(latency),
         Outcome::Missed | Outcome::Failed => finite(latency).or(Some(Sample::Infinite)),
-        Outcome::CutOff | Outcome::NotRun => None,
+        Outcome::CutOff | Outcome::NotRun | Outcome::Skipped => None,
     }
 }
 

@@ -145,7 +145,7 @@ fn gate(gate: &GateResult) -> Markup {
 fn outcomes(summary: &Summary) -> Markup {
     let turns = &summary.outcomes;
     let calls = &summary.calls;
-    let with_outcome = turns.ended() + turns.cut_off;
+    let with_outcome = turns.ended() + turns.cut_off + turns.skipped;
     let never_begun = turns.planned.saturating_sub(with_outcome);
     let kinds = [
         ("replied", turns.replied, Ink::Main, ""),
@@ -153,6 +153,7 @@ fn outcomes(summary: &Summary) -> Markup {
         ("early", turns.early, Ink::Second, "#def-early"),
         ("failed", turns.failed, Ink::Text, "#def-failed"),
         ("cut off", turns.cut_off, Ink::Third, "#def-cut-off"),
+        ("skipped", turns.skipped, Ink::Quiet, ""),
         ("never started", never_begun, Ink::Quiet, "#def-not-run"),
     ];
     html! {

@@ -53,6 +53,7 @@ fn script(said: &EncodedUtterance, turns: usize) -> CallScript {
         greeting: GreetingPolicy::None,
         agent_timeout: ms(1000),
         on_agent_left: OnAgentLeft::Fail,
+        course: crate::call::Course::default(),
         turns: vec![turn; turns],
     }
 }

@@ -27,6 +27,7 @@ fn result(turns: usize, start: Instant, failure: Failure) -> CallResult {
         greeting: GreetingPolicy::None,
         agent_timeout: Duration::from_secs(30),
         on_agent_left: OnAgentLeft::Fail,
+        course: crate::call::Course::default(),
         turns: vec![turn; turns],
     };
     let mut call = Call::new(script, start);

@@ -305,7 +305,7 @@ const CASES: &[(&str, &str)] = &[
 ];
 
 /// `SMALL` with the top-level keys of `lines` in place of its own; a leading `!` replaces it all.
-fn document(lines: &str) -> String {
+pub(super) fn document(lines: &str) -> String {
     if let Some(whole) = lines.strip_prefix('!') {
         return whole.to_owned();
     }

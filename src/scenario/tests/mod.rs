@@ -3,6 +3,7 @@
 mod cases;
 mod overriding;
 mod sounds;
+mod turns;
 
 use super::*;
 use crate::vocab::Anchor;

@@ -136,7 +136,9 @@ impl Visit {
                 | SessionEvent::TextSent { .. }
                 | SessionEvent::ReplyText(..),
             ) => {}
-            Some(SessionEvent::Closed(Failure::Dropped { .. })) if self.caller.is_some() => {
+            Some(SessionEvent::Closed(Failure::Dropped { .. } | Failure::Ended { .. }))
+                if self.caller.is_some() =>
+            {
                 return Some(Ok(())); // the room was deleted: the call is over
             }
             Some(SessionEvent::Closed(f)) => return Some(Err(f)),

@@ -447,11 +447,12 @@ impl<E: Endpoint> LiveSession<'_, E> {
 
 /// The failure of a session that is ended by the server.
 pub(super) fn left(leave: &proto::LeaveRequest) -> Failure {
-    let reason = proto::DisconnectReason::try_from(leave.reason)
-        .unwrap_or(proto::DisconnectReason::UnknownReason)
-        .as_str_name();
-    Failure::Dropped {
-        detail: format!("the server ended the session: {reason}"),
+    use proto::DisconnectReason::{ParticipantRemoved, RoomClosed, RoomDeleted, UnknownReason};
+    let reason = proto::DisconnectReason::try_from(leave.reason).unwrap_or(UnknownReason);
+    let detail = format!("the server ended the session: {}", reason.as_str_name());
+    match reason {
+        RoomDeleted | RoomClosed | ParticipantRemoved => Failure::Ended { detail },
+        _ => Failure::Dropped { detail },
     }
 }
 
