@@ -43,7 +43,7 @@ pub(crate) use codec::FrameDecoder;
 pub(crate) use doubt::Doubt;
 pub(crate) use end_of_speech::{EndOfSpeech, SpeechEvent};
 pub(crate) use heard::PAUSE;
-pub(crate) use level::{Judged, judge};
+pub(crate) use level::{ActiveLevel, BELOW_ACTIVE_DB, Judged, dbfs_of, judge, loud_span, power_at};
 pub(crate) use pauses::pauses;
 #[cfg(test)]
 pub(crate) use sparing::DIGITAL_SILENCE;

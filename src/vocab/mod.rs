@@ -20,6 +20,7 @@ macro_rules! named {
 }
 
 mod address;
+mod behaviour;
 mod call;
 mod delay;
 pub(crate) mod duration;
@@ -37,6 +38,7 @@ mod terminal;
 mod truncated;
 mod turn;
 
+pub use behaviour::Behaviour;
 pub use call::{AgentState, GreetingPolicy, OnAgentLeft};
 pub use delay::{AgentDelay, DelayError};
 pub use loss::Loss;
@@ -50,6 +52,7 @@ pub use turn::{Anchor, Confidence, Expect, Flag, Outcome};
 pub(crate) use address::Address;
 #[cfg(any(test, fuzzing))]
 pub(crate) use address::AddressError;
+pub(crate) use behaviour::{Between, Early, Fault, FaultKind, Filler, HangUp, Resume, Stop};
 pub(crate) use call::{AccountUse, Channel, Decode, Transcripts};
 pub(crate) use metric::{MetricKind, SampleUnit, Visibility};
 pub(crate) use nearest::nearest;
