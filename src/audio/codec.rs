@@ -30,9 +30,36 @@ impl Codec {
     /// # Errors
     /// [`AudioError::Codec`] when libopus fails.
     pub(crate) fn encode(self, pcm: &[i16]) -> Result<Vec<Arc<[u8]>>, AudioError> {
+        self.encode_with(pcm, false)
+    }
+
+    /// Like [`Codec::encode`], with DTX if `dtx` and if the codec has it: frames of at most two
+    /// bytes are not sent.
+    ///
+    /// # Errors
+    /// As for [`Codec::encode`].
+    pub(crate) fn encode_with(self, pcm: &[i16], dtx: bool) -> Result<Vec<Arc<[u8]>>, AudioError> {
         match self {
-            Self::Opus => Ok(opus::encode(pcm)?.into_iter().map(Arc::from).collect()),
+            Self::Opus => {
+                let frames = opus::encode_with(pcm, dtx)?;
+                Ok(frames.into_iter().map(Arc::from).collect())
+            }
             Self::Pcm => Ok(pcm.chunks(FRAME).map(bytes).collect()),
+        }
+    }
+
+    /// Encodes an utterance that ends abruptly; its frames from number `fine` on replace those of
+    /// another encoding of the same utterance, and its last sample stays in its place.
+    ///
+    /// # Errors
+    /// As for [`Codec::encode`].
+    pub(crate) fn encode_end(self, pcm: &[i16], fine: usize) -> Result<Vec<Arc<[u8]>>, AudioError> {
+        match self {
+            Self::Opus => {
+                let frames = opus::encode_end(pcm, fine)?;
+                Ok(frames.into_iter().map(Arc::from).collect())
+            }
+            Self::Pcm => self.encode(pcm),
         }
     }
 

@@ -37,6 +37,8 @@ pub(crate) const MIN_HANGOVER: Duration = Duration::from_millis(120);
 const RESUME: u64 = RATE as u64;
 /// A step back in time by more than this starts a new timeline (an RTP reset): 5 s.
 const STEP_BACK: u64 = 5 * RATE as u64;
+/// Audio after a start that can mask what precedes it: 10 ms.
+const MASKED: usize = 480;
 /// Interval at which the level is updated during speech: 100 ms.
 const LEVEL_EVERY: u64 = RATE as u64 / 10;
 
@@ -117,6 +119,36 @@ impl EndOfSpeech {
     /// Returns the oldest event not yet reported: a single `push` over a gap can produce two.
     pub(crate) fn poll(&mut self) -> Option<SpeechEvent> {
         self.events.pop_front()
+    }
+
+    /// The first speech sample of the utterance in progress, by the level of what has been heard of
+    /// it; `None` if nobody speaks, or if its beginning is no longer kept.
+    pub(crate) fn began(&self) -> Option<u64> {
+        let oldest = self.next? - self.pcm.len() as u64;
+        let (start, _) = self.span(self.from, self.next?, 0)?;
+        let kept = oldest == 0 || start > oldest + WINDOW as u64;
+        (self.phase == Phase::Speaking && kept).then(|| self.without_pre_echo(start))
+    }
+
+    /// The position at which sound that was detected at `start` begins, without the codec's
+    /// pre-echo, which smears a sharp start over the samples before it: sound more than 20 dB below
+    /// the loudest 2 ms of the next 10 ms is inaudible, as in the onset detector.
+    pub(crate) fn without_pre_echo(&self, start: u64) -> u64 {
+        let next = self.next.unwrap_or(0);
+        let oldest = next - self.pcm.len() as u64;
+        let Some(from) = start.checked_sub(oldest) else {
+            return start;
+        };
+        let near = self.pcm.get(from as usize..).unwrap_or_default();
+        let near = &near[..near.len().min(MASKED + WINDOW)];
+        let mean = |window: &[i16]| {
+            let squares = window.iter().map(|x| f64::from(*x).powi(2));
+            squares.sum::<f64>() / WINDOW as f64
+        };
+        let loudest = near.windows(WINDOW).map(mean).fold(0.0, f64::max);
+        let power = loudest / 10f64.powf(BELOW_ACTIVE_DB / 10.0);
+        let begins = loud_span(near, power).filter(|_| loudest > 0.0);
+        begins.map_or(start, |(begins, _)| start + begins as u64)
     }
 
     /// Ends the turn: speech from now on is a new utterance, not a resumption of the last one.

@@ -44,7 +44,7 @@ pub(crate) use codec::FrameDecoder;
 pub(crate) use doubt::Doubt;
 pub(crate) use end_of_speech::{EndOfSpeech, SpeechEvent};
 pub(crate) use heard::PAUSE;
-pub(crate) use level::{Judged, judge};
+pub(crate) use level::{ActiveLevel, BELOW_ACTIVE_DB, Judged, dbfs_of, judge, loud_span, power_at};
 pub(crate) use pauses::pauses;
 pub(crate) use segments::{SHORTEST_PAUSE, SpeechSegment};
 #[cfg(test)]

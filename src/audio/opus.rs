@@ -10,6 +10,8 @@ use opus::{Application, Bitrate, Channels};
 
 /// Bit rate of the caller's voice in bit/s: WebRTC's default for speech.
 pub const BITRATE: i32 = 24_000;
+/// Bit rate in bit/s of the last frames of an utterance that is cut off at a sample.
+const FINE_BITRATE: i32 = 128_000;
 /// Number of silent frames at the end of an utterance. During these frames the codec's memory of
 /// the utterance fades, before the caller switches to [`silence_frame`].
 pub(crate) const SETTLE_FRAMES: usize = 5;
@@ -18,10 +20,10 @@ const MAX_BYTES: usize = 1276;
 /// The unit of every Opus duration, in samples: 2.5 ms.
 const UNIT: usize = 120;
 
-fn encoder() -> Result<opus::Encoder, AudioError> {
+fn encoder(dtx: bool) -> Result<opus::Encoder, AudioError> {
     let mut encoder = opus::Encoder::new(RATE, Channels::Mono, Application::Voip)?;
     encoder.set_bitrate(Bitrate::Bits(BITRATE))?;
-    encoder.set_dtx(false)?;
+    encoder.set_dtx(dtx)?;
     Ok(encoder)
 }
 
@@ -33,7 +35,45 @@ fn encoder() -> Result<opus::Encoder, AudioError> {
 /// # Errors
 /// [`AudioError::Codec`] when libopus fails.
 pub fn encode(pcm: &[i16]) -> Result<Vec<Box<[u8]>>, AudioError> {
-    let mut encoder = encoder()?;
+    encode_with(pcm, false)
+}
+
+/// Like [`encode`], with DTX if `dtx`: a packet of at most two bytes is one that a sender with DTX
+/// leaves out.
+///
+/// # Errors
+/// [`AudioError::Codec`] when libopus fails.
+pub(crate) fn encode_with(pcm: &[i16], dtx: bool) -> Result<Vec<Box<[u8]>>, AudioError> {
+    let mut encoder = encoder(dtx)?;
+    frames(pcm, |_, frame| {
+        Ok(encoder.encode_vec(frame, MAX_BYTES)?.into_boxed_slice())
+    })
+}
+
+/// Encodes an utterance that ends abruptly and whose frames from number `fine` on replace those of
+/// another encoding of the same utterance.
+///
+/// These frames have [`FINE_BITRATE`], at which the codec rings after a hard end for less than 1 ms
+/// rather than for up to 25 ms.
+///
+/// # Errors
+/// [`AudioError::Codec`] when libopus fails.
+pub(crate) fn encode_end(pcm: &[i16], fine: usize) -> Result<Vec<Box<[u8]>>, AudioError> {
+    let mut encoder = encoder(false)?;
+    // The encoder changes its mode one frame after its bit rate.
+    frames(pcm, |k, frame| {
+        if k + 1 == fine.max(1) {
+            encoder.set_bitrate(Bitrate::Bits(FINE_BITRATE))?;
+        }
+        Ok(encoder.encode_vec(frame, MAX_BYTES)?.into_boxed_slice())
+    })
+}
+
+/// Calls `encode` with each frame of an utterance and the silence after it.
+fn frames(
+    pcm: &[i16],
+    mut encode: impl FnMut(usize, &[i16]) -> Result<Box<[u8]>, AudioError>,
+) -> Result<Vec<Box<[u8]>>, AudioError> {
     let count = (pcm.len() + OPUS_LOOKAHEAD).div_ceil(FRAME) + SETTLE_FRAMES;
     let mut frame = [0i16; FRAME];
     (0..count)
@@ -42,7 +82,7 @@ pub fn encode(pcm: &[i16]) -> Result<Vec<Box<[u8]>>, AudioError> {
             let taken = rest.len().min(FRAME);
             frame[..taken].copy_from_slice(&rest[..taken]);
             frame[taken..].fill(0);
-            Ok(encoder.encode_vec(&frame, MAX_BYTES)?.into_boxed_slice())
+            encode(k, &frame)
         })
         .collect()
 }
@@ -259,7 +299,7 @@ mod tests {
             OPUS_LOOKAHEAD
         );
         assert_eq!(
-            encoder()
+            encoder(false)
                 .expect("libopus")
                 .get_lookahead()
                 .expect("libopus"),

@@ -96,23 +96,25 @@ impl ScenarioSource {
                 None
             })
         };
-        let load = |sound: &SoundFile<'_>| {
-            let loaded = load_utterance(sound).map_err(|error| file_problem(&error))?;
-            let doubt = |doubt: &Doubt| FileProblem {
-                message: format!("{}: {doubt}", sound.path.display()),
-                hint: doubt.hint().to_owned(),
-            };
-            Ok(Some(LoadedSound {
-                length: loaded.length(),
-                doubts: loaded.doubts.iter().map(doubt).collect(),
-            }))
-        };
-        let checked = check(&self.text, &self.path, &lookup, unset, &load);
+        let checked = check(&self.text, &self.path, &lookup, unset, &load_sound);
         match unreadable.take() {
             Some(trouble) => Err(trouble),
             None => checked.map_err(|problems| Trouble::problems(&self.name, &problems)),
         }
     }
+}
+
+/// Reads a sound file.
+pub(crate) fn load_sound(sound: &SoundFile<'_>) -> Result<Option<LoadedSound>, FileProblem> {
+    let loaded = load_utterance(sound).map_err(|error| file_problem(&error))?;
+    let doubt = |doubt: &Doubt| FileProblem {
+        message: format!("{}: {doubt}", sound.path.display()),
+        hint: doubt.hint().to_owned(),
+    };
+    Ok(Some(LoadedSound {
+        length: loaded.length(),
+        doubts: loaded.doubts.iter().map(doubt).collect(),
+    }))
 }
 
 fn cannot_unpack(name: &str, e: &Error) -> Trouble {

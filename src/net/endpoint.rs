@@ -43,6 +43,11 @@ pub trait Endpoint: Send + 'static {
     fn poll_send(&self) -> Option<Instant>;
     /// Returns the packet due at `due` and advances `poll_send`. `None` skips the slot.
     fn send(&mut self, due: Instant) -> Option<Outgoing>;
+    /// How many sequence numbers to leave out before the packet that [`Endpoint::send`] returned
+    /// last, as if as many packets had been lost; asked once for each packet.
+    fn left_out(&mut self) -> u64 {
+        0
+    }
     /// How long received packets may wait in the socket when many peers share a thread. Arrivals
     /// are kernel timestamps, so waiting does not change them; it only delays the reaction.
     fn patience(&self, _now: Instant) -> Duration {

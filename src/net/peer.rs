@@ -314,6 +314,7 @@ impl<E: Endpoint> Peer<E> {
         let Some(packet) = self.endpoint.send(due) else {
             return;
         };
+        self.sequence += self.endpoint.left_out();
         let Some(t) = self.transports[PUBLISHER].as_mut() else {
             return;
         };

@@ -23,6 +23,8 @@ fn default_agent(seed: u64) -> AgentSettings {
         reply_length: REPLY_LENGTH,
         greeting: None,
         capacity: None,
+        behaviour: Box::default(),
+        truth: None,
     }
 }
 
@@ -111,7 +113,18 @@ impl Checker<'_> {
             self.problem_at_key(&at_length, Code::Contradiction, message, "leave it out");
         }
         let greeting = self.sound(file.greeting.as_deref(), &join(at, "greeting"));
+        let at_behaviour = join(at, "behaviour");
+        let behaviour = match &file.behaviour {
+            Some(file) => {
+                self.without_tracks(file, &at_behaviour);
+                Box::new(self.behaviour(file, &at_behaviour, &base.behaviour))
+            }
+            None => base.behaviour.clone(),
+        };
+        let truth = file.truth.as_ref().map(|path| self.folder.join(path));
         AgentSettings {
+            behaviour,
+            truth: truth.or_else(|| base.truth.clone()),
             delay,
             capacity: file.capacity.or(base.capacity),
             seed: file.seed.unwrap_or(base.seed),
@@ -121,7 +134,7 @@ impl Checker<'_> {
         }
     }
 
-    fn sound(&mut self, text: Option<&str>, pointer: &str) -> Option<Sound> {
+    pub(super) fn sound(&mut self, text: Option<&str>, pointer: &str) -> Option<Sound> {
         let text = text?;
         if text == "tone" {
             return Some(Sound::Tone);

@@ -8,13 +8,29 @@ use super::file::{TargetFile, TargetKind, VariantFile};
 use super::matrix::Point;
 use super::places::join;
 use super::problem::Code;
-use super::types::{Secret, ServerConfig, TargetConfig, Variant};
+use super::types::{AgentSettings, Secret, ServerConfig, TargetConfig, Variant};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Name of the only variant if the file has none.
 const ONLY_VARIANT: &str = "default";
 
 pub(super) type Attributes = Option<BTreeMap<String, Option<String>>>;
+
+/// Gives a variant's agent, which is a process of its own, a truth file of its own: the target's
+/// `truth.jsonl` becomes `truth-NAME.jsonl`.
+fn with_own_truth(agent: AgentSettings, base: &AgentSettings, name: &str) -> AgentSettings {
+    let inherited = agent.truth.as_ref().filter(|_| agent.truth == base.truth);
+    let Some(path) = inherited.filter(|_| agent != *base) else {
+        return agent;
+    };
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let file = match path.extension() {
+        Some(extension) => format!("{stem}-{name}.{}", extension.to_string_lossy()),
+        None => format!("{stem}-{name}"),
+    };
+    let truth = Some(path.with_file_name(file));
+    AgentSettings { truth, ..agent }
+}
 
 impl Checker<'_> {
     pub(super) fn variants(
@@ -55,7 +71,17 @@ impl Checker<'_> {
                 let message = format!("two variants are named `{name}`");
                 self.problem(&at_name, Code::Contradiction, message, "rename one of them");
             }
-            variants.push(Variant { name, ..variant });
+            let agent = match (variant.agent, target) {
+                (Some(agent), Some(TargetConfig::Embedded(base))) => {
+                    Some(with_own_truth(agent, base, &name))
+                }
+                (agent, _) => agent,
+            };
+            variants.push(Variant {
+                name,
+                agent,
+                ..variant
+            });
         }
         variants
     }
@@ -70,7 +96,8 @@ impl Checker<'_> {
     ) -> Variant {
         let agent = match (&file.agent, target) {
             (Some(agent), Some(TargetConfig::Embedded(base))) => {
-                Some(self.agent(agent, "/target/agent", base))
+                let agent = self.agent(agent, "/target/agent", base);
+                Some(with_own_truth(agent, base, name))
             }
             _ => None,
         };

@@ -5,13 +5,15 @@
 //! keys are rejected; required values are `Option`s too, so that one mistake does not hide others;
 //! the schema lists every metric; `threshold_parse` checks keys with a filter.
 
+use super::behaviour_file::BehaviourFile;
 use super::evidence::EvidenceFile;
 use super::sentinels::SentinelsText;
+pub(super) use super::texts::{DurationText, PERCENT_PATTERN, PercentText};
 use super::turn_file::{BranchFile, PickFile, RepeatFile, WeightFile};
 use crate::vocab::observed::{KNOWN_SERIES, MOST_OBSERVED, MOST_SERIES};
 use crate::vocab::{
     AccountUse, Anchor, Channel, Decode, Expect, GreetingPolicy, Metric, OnAgentLeft, Prices,
-    Transcripts, UtteranceKind, duration,
+    Transcripts, UtteranceKind,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -21,45 +23,6 @@ use std::collections::BTreeMap;
 
 /// Pattern of names that become part of room and file names.
 pub(super) const NAME_PATTERN: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
-
-/// Pattern of a share in percent.
-pub(super) const PERCENT_PATTERN: &str = r"^[0-9]{1,3}(\.[0-9]{1,6})?%$";
-
-/// A duration as text; see [`duration::parse`].
-#[derive(Debug, Clone, Deserialize)]
-#[serde(transparent)]
-pub(super) struct DurationText(pub(super) String);
-
-impl JsonSchema for DurationText {
-    fn schema_name() -> Cow<'static, str> {
-        "Duration".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "pattern": duration::PATTERN,
-            "description": "A duration such as `250ms`, `2.5s`, `1m30s` or `1h`."
-        })
-    }
-}
-
-/// A share as text.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(transparent)]
-pub(super) struct PercentText(pub(super) String);
-
-impl JsonSchema for PercentText {
-    fn schema_name() -> Cow<'static, str> {
-        "Percent".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "pattern": PERCENT_PATTERN,
-            "description": "A share from `0%` to `100%`, such as `2.5%`."
-        })
-    }
-}
 
 /// Pattern of the name of a series.
 pub(super) const SERIES_PATTERN: &str = "^[A-Za-z_:][A-Za-z0-9_:]{0,199}$";
@@ -205,6 +168,13 @@ pub(super) struct AgentFile {
     /// Concurrent calls that the agent sustains; beyond that, all delays double. Default: no limit.
     #[schemars(range(min = 1, max = 100_000))]
     pub(super) capacity: Option<u32>,
+    /// How the agent behaves, beyond answering after its delay. Default: it answers every turn once
+    /// and stops when it is interrupted.
+    pub(super) behaviour: Option<BehaviourFile>,
+    /// File for the timing of everything that the agent does, relative to the folder of the
+    /// scenario; it is truncated first. Default: none.
+    #[schemars(length(min = 1))]
+    pub(super) truth: Option<String>,
 }
 
 /// An utterance that callers can say.

@@ -10,6 +10,9 @@
 //!      → check_* (names, anchors, bounds, files) → types
 //! ```
 
+mod behaviour;
+mod behaviour_file;
+mod check_behaviour;
 mod check_branches;
 mod check_call;
 mod check_conversation;
@@ -36,6 +39,7 @@ mod problem;
 mod redact;
 mod schema;
 mod sentinels;
+mod texts;
 mod threshold;
 mod threshold_parse;
 mod tree;
@@ -51,6 +55,7 @@ pub use problem::Problem;
 pub use schema::schema_text;
 pub use types::{CallConfig, Scenario, SoundFile, TurnConfig};
 
+pub(crate) use behaviour::check_behaviour;
 pub(crate) use checker::LoadUtterance;
 pub(crate) use evidence::{EvidenceChoice, EvidenceSelection};
 pub(crate) use overrides::Overrides;
@@ -259,8 +264,12 @@ fn declare_tone(
     variants: &[Variant],
 ) {
     if let (Some(call), Some(TargetConfig::Embedded(agent))) = (call, target) {
-        let reply = |v: &Variant| v.agent.as_ref().unwrap_or(agent).reply == Sound::Tone;
-        if variants.iter().all(reply) {
+        let tones = |v: &Variant| {
+            let agent = v.agent.as_ref().unwrap_or(agent);
+            let filler = agent.behaviour.filler.as_ref();
+            agent.reply == Sound::Tone && filler.is_none_or(|filler| filler.sound.is_none())
+        };
+        if variants.iter().all(tones) {
             call.reply_tone.get_or_insert(TONE_HZ as u32);
         }
     }

@@ -35,6 +35,16 @@ pub(super) struct Spot {
 pub(super) struct Places(BTreeMap<String, Spot>);
 
 impl Places {
+    /// The same spots, with `prefix` before each pointer.
+    pub(super) fn below(self, prefix: &str) -> Self {
+        let spots = self.0.into_iter();
+        Self(
+            spots
+                .map(|(at, spot)| (format!("{prefix}{at}"), spot))
+                .collect(),
+        )
+    }
+
     pub(super) fn insert(&mut self, pointer: &str, spot: Spot) {
         self.0.insert(pointer.to_owned(), spot);
     }

@@ -8,8 +8,8 @@ use super::evidence::EvidenceSelection;
 use super::problem::Place;
 use super::threshold::Threshold;
 use crate::vocab::{
-    AccountUse, AgentDelay, Anchor, Branch, Channel, Decode, Expect, Filler, GreetingPolicy, Loss,
-    OnAgentLeft, Pattern, Prices, Transcripts, UtteranceKind,
+    AccountUse, AgentDelay, Anchor, Behaviour, Branch, Channel, Decode, Expect, Filler,
+    GreetingPolicy, Loss, OnAgentLeft, Pattern, Prices, Transcripts, UtteranceKind,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -182,6 +182,9 @@ pub(crate) struct AgentSettings {
     pub greeting: Option<Sound>,
     /// Concurrent calls that the agent sustains; beyond that, all delays double.
     pub capacity: Option<u32>,
+    pub behaviour: Box<Behaviour>,
+    /// File for the timing of everything that the agent does.
+    pub truth: Option<PathBuf>,
 }
 
 /// An utterance that callers can say.

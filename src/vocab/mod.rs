@@ -20,6 +20,7 @@ macro_rules! named {
 }
 
 mod address;
+mod behaviour;
 mod call;
 mod course;
 mod delay;
@@ -40,6 +41,7 @@ mod terminal;
 mod truncated;
 mod turn;
 
+pub use behaviour::Behaviour;
 pub use call::{AgentState, GreetingPolicy, OnAgentLeft};
 pub use course::{Branch, Go, When};
 pub use delay::{AgentDelay, DelayError};
@@ -56,6 +58,7 @@ pub use turn::{Anchor, Confidence, Expect, Flag, Outcome};
 pub(crate) use address::Address;
 #[cfg(any(test, fuzzing))]
 pub(crate) use address::AddressError;
+pub(crate) use behaviour::{Between, Early, Fault, FaultKind, HangUp, Resume, SpokenFiller, Stop};
 pub(crate) use call::{AccountUse, Channel, Decode, Transcripts};
 pub(crate) use metric::{MetricKind, SampleUnit, Visibility};
 pub(crate) use nearest::nearest;

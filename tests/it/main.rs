@@ -13,6 +13,7 @@ mod absent;
 mod account;
 mod architecture;
 mod bad_input;
+mod behaviour;
 mod cli;
 mod compare;
 mod conformance;

@@ -1,5 +1,6 @@
 //! `loadgen agent`: the reference agent as a worker of a LiveKit server.
 
+mod behaviour;
 mod serve;
 
 use crate::cli::exit::Exit;
@@ -38,7 +39,12 @@ pub(crate) struct AgentArgs {
     /// Concurrent calls that the agent sustains; beyond that, all delays double, as if overloaded
     #[arg(long, value_name = "N", value_parser = crate::cli::number::whole(1..=100_000))]
     pub capacity: Option<u32>,
-    /// Write one JSON object for every turn, with the timestamps used to time its reply
+    /// How the agent behaves beyond that, such as '{stop: {after: 300ms, ignore: 20%}}': a mapping
+    /// in YAML, or a file with one
+    #[arg(long, value_name = "YAML|FILE")]
+    pub behaviour: Option<String>,
+    /// Write one JSON object for every reply and everything else that the agent does, with the
+    /// timestamps used to time it
     #[arg(long, value_name = "FILE")]
     pub truth: Option<PathBuf>,
     /// Describe each call in its room, as a LiveKit agent does: state, turns with their delays,
@@ -114,8 +120,14 @@ fn parse_length(text: &str) -> Result<Duration, String> {
 
 /// Serves calls until the process is stopped.
 pub(super) fn execute(args: AgentArgs) -> Exit {
+    let behaviour = match args.behaviour.as_deref().map(behaviour::read).transpose() {
+        Ok(behaviour) => behaviour.unwrap_or_default(),
+        Err(trouble) => return trouble.tell(),
+    };
     serve(&Service {
         settings: AgentSettings {
+            behaviour: Box::new(behaviour),
+            truth: args.truth,
             delay: args.delay,
             seed: args.seed,
             reply: args.reply,
@@ -126,7 +138,6 @@ pub(super) fn execute(args: AgentArgs) -> Exit {
         server: args.server.into(),
         agent_name: args.agent_name.unwrap_or_default(),
         hearing: args.hear.into(),
-        truth: args.truth,
         session: args.session == Switch::On,
         pipe: args.stdio,
         until_eof: args.until_eof,
@@ -137,12 +148,59 @@ pub(super) fn execute(args: AgentArgs) -> Exit {
 mod tests {
     use super::*;
     use crate::cli::session::agent_flags::arguments;
+    use crate::vocab::{
+        Behaviour, Between, Early, Fault, FaultKind, HangUp, Resume, SpokenFiller, Stop,
+    };
     use clap::Parser;
 
     #[derive(Debug, Parser)]
     struct Line {
         #[command(flatten)]
         agent: AgentArgs,
+    }
+
+    /// A behaviour that sets everything.
+    fn wild() -> Behaviour {
+        let ms = Duration::from_millis;
+        let fault = |kind: FaultKind| Fault {
+            kind,
+            share: 0.07,
+            at: vec![ms(500); usize::from(kind.has_place())],
+            length: vec![ms(40); if kind.has_length() { 2 } else { 0 }],
+            gain_db: kind.has_gain().then_some(12.5),
+        };
+        Behaviour {
+            stop: Some(Stop {
+                after: Some(Duration::from_micros(300_500)),
+                ignore: 0.2,
+            }),
+            resume: Some(Resume {
+                under: ms(800),
+                share: 0.5,
+                restart: 0.25,
+                pause: ms(400),
+            }),
+            early: Some(Early {
+                pauses: ms(500),
+                share: 0.123_456,
+            }),
+            filler: Some(SpokenFiller {
+                sound: None,
+                length: ms(400),
+                gap: ms(1_000),
+                state: Between::Listening,
+                share: 1.0,
+            }),
+            faults: FaultKind::ALL.iter().copied().map(fault).collect(),
+            dtx: true,
+            silent: 0.1,
+            greeting_delay: Some(Duration::ZERO),
+            publish_after: Some(ms(1_500)),
+            hang_up: Some(HangUp {
+                turn: 3,
+                into_reply: Some(ms(200)),
+            }),
+        }
     }
 
     #[test]
@@ -154,6 +212,8 @@ mod tests {
             reply_length: Duration::from_micros(1_234_567),
             greeting: Some(Sound::Tone),
             capacity: Some(7),
+            behaviour: Box::new(wild()),
+            truth: Some("a b/truth.jsonl".into()),
         };
         let line = ["agent".to_owned()].into_iter().chain(arguments(&settings));
         let read = Line::try_parse_from(line).expect("valid arguments").agent;
@@ -164,5 +224,8 @@ mod tests {
         );
         assert_eq!(read.reply_length, settings.reply_length);
         assert_eq!(read.capacity, settings.capacity);
+        assert_eq!(read.truth, settings.truth);
+        let behaviour = behaviour::read(&read.behaviour.expect("a behaviour"));
+        assert_eq!(behaviour.ok(), Some(*settings.behaviour));
     }
 }

@@ -31,5 +31,12 @@ pub(crate) fn arguments(settings: &AgentSettings) -> Vec<String> {
             .map(|g| format!("--greeting={}", sound(g))),
     );
     arguments.extend(settings.capacity.map(|n| format!("--capacity={n}")));
+    if !settings.behaviour.is_default() {
+        // JSON is YAML. The behaviour has only texts, numbers and lists of them, so it cannot fail.
+        let text = serde_json::to_string(&settings.behaviour).unwrap_or_default();
+        arguments.push(format!("--behaviour={text}"));
+    }
+    let truth = settings.truth.as_ref();
+    arguments.extend(truth.map(|path| format!("--truth={}", path.display())));
     arguments
 }

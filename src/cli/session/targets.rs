@@ -159,4 +159,28 @@ mod tests {
         assert!(all[0].contains("--delay=1s") && all[1].contains("--delay=2s"));
         assert!(all[1].contains("--reply-length=2s"), "{all:?}");
     }
+
+    #[test]
+    fn a_variants_agent_has_its_own_behaviour_and_truth_file() {
+        let scenario = scenario(
+            "{kind: embedded, agent: {truth: t.jsonl, behaviour: {silent: 10%, stop: {after: 1s}}}}",
+            "[{name: a}, {name: b, agent: {behaviour: {stop: {ignore: 50%}}}}]",
+        );
+        let env = Environment::load().unwrap_or_else(|t| panic!("{t:?}"));
+        let targets =
+            resolve(&scenario, &ServerFlags::default(), &env).unwrap_or_else(|t| panic!("{t:?}"));
+        let all: Vec<String> = targets.all().map(|target| format!("{target:?}")).collect();
+        assert!(all[0].contains("--truth=t.jsonl"), "{all:?}");
+        assert!(all[1].contains("--truth=t-b.jsonl"), "{all:?}");
+        let given = |target: &String| target.replace('\\', "");
+        let (one, other) = (given(&all[0]), given(&all[1]));
+        assert!(
+            one.contains(r#"{"stop":{"after":"1s","ignore":"0%"},"silent":"10%"}"#),
+            "{one}"
+        );
+        assert!(
+            other.contains(r#"{"stop":{"ignore":"50%"},"silent":"10%"}"#),
+            "{other}"
+        );
+    }
 }

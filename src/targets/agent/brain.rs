@@ -1,89 +1,133 @@
 //! One call of the reference agent: listens, waits for its delay, and replies with sample accuracy.
 //!
 //! In: the caller's packets, time. Out: packets on schedule, states, truth lines. Invariants:
-//! silence is sent every 20 ms. A reply's first packet is sent independently of that grid, so that
-//! its first audible sample is exactly on time. RTP time follows the clock throughout.
+//! silence is sent every 20 ms, or hardly at all with DTX. A reply's first packet is sent
+//! independently of that grid, so that its first audible sample is exactly on time. RTP time
+//! follows the clock, except where a fault delays packets.
 
-use super::clip::{Clip, Voice};
+mod caller;
+mod saying;
+mod stopping;
+mod telling;
+
 use super::crowd::Seat;
 use super::delay::DelayStream;
-use super::inbound::{Caller, EndDetection, Inbound};
+use super::dice::Dice;
+use super::inbound::{EndDetection, Inbound};
 use super::moment::{Happening, Moment};
-use super::truth::{TruthLine, TruthSender};
+use super::script::Mark;
+use super::told::Told;
+use super::truth::TruthSender;
+use super::voice::Voice;
 use crate::audio::{FRAME_TIME, Packet, RATE};
 use crate::call::AgentState;
 use crate::net::{Endpoint, Outgoing, RtpStream, monotonic_ns};
+use crate::vocab::Between;
+use saying::{Interrupted, Pardon, Part, Saying};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// Pause between the caller's arrival and the greeting.
+/// Pause between the caller's arrival and the greeting, unless the behaviour has another.
 const GREETING_PAUSE: Duration = Duration::from_millis(300);
+/// With DTX, a packet of silence is sent in one of this many slots, as libopus does: every 400 ms.
+const DTX_SLOTS: u32 = 20;
 
-/// Why the agent speaks.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Why {
-    Greeting,
-    Reply {
-        turn: u32,
-        speech_end: Instant,
-        packet: Instant,
-        delay: Duration,
-    },
+/// What is drawn or counted for a call.
+pub(super) struct Chances {
+    pub delays: DelayStream,
+    pub dice: Dice,
+    pub seat: Seat,
 }
 
-/// A clip that is playing, or that waits for the time of its first packet.
-#[derive(Debug, Clone, Copy)]
-struct Saying {
-    why: Why,
-    first: Instant,
+/// What the session has to do for the agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Act {
+    /// Leave the call.
+    HangUp,
+}
+
+/// A packet of a script that is on its way to the kernel.
+struct InFlight {
+    due: Instant,
     frame: usize,
+    saying: Saying,
+    marks: Vec<(Duration, Mark)>,
 }
 
 /// The agent's endpoint of one call.
 pub(crate) struct AgentEnd {
     room: String,
     voice: Arc<Voice>,
-    delays: DelayStream,
-    seat: Seat,
+    chances: Chances,
     inbound: Option<Inbound>,
+    /// The script in progress.
     saying: Option<Saying>,
+    /// The next script.
+    waiting: Option<Saying>,
+    /// Whether the agent ignores what the caller is saying.
+    ignoring: bool,
+    /// What the caller has interrupted, until the end of the interruption.
+    interrupted: Option<Interrupted>,
+    /// The interruption has ended, and the agent will speak again once it has stopped.
+    pardon: Option<Pardon>,
     turn: u32,
     /// Start of the stream, where RTP time is 0; `next` is the due time of its next packet.
     start: Option<Instant>,
     next: Option<Instant>,
-    /// Due time of the packet that carries the onset of a reply or greeting.
-    onset_due: Option<(Instant, Why)>,
+    in_flight: Option<InFlight>,
+    /// The last packet of a script that was sent: its frame, and when it left.
+    last_sent: Option<(usize, Instant)>,
+    /// Instant of the last audible sample of the script in progress.
+    last_audible: Option<Instant>,
+    /// Sequence numbers missing before the packet being sent.
+    left_out: u64,
+    /// Slots without a packet so far.
+    quiet_slots: u32,
+    hung_up: bool,
+    /// Whether a packet has been sent.
+    published: bool,
     truth: Option<TruthSender>,
     states: Option<mpsc::Sender<AgentState>>,
     moments: Option<mpsc::Sender<Moment>>,
+    acts: Option<mpsc::Sender<Act>>,
 }
 
 impl AgentEnd {
     pub(super) fn new(
         room: &str,
         voice: Arc<Voice>,
-        (delays, seat): (DelayStream, Seat),
+        chances: Chances,
         hearing: EndDetection,
         truth: Option<TruthSender>,
     ) -> Self {
-        let codec = voice.reply.codec;
+        let codec = voice.reply.clip.codec;
         Self {
             room: room.to_owned(),
             voice,
-            delays,
-            seat,
+            chances,
             // Creation fails only if a decoder cannot be allocated; the agent then detects no
             // speech.
             inbound: Inbound::new(hearing, codec).ok(),
             saying: None,
+            waiting: None,
+            ignoring: false,
+            interrupted: None,
+            pardon: None,
             turn: 0,
             start: None,
             next: None,
-            onset_due: None,
+            in_flight: None,
+            last_sent: None,
+            last_audible: None,
+            left_out: 0,
+            quiet_slots: 0,
+            hung_up: false,
+            published: false,
             truth,
             states: None,
             moments: None,
+            acts: None,
         }
     }
 
@@ -97,79 +141,34 @@ impl AgentEnd {
         self.moments = Some(moments);
     }
 
+    /// Sets the channel for what the session has to do.
+    pub(super) fn tell_acts(&mut self, acts: mpsc::Sender<Act>) {
+        self.acts = Some(acts);
+    }
+
     /// Media is flowing: sends silence from `slot` on.
     pub(in crate::targets) fn connected(&mut self, slot: Instant) {
         self.start = Some(slot);
-        self.next = Some(slot);
+        // A server publishes a track once its first packet arrives.
+        self.next = Some(slot + self.voice.behaviour.publish_after.unwrap_or_default());
     }
 
     /// Schedules the greeting, if there is one. Called when the caller's audio begins to arrive.
     pub(in crate::targets) fn caller_here(&mut self, now: Instant) {
-        if self.voice.greeting.is_some() {
-            self.say(Why::Greeting, now + GREETING_PAUSE);
+        if let Some(greeting) = self.voice.greeting.clone() {
+            let pause = self.voice.behaviour.greeting_delay;
+            let first = now + pause.unwrap_or(GREETING_PAUSE);
+            self.say(Saying::new(Part::Greeting, None, greeting, first));
         }
     }
 
-    fn state(&self, at: Instant, state: AgentState) {
-        if let Some(s) = &self.states {
-            let _ = s.try_send(state);
-        }
-        self.moment(at, Happening::State(state));
-    }
-
-    fn moment(&self, at: Instant, what: Happening) {
-        if let Some(moments) = &self.moments {
-            let _ = moments.try_send(Moment { at, what });
-        }
-    }
-
-    /// Schedules a clip. Its first packet leaves at `first`, or when the next packet is due if that
-    /// is later.
-    fn say(&mut self, why: Why, first: Instant) {
-        let first = self.next.map_or(first, |next| first.max(next));
-        self.saying = Some(Saying {
-            why,
-            first,
-            frame: 0,
-        });
-    }
-
-    fn clip(&self, why: &Why) -> Option<&Clip> {
-        match why {
-            Why::Greeting => self.voice.greeting.as_ref(),
-            Why::Reply { .. } => Some(&self.voice.reply),
-        }
-    }
-
-    fn caller(&mut self, now: Instant, event: Caller) {
-        match event {
-            // While the caller speaks, the agent listens: it stops the clip that is playing and
-            // cancels the clip that is waiting.
-            Caller::Started | Caller::Resumed => {
-                self.moment(now, Happening::CallerSpeaks);
-                if let Some(saying) = self.saying.take() {
-                    if saying.frame > 0 {
-                        self.moment(now, Happening::Silent { interrupted: true });
-                    }
-                    self.state(now, AgentState::Listening);
-                }
-            }
-            Caller::Ended { speech_end, packet } => {
-                self.moment(now, Happening::CallerStopped { speech_end });
-                let delay = self.delays.draw() * self.seat.factor();
-                let why = Why::Reply {
-                    turn: self.turn,
-                    speech_end,
-                    packet,
-                    delay,
-                };
-                let first = (speech_end + delay)
-                    .checked_sub(self.voice.reply.onset())
-                    .unwrap_or(speech_end);
-                self.say(why, first);
-                self.state(now, AgentState::Thinking);
-            }
-        }
+    /// Schedules a script. Its first packet leaves when it is due, or when the next packet is due
+    /// if that is later.
+    fn say(&mut self, mut saying: Saying) {
+        saying.first = self
+            .next
+            .map_or(saying.first, |next| saying.first.max(next));
+        self.waiting = Some(saying);
     }
 
     fn rtp_time(&self, due: Instant) -> u32 {
@@ -180,97 +179,191 @@ impl AgentEnd {
         samples as u32
     }
 
-    /// The frame of the clip that is due now, if there is one.
+    /// The packet of a script that is due now, if there is one.
     fn speak(&mut self, due: Instant) -> Option<Outgoing> {
-        let mut saying = self.saying.filter(|s| s.frame > 0 || due >= s.first)?;
-        let rtp_time = self.rtp_time(due);
-        let clip = self.clip(&saying.why)?;
-        let payload = clip.frames.get(saying.frame).cloned();
-        let onset = saying.frame == clip.onset_frame;
-        let marker = saying.frame == 0;
-        let Some(payload) = payload else {
-            self.saying = None;
-            self.moment(due, Happening::Silent { interrupted: false });
-            self.state(due, AgentState::Listening);
-            return None;
-        };
-        if marker {
-            self.state(due, AgentState::Speaking);
-            if saying.why != Why::Greeting {
-                self.turn += 1;
-                if let Some(inbound) = self.inbound.as_mut() {
-                    inbound.turn_taken();
-                }
-            }
+        self.prepare_stop(due);
+        if let Some(saying) = self.saying.take_if(|s| s.next_due().is_none()) {
+            self.finish(due, saying);
         }
-        if onset {
-            self.onset_due = Some((due, saying.why));
+        if self.saying.is_none()
+            && let Some(saying) = self.waiting.take_if(|s| s.first <= due)
+        {
+            self.begin(due, saying);
         }
-        saying.frame += 1;
-        self.saying = Some(saying);
+        if self.hangs_up_within(due) {
+            self.hang_up(due);
+        }
+        let saying = self.saying.as_mut()?;
+        let item = saying.script.items.get(saying.item)?;
+        let (payload, frame, media) = (item.payload.clone(), item.frame, item.media);
+        self.left_out = item.left_out;
+        let marks: Vec<_> = saying.script.due(saying.mark, saying.item).collect();
+        saying.mark += marks.len();
+        // With DTX, every stretch of sound begins with a marked packet.
+        let before = saying.item.checked_sub(1);
+        let before = before.and_then(|before| saying.script.items.get(before));
+        let marker = before.is_none_or(|b| saying.script.clip.dtx && b.frame + 1 < frame);
+        saying.item += 1;
+        let rtp_at = saying.first + media;
+        self.in_flight = Some(InFlight {
+            due,
+            frame,
+            saying: saying.clone(),
+            marks,
+        });
         Some(Outgoing {
             payload,
-            rtp_time,
+            rtp_time: self.rtp_time(rtp_at),
             marker,
         })
     }
 
-    /// Reports the reply or greeting whose packet with the onset left at `actual`.
-    fn tell_audible(&self, why: Why, actual: Instant) {
-        let Some(clip) = self.clip(&why) else { return };
-        let answers = match why {
-            Why::Greeting => None,
-            Why::Reply { speech_end, .. } => Some(speech_end),
+    /// Begins a script with the packet that is due now.
+    fn begin(&mut self, due: Instant, mut saying: Saying) {
+        saying.first = due;
+        let begins_reply = match saying.part {
+            Part::Reply | Part::Filler => true,
+            Part::Silence => {
+                self.stay_silent(due, &saying);
+                return;
+            }
+            Part::Greeting | Part::Answer(_) | Part::Again(_) => false,
         };
-        let length = FRAME_TIME * clip.frames.len() as u32;
-        let audible = Happening::Audible {
-            at: actual + clip.onset_offset,
-            answers,
-            length: length.saturating_sub(clip.onset()),
-        };
-        self.moment(actual, audible);
+        self.state(due, AgentState::Speaking);
+        if begins_reply {
+            self.turn += 1;
+            match (saying.over, saying.answers) {
+                (Some(speech), Some(answered)) => self.told(Told::Early {
+                    turn: answered.turn,
+                    pause_start_ns: monotonic_ns(answered.speech_end),
+                    pause_end_ns: monotonic_ns(speech),
+                }),
+                _ => self.turn_taken(),
+            }
+        }
+        if let Some(answer) = self.answer_behind(&saying) {
+            // The answer may come before the silent end of the filler's recording.
+            let mut script = (*saying.script).clone();
+            let room = answer.first.saturating_duration_since(saying.first);
+            script.items.retain(|item| item.at + FRAME_TIME <= room);
+            saying.script = Arc::new(script);
+            self.waiting = Some(answer);
+        }
+        self.last_audible = None;
+        self.saying = Some(saying);
     }
 
-    fn tell_truth(&mut self, why: Why, actual: Instant) {
-        let (
-            Some(truth),
-            Why::Reply {
-                turn,
-                speech_end,
-                packet,
-                delay,
-            },
-        ) = (&self.truth, why)
-        else {
+    /// The answer that follows a filler.
+    fn answer_behind(&self, filler: &Saying) -> Option<Saying> {
+        let script = filler.then.clone()?;
+        let gap = self.voice.behaviour.filler.as_ref()?.gap;
+        let audible = filler.first + filler.script.end() + gap;
+        let first = audible.checked_sub(script.onset()).unwrap_or(audible);
+        Some(Saying::new(
+            Part::Answer(gap),
+            filler.answers,
+            script,
+            first,
+        ))
+    }
+
+    /// Does not answer a turn.
+    fn stay_silent(&mut self, due: Instant, saying: &Saying) {
+        self.turn_taken();
+        if let Some(answered) = saying.answers {
+            self.told(Told::Silent {
+                turn: answered.turn,
+                speech_end_ns: monotonic_ns(answered.speech_end),
+            });
+        }
+        self.state(due, AgentState::Listening);
+    }
+
+    /// Ends a script whose packets have all been sent.
+    fn finish(&mut self, due: Instant, saying: Saying) {
+        let interrupted = saying.is_cut();
+        let at = self.last_audible.filter(|_| interrupted).unwrap_or(due);
+        self.moment(at, Happening::Silent { interrupted });
+        if interrupted {
+            self.state(due, AgentState::Listening);
+            self.stopped(saying);
             return;
+        }
+        let then = match (&saying.then, &self.voice.behaviour.filler) {
+            (Some(_), Some(filler)) if filler.state == Between::Thinking => AgentState::Thinking,
+            _ => AgentState::Listening,
         };
-        truth.send(TruthLine {
-            room: self.room.clone(),
-            turn,
-            last_speech_packet_ns: monotonic_ns(packet),
-            speech_end_ns: monotonic_ns(speech_end),
-            reply_packet_ns: monotonic_ns(actual),
-            onset_offset_ms: self.voice.reply.onset_offset.as_secs_f64() * 1e3,
-            delay_ms: delay.as_secs_f64() * 1e3,
+        self.state(due, then);
+        let hang_up = self.voice.behaviour.hang_up;
+        if saying.then.is_none()
+            && saying.answers.is_some()
+            && hang_up.is_some_and(|h| h.into_reply.is_none() && h.turn <= self.turn)
+        {
+            self.hang_up(due);
+        }
+    }
+
+    /// Whether it is time to leave in the middle of a reply.
+    fn hangs_up_within(&self, due: Instant) -> bool {
+        let (Some(hang_up), Some(saying)) = (self.voice.behaviour.hang_up, &self.saying) else {
+            return false;
+        };
+        let (Some(into), Some(_)) = (hang_up.into_reply, saying.answers) else {
+            return false;
+        };
+        hang_up.turn <= self.turn && due >= saying.first + saying.script.onset() + into
+    }
+
+    fn hang_up(&mut self, due: Instant) {
+        self.hung_up = true;
+        (self.saying, self.waiting) = (None, None);
+        self.told(Told::HungUp {
+            turn: self.turn.saturating_sub(1),
+            at_ns: monotonic_ns(due),
         });
+        if let Some(acts) = &self.acts {
+            let _ = acts.try_send(Act::HangUp);
+        }
+    }
+
+    /// The caller's turn is over: any later speech is a new utterance.
+    fn turn_taken(&mut self) {
+        if let Some(inbound) = self.inbound.as_mut() {
+            inbound.turn_taken();
+        }
+    }
+
+    /// Whether no packet of silence is sent in this slot.
+    fn leaves_silence_out(&mut self) -> bool {
+        if !self.voice.behaviour.dtx {
+            return false;
+        }
+        self.quiet_slots += 1;
+        self.quiet_slots % DTX_SLOTS != 1
     }
 }
 
 impl Endpoint for AgentEnd {
     fn audio(&mut self, now: Instant, _stream: RtpStream, packet: Packet<'_>) {
-        let Some(mut inbound) = self.inbound.take() else {
+        let Some(inbound) = self.inbound.as_mut() else {
             return;
         };
-        inbound.packet(&packet, &mut |event| self.caller(now, event));
-        self.inbound = Some(inbound);
+        let mut events = Vec::new();
+        inbound.packet(&packet, &mut |event| events.push(event));
+        for event in events {
+            self.caller(now, event);
+        }
     }
 
     fn timeout(&mut self, now: Instant) {
-        let Some(mut inbound) = self.inbound.take() else {
+        let Some(inbound) = self.inbound.as_mut() else {
             return;
         };
-        inbound.timeout(now, &mut |event| self.caller(now, event));
-        self.inbound = Some(inbound);
+        let mut events = Vec::new();
+        inbound.timeout(now, &mut |event| events.push(event));
+        for event in events {
+            self.caller(now, event);
+        }
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
@@ -278,27 +371,53 @@ impl Endpoint for AgentEnd {
     }
 
     fn poll_send(&self) -> Option<Instant> {
-        let next = self.next?;
-        // Skip a frame of silence that would overlap the start of the clip.
+        let next = self.next.filter(|_| !self.hung_up)?;
+        if let Some(due) = self.saying.as_ref().and_then(Saying::next_due) {
+            return Some(due);
+        }
+        // Skip a frame of silence that would overlap the start of the script.
         let waiting = self
-            .saying
-            .filter(|s| s.frame == 0 && s.first < next + FRAME_TIME);
+            .waiting
+            .as_ref()
+            .filter(|s| s.first < next + FRAME_TIME);
         Some(waiting.map_or(next, |s| s.first.max(next)))
     }
 
     fn send(&mut self, due: Instant) -> Option<Outgoing> {
         self.next = Some(due + FRAME_TIME);
-        Some(self.speak(due).unwrap_or_else(|| Outgoing {
+        self.left_out = 0;
+        self.in_flight = None;
+        if let Some(packet) = self.speak(due) {
+            self.quiet_slots = 0;
+            return Some(packet);
+        }
+        if self.hung_up || self.leaves_silence_out() {
+            return None;
+        }
+        Some(Outgoing {
             payload: self.voice.silence.clone(),
             rtp_time: self.rtp_time(due),
             marker: false,
-        }))
+        })
+    }
+
+    fn left_out(&mut self) -> u64 {
+        std::mem::take(&mut self.left_out)
     }
 
     fn sent(&mut self, due: Instant, actual: Instant, _sequence: u64) {
-        if let Some((_, why)) = self.onset_due.take_if(|(onset, _)| *onset == due) {
-            self.tell_audible(why, actual);
-            self.tell_truth(why, actual);
+        if !std::mem::replace(&mut self.published, true)
+            && self.voice.behaviour.publish_after.is_some()
+        {
+            self.told(Told::Published {
+                at_ns: monotonic_ns(actual),
+            });
+        }
+        if let Some(packet) = self.in_flight.take_if(|packet| packet.due == due) {
+            self.last_sent = Some((packet.frame, actual));
+            for (offset, mark) in packet.marks {
+                self.tell_mark(&packet.saying, mark, actual + offset, (actual, offset));
+            }
         }
     }
 }

@@ -34,7 +34,10 @@ pub(crate) enum EndDetection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Caller {
     /// The caller began to speak.
-    Started,
+    Started {
+        /// Capture time of the first speech sample, as far as the level is known by then.
+        speech_start: Option<Instant>,
+    },
     /// The caller stopped speaking.
     Ended {
         /// Capture time of the last speech sample.
@@ -43,7 +46,10 @@ pub(super) enum Caller {
         packet: Instant,
     },
     /// The caller had only paused and speaks again.
-    Resumed,
+    Resumed {
+        /// Capture time of the first speech sample after the pause.
+        speech_start: Option<Instant>,
+    },
 }
 
 /// Detects speech on the caller's track.
@@ -137,13 +143,27 @@ impl Inbound {
         self.end.next_utterance();
     }
 
+    /// Capture time of the first sample of the utterance in progress, by its level so far.
+    pub(super) fn speech_start(&self) -> Option<Instant> {
+        self.captured(self.end.began()?)
+    }
+
+    /// Capture time of the decoded sample at `position`.
+    fn captured(&self, position: u64) -> Option<Instant> {
+        Some(self.capture_time(position + 1)?.0)
+    }
+
     fn tell(&mut self, first: Option<SpeechEvent>, tell: &mut dyn FnMut(Caller)) {
         let mut event = first;
         while let Some(e) = event {
             self.speaking = !matches!(e, SpeechEvent::Ended { .. });
             match e {
-                SpeechEvent::Started { .. } => tell(Caller::Started),
-                SpeechEvent::Resumed { .. } => tell(Caller::Resumed),
+                SpeechEvent::Started { position } => tell(Caller::Started {
+                    speech_start: self.captured(self.end.without_pre_echo(position)),
+                }),
+                SpeechEvent::Resumed { position } => tell(Caller::Resumed {
+                    speech_start: self.captured(self.end.without_pre_echo(position)),
+                }),
                 SpeechEvent::Ended { position } => {
                     let end = match &self.chirps {
                         None => Some(position),

@@ -10,31 +10,41 @@ mod chirps;
 mod clip;
 mod crowd;
 mod delay;
+mod dice;
+mod edits;
+mod faults;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzed;
 mod inbound;
 mod moment;
 mod notice;
 mod pipe;
+mod script;
 mod session_stream;
+mod splice;
 mod teller;
+mod told;
 mod truth;
 mod visit;
+mod voice;
 mod worker;
 
 pub(crate) use brain::AgentEnd;
-pub(crate) use clip::{Clip, ClipError, Voice};
+pub(crate) use clip::{Clip, ClipError};
 pub(crate) use delay::DelayStream;
 pub(crate) use inbound::EndDetection;
 pub(crate) use notice::{AgentNotice, Tell};
 pub(crate) use pipe::serve_pipe;
 pub(in crate::targets) use pipe::{PipeReply, PipeRequest};
 pub(crate) use truth::TruthWriter;
+pub(crate) use voice::Voice;
 pub(crate) use worker::{WorkerOptions, serve_livekit};
 
 use crate::net::Engine;
 use crate::vocab::AgentDelay;
+use brain::Chances;
 use crowd::Crowd;
+use dice::Dice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -113,10 +123,11 @@ impl AgentCalls {
         AgentEnd::new(
             room,
             self.voice.clone(),
-            (
-                DelayStream::new(self.delay, self.seed, call),
-                self.crowd.sit(),
-            ),
+            Chances {
+                delays: DelayStream::new(self.delay, self.seed, call),
+                dice: Dice::new(self.seed, call),
+                seat: self.crowd.sit(),
+            },
             self.hearing,
             self.truth.as_ref().map(TruthWriter::sender),
         )

@@ -1,11 +1,12 @@
 //! Serves the reference agent over a pipe: receives offers and sends answers; media uses loopback.
 //!
 //! In: one JSON object per line: `{"call":1,"room":"r","offer":"<sdp>"}`, `{"call":1,"bye":true}`.
-//! Out: `{"ready":true}`, `{"call":1,"answer":"<sdp>"}` or `{"call":1,"error":"…"}`.
+//! Out: `{"ready":true}`, `{"call":1,"answer":"<sdp>"}` or `{"call":1,"error":"…"}`, and
+//! `{"call":1,"left":true}` if the agent leaves a call.
 //! Invariant: the agent ends when its standard input closes.
 
 use super::Agent;
-use super::brain::AgentEnd;
+use super::brain::{Act, AgentEnd};
 use crate::net::{NetError, PeerEvent, PeerEvents, PeerHandle, tracks_by_mid};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -14,6 +15,7 @@ use tokio::io::{
     AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite,
     AsyncWriteExt as _, BufReader,
 };
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// Longest line accepted; an offer with one media section is about 1.5 KB.
@@ -42,7 +44,12 @@ pub(in crate::targets) struct PipeReply {
     pub answer: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub left: bool,
 }
+
+/// Maximum number of lines that wait to be written.
+const LINES: usize = 64;
 
 /// The tasks of calls in progress; each task owns its call's peer.
 type Calls = HashMap<u64, JoinHandle<()>>;
@@ -54,15 +61,47 @@ type Calls = HashMap<u64, JoinHandle<()>>;
 pub(crate) async fn serve_pipe(
     agent: Agent,
     input: impl AsyncRead + Unpin,
+    output: impl AsyncWrite + Unpin + Send + 'static,
+) -> std::io::Result<()> {
+    let (replies, written) = mpsc::channel(LINES);
+    let writer = tokio::spawn(write(output, written));
+    let served = serve_lines(agent, input, &replies).await;
+    match served {
+        // The pipe's own error says more than that nobody writes any longer.
+        Err(error) if writer.is_finished() => {
+            Err(writer.await.unwrap_or(Ok(())).err().unwrap_or(error))
+        }
+        served => served,
+    }
+}
+
+/// Writes lines until nobody can send any more.
+async fn write(
     mut output: impl AsyncWrite + Unpin,
+    mut replies: mpsc::Receiver<PipeReply>,
+) -> std::io::Result<()> {
+    while let Some(reply) = replies.recv().await {
+        say(&mut output, &reply).await?;
+    }
+    Ok(())
+}
+
+async fn serve_lines(
+    agent: Agent,
+    input: impl AsyncRead + Unpin,
+    replies: &mpsc::Sender<PipeReply>,
 ) -> std::io::Result<()> {
     let mut calls = Calls::new();
     let mut lines = BufReader::new(input);
+    let tell = async |reply: PipeReply| {
+        let sent = replies.send(reply).await;
+        sent.map_err(|_| std::io::Error::from(std::io::ErrorKind::BrokenPipe))
+    };
     let ready = PipeReply {
         ready: true,
         ..Default::default()
     };
-    say(&mut output, &ready).await?;
+    tell(ready).await?;
     let mut line = Vec::new();
     loop {
         if !next_line(&mut lines, &mut line).await? {
@@ -85,12 +124,12 @@ pub(crate) async fn serve_pipe(
                 error: Some("this call is already in progress".into()),
                 ..Default::default()
             };
-            say(&mut output, &reply).await?;
+            tell(reply).await?;
             continue;
         }
         let reply = match answer(&agent, &request.room, offer).await {
             Ok((peer, media, answer)) => {
-                let task = tokio::spawn(follow(peer, media));
+                let task = tokio::spawn(follow(peer, media, (request.call, replies.clone())));
                 calls.insert(request.call, task);
                 PipeReply {
                     call: request.call,
@@ -104,7 +143,7 @@ pub(crate) async fn serve_pipe(
                 ..Default::default()
             },
         };
-        say(&mut output, &reply).await?;
+        tell(reply).await?;
     }
 }
 
@@ -164,13 +203,34 @@ async fn answer(
     Ok((peer, media, answer))
 }
 
-/// Starts the call's media once it is connected.
-async fn follow(peer: PeerHandle<AgentEnd>, mut media: PeerEvents) {
-    while let Some(event) = media.recv().await {
+/// Starts the call's media once it is connected, and tells when the agent leaves the call.
+async fn follow(
+    peer: PeerHandle<AgentEnd>,
+    mut media: PeerEvents,
+    (call, replies): (u64, mpsc::Sender<PipeReply>),
+) {
+    let (acts, mut asked) = mpsc::channel(1);
+    loop {
+        let event = tokio::select! {
+            event = media.recv() => event,
+            Some(Act::HangUp) = asked.recv() => {
+                let reply = PipeReply {
+                    call,
+                    left: true,
+                    ..Default::default()
+                };
+                // The connection stays up, so that the caller does not take this for a failure.
+                let _ = replies.send(reply).await;
+                continue;
+            }
+        };
+        let Some(event) = event else { return };
         match event {
             PeerEvent::Connected(_) => {
+                let acts = acts.clone();
                 let started = peer
                     .with(|p, now| {
+                        p.endpoint.tell_acts(acts);
                         let slot = p.slot_from(now);
                         p.endpoint.connected(slot);
                         p.endpoint.caller_here(now);

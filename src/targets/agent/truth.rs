@@ -1,11 +1,11 @@
-//! Writes the reference agent's truth file: every timestamp of every reply, as JSON lines.
+//! Writes the reference agent's truth file: every timestamp of everything that it does, as JSON lines.
 //!
 //! In: lines from the media threads. Out: a file, one object per line.
 //! Invariant: a media thread is never blocked by the disk; lines that do not fit in the queue are
 //! counted, and the count is reported at the end.
 
+use super::told::TruthLine;
 use super::{AgentNotice, Tell};
-use serde::Serialize;
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -21,24 +21,6 @@ const QUEUE: usize = 4_096;
 /// Time without a new line after which buffered lines are flushed to the file.
 const FLUSH: Duration = Duration::from_millis(100);
 
-/// One reply. Instants are nanoseconds on CLOCK_MONOTONIC.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct TruthLine {
-    pub room: String,
-    /// Index of the caller's turn, from 0.
-    pub turn: u32,
-    /// Arrival of the packet that contained the caller's last speech sample.
-    pub last_speech_packet_ns: u64,
-    /// Capture time of the caller's last speech sample.
-    pub speech_end_ns: u64,
-    /// When the packet with the reply's first audible sample was handed to the kernel.
-    pub reply_packet_ns: u64,
-    /// Offset of that sample in the packet's decoded audio.
-    pub onset_offset_ms: f64,
-    /// The delay that was scheduled for the reply.
-    pub delay_ms: f64,
-}
-
 /// Queues lines for the truth file.
 #[derive(Debug, Clone)]
 pub(super) struct TruthSender {
@@ -47,6 +29,14 @@ pub(super) struct TruthSender {
 }
 
 impl TruthSender {
+    /// A sender whose lines a test reads.
+    #[cfg(test)]
+    pub(super) fn to_test() -> (Self, Receiver<TruthLine>) {
+        let (queue, lines) = sync_channel(QUEUE);
+        let lost = Arc::default();
+        (Self { queue, lost }, lines)
+    }
+
     /// Queues a line without blocking; a line that does not fit is counted as lost.
     pub(super) fn send(&self, line: TruthLine) {
         if self.queue.try_send(line).is_err() {
@@ -124,6 +114,7 @@ impl Drop for TruthWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::targets::agent::told::Told;
 
     #[test]
     fn truth_lines_are_on_disk_once_the_writer_is_dropped() {
@@ -134,12 +125,10 @@ mod tests {
         for turn in 0..100 {
             sender.send(TruthLine {
                 room: "r\n".into(),
-                turn,
-                last_speech_packet_ns: 1,
-                speech_end_ns: 2,
-                reply_packet_ns: 3,
-                onset_offset_ms: 0.5,
-                delay_ms: 400.0,
+                told: Told::Silent {
+                    turn,
+                    speech_end_ns: 2,
+                },
             });
         }
         drop(sender);

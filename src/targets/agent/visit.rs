@@ -5,7 +5,7 @@
 //! subscribed.
 
 use super::Agent;
-use super::brain::AgentEnd;
+use super::brain::{Act, AgentEnd};
 use super::teller::Teller;
 use crate::call::{AgentState, Failure};
 use crate::net::{PeerHandle, monotonic_ns};
@@ -43,6 +43,7 @@ pub(super) struct Invitation {
 struct Visit {
     peer: Arc<PeerHandle<AgentEnd>>,
     states: mpsc::Sender<AgentState>,
+    acts: mpsc::Sender<Act>,
     room: Roster,
     /// Server-assigned id of the caller's participant.
     caller: Option<String>,
@@ -72,11 +73,13 @@ pub(super) async fn attend(
     };
     let mut session = Session::begin(join, peer.clone(), media);
     let (states, mut changes) = mpsc::channel(STATES);
+    let (acts, mut asked) = mpsc::channel(1);
     let commands = session.commands();
     let label = invitation.label;
     let mut visit = Visit {
         peer,
         states,
+        acts,
         room: Roster::default(),
         caller: None,
         teller: label.map(|label| Teller::new(invitation.identity, label)),
@@ -95,6 +98,7 @@ pub(super) async fn attend(
                 )]);
                 let _ = commands.try_send(SessionCommand::SetAttributes(attributes));
             }
+            Some(Act::HangUp) = asked.recv() => break Ok(()),
             () = visit.describe() => {}
             () = end.cancelled() => break Ok(()),
         }
@@ -149,10 +153,11 @@ impl Visit {
 
     async fn joined(&mut self) {
         let moments = self.teller.as_mut().map(Teller::begin);
-        let states = self.states.clone();
+        let (states, acts) = (self.states.clone(), self.acts.clone());
         let started = self.peer.with(|p, now| {
             let _ = states.try_send(AgentState::Listening);
             p.endpoint.tell_states(states);
+            p.endpoint.tell_acts(acts);
             if let Some(moments) = moments {
                 p.endpoint.tell_moments(moments);
             }

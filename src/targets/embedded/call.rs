@@ -12,6 +12,7 @@ use futures_util::future::BoxFuture;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
 /// Time limit for ICE and DTLS.
 const MEDIA_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,6 +33,8 @@ pub(super) struct EmbeddedCall<E: Endpoint> {
     connected: bool,
     /// Events that have not yet been returned.
     to_tell: VecDeque<Event>,
+    /// Cancelled when the agent leaves the call; `None` once that has been reported.
+    left: Option<CancellationToken>,
     /// The end of the connection has been reported.
     over: bool,
 }
@@ -44,6 +47,7 @@ impl<E: Endpoint> EmbeddedCall<E> {
         peer: Arc<PeerHandle<E>>,
         media: PeerEvents,
     ) -> Self {
+        let left = Some(agent.departure(number));
         let joining = join(agent.clone(), (number, room), peer.clone());
         Self {
             agent,
@@ -55,6 +59,7 @@ impl<E: Endpoint> EmbeddedCall<E> {
             deadline: None,
             connected: false,
             to_tell: VecDeque::new(),
+            left,
             over: false,
         }
     }
@@ -92,11 +97,23 @@ impl<E: Endpoint> EmbeddedCall<E> {
         }
         loop {
             let deadline = self.deadline.filter(|_| !self.connected);
+            let left = self.left.clone();
+            let left = async {
+                match left {
+                    Some(left) => left.cancelled().await,
+                    None => std::future::pending().await,
+                }
+            };
             let event = tokio::select! {
                 event = self.media.recv() => event?,
                 // No server is involved, so nothing else would report the agent's exit as soon.
                 () = self.agent.gone() => {
                     return self.closed(dropped("the embedded agent exited"));
+                }
+                () = left => {
+                    self.left = None;
+                    self.to_tell.push_back(Event::AgentLeft);
+                    return Some(Event::AgentTrackGone(TRACK));
                 }
                 () = until(deadline) => {
                     return self.closed(no_media());

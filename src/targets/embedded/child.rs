@@ -21,11 +21,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<Result<String, Failure>>>>>;
 
+/// For each call, what is cancelled when the agent leaves it.
+type Departures = Arc<Mutex<HashMap<u64, CancellationToken>>>;
+
 /// A running embedded agent.
 pub(super) struct AgentProcess {
     child: AsyncMutex<Child>,
     input: AsyncMutex<Option<ChildStdin>>,
     waiting: Waiting,
+    departures: Departures,
     /// Cancelled when the child's output ends, which means that the child has exited.
     gone: CancellationToken,
 }
@@ -68,14 +72,26 @@ impl AgentProcess {
             return Err(generator("it did not start; see its message above"));
         }
         let waiting = Waiting::default();
+        let departures = Departures::default();
         let gone = CancellationToken::new();
-        tokio::spawn(read(lines, waiting.clone(), gone.clone()));
+        let told = (waiting.clone(), departures.clone());
+        tokio::spawn(read(lines, told, gone.clone()));
         Ok(Self {
             child: AsyncMutex::new(child),
             input: AsyncMutex::new(input),
             waiting,
+            departures,
             gone,
         })
+    }
+
+    /// What is cancelled when the agent leaves this call.
+    pub(super) fn departure(&self, call: u64) -> CancellationToken {
+        let mut departures = self
+            .departures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        departures.entry(call).or_default().clone()
     }
 
     /// Offers a call, which the agent's truth file records as `room`; returns the agent's answer.
@@ -122,6 +138,10 @@ impl AgentProcess {
 
     /// Ends a call.
     pub(super) async fn bye(&self, call: u64) {
+        let departures = self.departures.lock();
+        departures
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&call);
         let request = PipeRequest {
             call,
             room: String::new(),
@@ -166,9 +186,20 @@ fn parse(line: &str) -> Option<PipeReply> {
 
 /// Passes answers to the requests that wait for them. When the pipe ends, no request waits any
 /// longer.
-async fn read(mut lines: PipeLines<ChildStdout>, waiting: Waiting, gone: CancellationToken) {
+async fn read(
+    mut lines: PipeLines<ChildStdout>,
+    (waiting, departures): (Waiting, Departures),
+    gone: CancellationToken,
+) {
     while let Some(line) = lines.next().await {
         let Some(reply) = parse(&line) else { continue };
+        if reply.left {
+            let departures = departures.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(left) = departures.get(&reply.call) {
+                left.cancel();
+            }
+            continue;
+        }
         let asked = waiting
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

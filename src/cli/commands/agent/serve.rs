@@ -13,8 +13,8 @@ use crate::scenario::{AgentSettings, Sound};
 use crate::targets::agent::{
     self, Agent, AgentNotice, Clip, ClipError, EndDetection, TruthWriter, Voice, WorkerOptions,
 };
-use crate::vocab::{AgentDelay, duration};
-use std::path::{Path, PathBuf};
+use crate::vocab::{AgentDelay, SpokenFiller, duration};
+use std::path::Path;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -28,8 +28,6 @@ pub(super) struct Service {
     pub(super) agent_name: String,
     /// How the agent detects the caller's end of speech.
     pub(super) hearing: EndDetection,
-    /// File for the ground truth.
-    pub(super) truth: Option<PathBuf>,
     /// Serve over stdin and stdout instead of through a server.
     pub(super) pipe: bool,
     /// Describe each call's session in its room.
@@ -84,19 +82,26 @@ pub(super) fn serve(service: &Service) -> Exit {
 fn prepare(service: &Service) -> Result<Agent, Trouble> {
     let settings = &service.settings;
     let usage = |e: &ClipError| Trouble::new(Exit::Usage, e.to_string(), e.hint());
+    let tone = |length| Clip::tone(length, Codec::Opus).map_err(|e| usage(&e));
     let reply = match &settings.reply {
-        Sound::Tone => Clip::tone(settings.reply_length, Codec::Opus).map_err(|e| usage(&e))?,
+        Sound::Tone => tone(settings.reply_length)?,
         Sound::File(path) => recording(path)?,
     };
     let greeting = match &settings.greeting {
         None => None,
-        Some(Sound::Tone) => {
-            Some(Clip::tone(settings.reply_length, Codec::Opus).map_err(|e| usage(&e))?)
-        }
+        Some(Sound::Tone) => Some(tone(settings.reply_length)?),
         Some(Sound::File(path)) => Some(recording(path)?),
     };
-    let voice = Voice::new(reply, greeting).map_err(|e| usage(&e))?;
-    let truth = service
+    let behaviour = (*settings.behaviour).clone();
+    let filler = match &behaviour.filler {
+        None => None,
+        Some(SpokenFiller {
+            sound: Some(path), ..
+        }) => Some(recording(path)?),
+        Some(filler) => Some(tone(filler.length)?),
+    };
+    let voice = Voice::behaving(reply, greeting, filler, behaviour).map_err(|e| usage(&e))?;
+    let truth = settings
         .truth
         .as_deref()
         .map(|path| TruthWriter::create(path, tell))

@@ -1,10 +1,16 @@
 //! The agent's endpoint of a call in virtual time: what audio a caller receives, and when.
 
+mod behaving;
+mod faulty;
+
+use super::super::clip::Clip;
 use super::super::crowd::Crowd;
+use super::super::told::TruthLine;
 use super::*;
 use crate::audio::{Codec, Ear, FRAME, Heard, opus, tone};
-use crate::vocab::AgentDelay;
+use crate::vocab::{AgentDelay, Behaviour};
 use std::collections::VecDeque;
+use std::sync::mpsc::Receiver;
 
 const D: Duration = Duration::from_millis(400);
 /// Tolerance: the end of speech is located to a window of 2 ms, both before and after the codec.
@@ -45,11 +51,14 @@ struct Heards {
     ends: Vec<Instant>,
     /// When each packet left, and the packet's RTP time.
     packets: Vec<(Instant, u32)>,
+    /// The sequence number of each packet.
+    sequences: Vec<u64>,
 }
 
 struct Table {
     zero: Instant,
     agent: AgentEnd,
+    truth: Receiver<TruthLine>,
 }
 
 impl Table {
@@ -57,24 +66,36 @@ impl Table {
     fn new(phase: Duration, delay: Duration, reply: u64, greeting: bool) -> Self {
         let clip = |length| Clip::tone(ms(length), Codec::Opus).expect("tone");
         let greeting = greeting.then(|| clip(500));
-        let voice = Arc::new(Voice::new(clip(reply), greeting).expect("voice"));
+        let voice = Voice::new(clip(reply), greeting).expect("voice");
+        Self::of(phase, delay, voice)
+    }
+
+    /// An agent with this voice.
+    fn of(phase: Duration, delay: Duration, voice: Voice) -> Self {
+        let voice = Arc::new(voice);
+        let (sender, truth) = TruthSender::to_test();
         let zero = Instant::now();
         let delays = DelayStream::new(AgentDelay::Fixed(delay), 0, 0);
         let mut agent = AgentEnd::new(
             "room",
             voice,
-            (delays, Crowd::default().sit()),
+            Chances {
+                delays,
+                dice: Dice::new(0, 0),
+                seat: Crowd::default().sit(),
+            },
             EndDetection::Level,
-            None,
+            Some(sender),
         );
         agent.connected(zero + phase);
-        Self { zero, agent }
+        Self { zero, agent, truth }
     }
 
     /// Passes the caller's packets to the agent and the agent's packets to an ear, until `end`.
     fn play(&mut self, mut caller: VecDeque<Sent>, end: Duration) -> Heards {
         let mut ear = Ear::new().expect("ear");
         let mut heard = Heards::default();
+        let mut sequence = 0;
         let end = self.zero + end;
         loop {
             let arrival = caller.front().map(|p| p.0);
@@ -86,17 +107,21 @@ impl Table {
             };
             // In the engine's order: sends, then arrivals, then timers.
             if send == Some(now) {
-                let out = self.agent.send(now).expect("a packet in every slot");
-                ear.packet(&Packet {
-                    arrival: now,
-                    kernel_stamp: true,
-                    rtp_time: out.rtp_time,
-                    sequence: heard.packets.len() as u64,
-                    level: None,
-                    payload: &out.payload,
-                });
-                heard.packets.push((now, out.rtp_time));
-                self.agent.sent(now, now, 0);
+                if let Some(out) = self.agent.send(now) {
+                    sequence += 1 + self.agent.left_out();
+                    ear.packet(&Packet {
+                        arrival: now,
+                        kernel_stamp: true,
+                        rtp_time: out.rtp_time,
+                        sequence,
+                        level: None,
+                        payload: &out.payload,
+                    });
+                    heard.packets.push((now, out.rtp_time));
+                    heard.sequences.push(sequence);
+                    self.agent.sent(now, now, 0);
+                }
+                ear.advance(now);
             } else if arrival == Some(now) {
                 let (arrival, sequence, payload) = caller.pop_front().expect("a packet");
                 let packet = Packet {
