@@ -52,7 +52,7 @@ pub(super) fn interruptions(view: &View<'_>) -> Option<Section> {
 pub(super) fn early(view: &View<'_>) -> Option<Section> {
     let mut early: Vec<&TurnRecord> = view
         .measured()
-        .filter(|t| t.outcome == Outcome::Early)
+        .filter(|t| t.outcome == Outcome::Early && t.expect != Expect::HangUp)
         .collect();
     if early.is_empty() {
         return None;
@@ -77,7 +77,7 @@ pub(super) fn early(view: &View<'_>) -> Option<Section> {
 }
 
 /// One row of order statistics.
-fn times(caption: &str, definition: &str, times: impl Iterator<Item = Ms>) -> Markup {
+pub(super) fn times(caption: &str, definition: &str, times: impl Iterator<Item = Ms>) -> Markup {
     let of = distribution(times);
     html! {
         @if of.count() > 0 {
