@@ -10,7 +10,7 @@ use crate::scenario::{
     FileProblem, LoadedSound, MAX_BYTES, Overrides, Problem, Scenario, SoundFile, TargetConfig,
     Unset, check, parse_threshold_line, redacted,
 };
-use crate::vocab::Address;
+use crate::vocab::{Address, Go};
 use std::path::Path;
 use std::time::Duration;
 
@@ -100,8 +100,15 @@ fn are_presentable(bytes: &[u8], problems: &[Problem]) {
 /// Checks what every checked scenario guarantees to its users.
 fn is_valid(scenario: &Scenario) {
     assert!(!scenario.variants.is_empty() && !scenario.call.turns.is_empty());
-    for turn in &scenario.call.turns {
+    let turns = &scenario.call.turns;
+    assert!(turns.len() <= 1000);
+    for (at, turn) in turns.iter().enumerate() {
         assert!(!turn.timeout.is_zero());
+        for next in &turn.next {
+            if let Go::Turn(to) = next.branch.go {
+                assert!(to > at && to < turns.len(), "a branch backwards");
+            }
+        }
     }
     if let TargetConfig::Livekit(livekit) = &scenario.target
         && let Some(url) = &livekit.url

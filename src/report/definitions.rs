@@ -42,11 +42,15 @@ pub(super) const TERMS: &[Definition] = &[
     },
     Definition {
         name: "cut off",
-        text: "in progress when the run was stopped, ended by a gate, or killed: not counted as failed, and in no rate or quantile",
+        text: "in progress when the run was stopped, ended by a gate, or killed, or when the caller hung up: not counted as failed, and in no rate or quantile",
     },
     Definition {
         name: "not run",
         text: "never started, because the run was stopped, ended by a gate, or killed: in no rate or quantile either",
+    },
+    Definition {
+        name: "skipped",
+        text: "left out of the call by the scenario: jumped over by a branch, in a pass that a loop did not take, or after a hang-up; in no rate or quantile",
     },
     Definition {
         name: "quantile",

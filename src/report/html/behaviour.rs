@@ -124,7 +124,7 @@ pub(super) fn conversation(view: &View<'_>) -> Option<Section> {
 pub(super) fn early(view: &View<'_>) -> Option<Section> {
     let mut early: Vec<&TurnRecord> = view
         .measured()
-        .filter(|t| t.outcome == Outcome::Early)
+        .filter(|t| t.outcome == Outcome::Early && t.expect != Expect::HangUp)
         .collect();
     let talk = view.summary.conversation.as_ref();
     let classes = talk.map_or(&[][..], |talk| &talk.early_by_pause);
@@ -152,7 +152,7 @@ pub(super) fn early(view: &View<'_>) -> Option<Section> {
 }
 
 /// One row of order statistics.
-fn times(caption: &str, definition: &str, times: impl Iterator<Item = Ms>) -> Markup {
+pub(super) fn times(caption: &str, definition: &str, times: impl Iterator<Item = Ms>) -> Markup {
     let of = distribution(times);
     html! {
         @if of.count() > 0 {

@@ -10,6 +10,7 @@ mod anatomy;
 mod behaviour;
 mod chart;
 mod draw;
+mod expected;
 mod health;
 mod load;
 mod observed;

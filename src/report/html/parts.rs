@@ -6,7 +6,8 @@
 use super::section::Section;
 use super::view::{View, name};
 use super::{
-    account, anatomy, behaviour, health, load, path, slowest, spread, table, time, variants,
+    account, anatomy, behaviour, expected, health, load, path, slowest, spread, table, time,
+    variants,
 };
 use crate::report;
 use maud::html;
@@ -25,6 +26,7 @@ const PARTS: &[Part] = &[
     behaviour::conversation,
     behaviour::interruptions,
     behaviour::early,
+    expected::section,
     behaviour::failures,
     slowest::slowest,
     slowest::unanswered,

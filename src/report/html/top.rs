@@ -153,7 +153,6 @@ fn outcomes(summary: &Summary) -> Markup {
         ("early", turns.early, Ink::Second, "#def-early"),
         ("failed", turns.failed, Ink::Text, "#def-failed"),
         ("cut off", turns.cut_off, Ink::Third, "#def-cut-off"),
-        ("skipped", turns.skipped, Ink::Quiet, ""),
         ("never started", never_begun, Ink::Quiet, "#def-not-run"),
     ];
     html! {
@@ -172,7 +171,11 @@ fn outcomes(summary: &Summary) -> Markup {
                 }
             }
             p.note {
-                (plural(turns.planned, "turn")) " planned. "
+                (plural(turns.planned, "turn")) " planned"
+                @if turns.skipped > 0 {
+                    ", " (grouped(turns.skipped as u64)) " of them " a href="#def-skipped" { "skipped" }
+                }
+                ". "
                 (plural(calls.planned, "call")) " planned: " (grouped(calls.started as u64)) " started, "
                 (grouped(calls.completed as u64)) " completed, " (grouped(calls.failed as u64)) " failed, "
                 (grouped(calls.dropped as u64)) " dropped"

@@ -14,7 +14,7 @@ use crate::run::{Finished, Targets};
 use crate::scenario::{Extent, Load, Scenario};
 use crate::stats::Sample;
 use crate::stats::capacity::{Promise, PromiseVerdict};
-use crate::vocab::Metric;
+use crate::vocab::{Metric, Outcome};
 use serde::Serialize;
 use std::cell::Cell;
 use std::time::Duration;
@@ -203,10 +203,11 @@ fn window(load: &Load) -> (Ms, Ms) {
     (Ms::from(load.ramp), Ms::from(until))
 }
 
-/// The turns that ask for a spoken reply and were due while all calls were active. If a turn has no
+/// The turns that ask for a spoken reply, took place, and were due while all calls were active. If a turn has no
 /// timestamp because its call failed first, the planned start of the call is used.
 fn within(load: &Load, calls: &[CallRecord], turns: &[TurnRecord]) -> Vec<TurnRecord> {
-    let turns = turns.iter().filter(|t| t.expect.asks_for_reply());
+    let taken = |t: &&TurnRecord| t.expect.asks_for_reply() && t.outcome != Outcome::Skipped;
+    let turns = turns.iter().filter(taken);
     if let Extent::Calls(_) = load.extent {
         return turns.cloned().collect();
     }
