@@ -10,6 +10,7 @@ pub mod support;
 
 mod all_examples;
 mod capacity;
+mod conversations;
 mod habits;
 mod models;
 mod node;

@@ -1,0 +1,361 @@
+//! How conversations are measured, against the truth of the reference agent on a real server.
+//!
+//! In: the reference agent with behaviours that it writes into its truth file. Out: the error of
+//! each figure, printed; `LOADGEN_FULL=1` makes 500 events of each kind and more. Invariant: what
+//! is asserted holds on a busy machine too: outcomes, counts, generous bounds.
+
+use crate::alone;
+use crate::support::reports::{Reports, Row};
+use crate::support::{LivekitServer, Loadgen, full, in_repo};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Calls at once.
+const CALLS: usize = 20;
+/// Maximum error of the median, in ms, on a busy machine.
+const BOUND: f64 = 60.0;
+
+/// What happened in one room, by the agent's truth file.
+type Told = BTreeMap<String, Vec<Value>>;
+
+/// One kind of conversation.
+struct Kind {
+    name: &'static str,
+    behaviour: &'static str,
+    call: &'static str,
+    /// Passes of the loop in `call`, with `LOADGEN_FULL=1` and without.
+    passes: [usize; 2],
+    /// Checks the turns of a run, and returns the errors of each figure in ms.
+    check: fn(&[Row], &Told) -> BTreeMap<&'static str, Vec<f64>>,
+}
+
+const KINDS: [Kind; 4] = [
+    Kind {
+        name: "interruptions",
+        behaviour: "{stop: {after: 350ms, ignore: 20%}}",
+        call: "{repeat: N, turns: [{say: help, timeout: 6s}, {say: cancel, expect: stop, timeout: 3s, \
+               start: {after: agent_speech_start, delay: {min: 800ms, max: 1500ms}}}]}",
+        passes: [30, 3],
+        check: interruptions,
+    },
+    Kind {
+        name: "early replies",
+        behaviour: "{early: {pauses: 400ms, share: 50%}}",
+        call: "{repeat: N, turns: [{say: pausing, timeout: 6s, start: {delay: {min: 300ms, max: 700ms}}}]}",
+        passes: [55, 4],
+        check: early,
+    },
+    Kind {
+        name: "fillers",
+        behaviour: "{filler: {length: 400ms, gap: 900ms, share: 60%}}",
+        call: "{repeat: N, turns: [{say: help, timeout: 8s, start: {delay: {min: 300ms, max: 700ms}}}]}",
+        passes: [50, 4],
+        check: fillers,
+    },
+    Kind {
+        name: "backchannels",
+        behaviour: "{stop: {after: 250ms, ignore: 50%}, resume: {under: 1s, share: 70%, restart: 30%, pause: 600ms}}",
+        call: "{repeat: N, turns: [{say: help, timeout: 6s}, {say: mhm, expect: ignore, timeout: 2500ms, \
+               start: {after: agent_speech_start, delay: {min: 800ms, max: 1500ms}}}]}",
+        passes: [30, 3],
+        check: backchannels,
+    },
+];
+
+#[test]
+fn conversations_are_measured_as_the_agent_tells_them() {
+    let _alone = alone();
+    let server = LivekitServer::start();
+    for kind in &KINDS {
+        let (turns, told, invalid) = conversation(&server, kind);
+        let errors = (kind.check)(&turns, &told);
+        println!(
+            "{}: {} turns in {} calls{invalid}",
+            kind.name,
+            turns.len(),
+            told.len()
+        );
+        for (figure, mut errors) in errors {
+            let count = errors.len();
+            assert!(count > 0, "{}: no {figure}", kind.name);
+            errors.sort_by(f64::total_cmp);
+            let at = |q: f64| errors[((count - 1) as f64 * q).round() as usize];
+            println!(
+                "  {figure}: n {count}, error p50 {:.1}, p99 {:.1}, max {:.1} ms",
+                at(0.5),
+                at(0.99),
+                at(1.0)
+            );
+            assert!(at(0.5) < BOUND, "{}: {figure}", kind.name);
+        }
+    }
+}
+
+/// Makes the calls of one kind; returns their turns, the truth, and what makes the run invalid.
+fn conversation(server: &LivekitServer, kind: &Kind) -> (Vec<Row>, Told, String) {
+    let passes = kind.passes[usize::from(!full())].to_string();
+    let scenario = format!(
+        "version: 1\nname: conversations\nseed: 5\ntarget: {{kind: livekit, agent_name: polite}}\n\
+         utterances:\n  help: {{file: {fixtures}/help.wav}}\n  cancel: {{file: {fixtures}/cancel.wav}}\n  \
+         mhm: {{file: {fixtures}/yes.wav, kind: backchannel}}\n  pausing: {{file: pausing.wav}}\n\
+         call:\n  greeting: none\n  reply_tone: 1000\n  turns:\n    - {call}\n    - say: help\n\
+         load: {{calls: {CALLS}, concurrency: {CALLS}, ramp: 2s}}\nsentinels: off\n",
+        fixtures = in_repo("fixtures").display(),
+        call = kind.call.replace('N', &passes),
+    );
+    let run = Loadgen::new(["run", "conversations.yaml", "--out", "run"]).on(server);
+    let dir = run.dir().to_owned();
+    std::fs::write(dir.join("conversations.yaml"), scenario).expect("writable");
+    std::fs::write(dir.join("pausing.wav"), pausing()).expect("writable");
+    let truth = dir.join("truth.jsonl");
+    let truth_path = truth.display().to_string();
+    let length = if kind.name == "fillers" {
+        "900ms"
+    } else {
+        "5s"
+    };
+    let agent = Loadgen::agent(
+        server,
+        &[
+            "--agent-name",
+            "polite",
+            "--delay",
+            "400ms",
+            "--reply-length",
+            length,
+            "--behaviour",
+            kind.behaviour,
+            "--truth",
+            &truth_path,
+        ],
+    );
+    let run = run.deadline(Duration::from_secs(900)).run();
+    let reports = Reports::read(&run.dir().join("run"));
+    agent.finish();
+    let text = std::fs::read_to_string(&truth).expect("a truth file");
+    let mut told = Told::new();
+    for line in text.lines() {
+        let line: Value = serde_json::from_str(line).expect("json");
+        let room = line["room"].as_str().expect("a room").to_owned();
+        told.entry(room).or_default().push(line);
+    }
+    let status = &reports.summary["verdict"]["reasons"];
+    let spoken = |row: &&Row| row["started_ms"] != "";
+    let turns: Vec<Row> = reports.turns.iter().filter(spoken).cloned().collect();
+    assert_eq!(
+        turns
+            .iter()
+            .filter(|row| row["outcome"] == "failed")
+            .count(),
+        0
+    );
+    (turns, told, format!(", {status}"))
+}
+
+/// Two sentences with a pause of 800 ms between them.
+fn pausing() -> Vec<u8> {
+    let read = |name: &str| -> Vec<i16> {
+        let file = hound::WavReader::open(in_repo(&format!("fixtures/{name}.wav")));
+        let samples = file.expect("a fixture").into_samples();
+        samples.map(|sample| sample.expect("a sample")).collect()
+    };
+    // Each fixture ends with 200 ms of silence.
+    let pause = vec![0; 24_000 * 6 / 10];
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 24_000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut wav = std::io::Cursor::new(Vec::new());
+    let mut writer = hound::WavWriter::new(&mut wav, spec).expect("a header");
+    for sample in [read("cancel"), pause, read("opening-hours")].concat() {
+        writer.write_sample(sample).expect("a sample");
+    }
+    writer.finalize().expect("a header");
+    wav.into_inner()
+}
+
+fn number(row: &Row, field: &str) -> Option<f64> {
+    row[field].parse().ok()
+}
+
+fn ms(line: &Value, field: &str) -> f64 {
+    line[field]
+        .as_u64()
+        .unwrap_or_else(|| panic!("{field}: {line}")) as f64
+        / 1e6
+}
+
+/// The lines of one kind about a room, in order.
+fn lines<'a>(told: &'a Told, room: &str, events: &[&str]) -> Vec<&'a Value> {
+    let all = told.get(room).into_iter().flatten();
+    all.filter(|line| events.iter().any(|event| line["event"] == *event))
+        .collect()
+}
+
+/// The turns of each room that expect something.
+fn by_room<'a>(turns: &'a [Row], expect: &str) -> BTreeMap<&'a str, Vec<&'a Row>> {
+    let mut rooms: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
+    for row in turns.iter().filter(|row| row["expect"] == expect) {
+        rooms.entry(&row["room"]).or_default().push(row);
+    }
+    for rows in rooms.values_mut() {
+        rows.sort_by_key(|row| row["turn"].parse::<usize>().expect("a number"));
+    }
+    rooms
+}
+
+fn interruptions(turns: &[Row], told: &Told) -> BTreeMap<&'static str, Vec<f64>> {
+    let mut errors: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
+    let (mut right, mut wrong) = (0, 0);
+    for (room, rows) in by_room(turns, "stop") {
+        let events = lines(told, room, &["stop", "ignored"]);
+        assert_eq!(events.len(), rows.len(), "{room}");
+        for (row, event) in rows.into_iter().zip(events) {
+            let obeyed = event["event"] == "stop";
+            let same = (row["outcome"] == "replied") == obeyed;
+            (right, wrong) = (right + usize::from(same), wrong + usize::from(!same));
+            if !obeyed || !same {
+                continue;
+            }
+            let truth = ms(event, "last_audible_ns") - ms(event, "caller_start_ns");
+            let (wire, ear) = (number(row, "stop_wire_ms"), number(row, "stop_ms"));
+            let (wire, ear) = wire.zip(ear).expect("a stop");
+            errors
+                .entry("stop_wire")
+                .or_default()
+                .push((wire - truth).abs());
+            let overlap = number(row, "overlap_ms").expect("an overlap");
+            // The caller hears the end later than it arrives.
+            let truth = truth + (ear - wire);
+            errors
+                .entry("overlap")
+                .or_default()
+                .push((overlap - truth).abs());
+        }
+    }
+    println!("interruptions: {right} judged as the agent tells, {wrong} otherwise");
+    assert!(wrong * 20 <= right, "{wrong} of {}", wrong + right);
+    errors
+}
+
+fn early(turns: &[Row], told: &Told) -> BTreeMap<&'static str, Vec<f64>> {
+    let mut errors: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
+    let (mut found, mut lost, mut invented) = (0, 0, 0);
+    for (room, rows) in by_room(turns, "respond") {
+        let early = lines(told, room, &["early"]);
+        let replies = lines(told, room, &["reply"]);
+        // Both clocks count the same time; the last turn, which has no pause, shows their offset.
+        let (Some(row), Some(reply)) = (rows.last(), replies.last()) else {
+            continue;
+        };
+        assert_eq!(row["utterance"], "help");
+        let zero = ms(reply, "speech_end_ns") - number(row, "speech_end_ms").expect("spoken");
+        for row in rows.into_iter().filter(|row| row["utterance"] == "pausing") {
+            let instant = |field| number(row, field).expect("spoken") + zero;
+            let (start, end) = (instant("started_ms"), instant("speech_end_ms"));
+            let within = |line: &&&Value| (start..end).contains(&ms(line, "pause_start_ns"));
+            match (early.iter().find(within), row["outcome"] == "early") {
+                (Some(line), true) => {
+                    found += 1;
+                    let reply = replies.iter().find(|reply| reply["turn"] == line["turn"]);
+                    let by = number(row, "early_by_ms").expect("early");
+                    let truth = end - audible(reply.expect("an early reply"));
+                    errors
+                        .entry("early_by")
+                        .or_default()
+                        .push((by - truth).abs());
+                    let pause = number(row, "early_pause_ms").expect("a pause");
+                    let truth = ms(line, "pause_end_ns") - ms(line, "pause_start_ns");
+                    errors
+                        .entry("pause")
+                        .or_default()
+                        .push((pause - truth).abs());
+                }
+                (Some(_), false) => lost += 1,
+                (None, true) => invented += 1,
+                (None, false) => {}
+            }
+        }
+    }
+    println!("early replies: {found} found, {lost} not found, {invented} invented");
+    assert!(
+        found > 0 && (lost + invented) * 20 <= found,
+        "{found} {lost} {invented}"
+    );
+    errors
+}
+
+/// When a reply's first audible sample left, in ms of the agent's clock.
+fn audible(reply: &Value) -> f64 {
+    ms(reply, "reply_packet_ns") + reply["onset_offset_ms"].as_f64().expect("ms")
+}
+
+fn fillers(turns: &[Row], told: &Told) -> BTreeMap<&'static str, Vec<f64>> {
+    let mut errors: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
+    let (mut right, mut wrong) = (0, 0);
+    for (room, rows) in by_room(turns, "respond") {
+        let replies = lines(told, room, &["reply"]);
+        assert_eq!(replies.len(), rows.len(), "{room}");
+        for (row, reply) in rows.into_iter().zip(replies) {
+            let of = |event| {
+                let mut lines = lines(told, room, &[event]).into_iter();
+                lines.find(|line| line["turn"] == reply["turn"])
+            };
+            let audible = audible(reply);
+            let answered = of("answer").map_or(audible, |line| ms(line, "audible_ns"));
+            let truth = answered - ms(reply, "speech_end_ns");
+            let heard = number(row, "answer_wire_ms");
+            let wire = number(row, "ttfa_wire_ms");
+            let (Some(heard), Some(wire)) = (heard, wire) else {
+                continue;
+            };
+            let same = (heard - wire > 1.0) == of("answer").is_some();
+            (right, wrong) = (right + usize::from(same), wrong + usize::from(!same));
+            errors
+                .entry("answer_wire")
+                .or_default()
+                .push((heard - truth).abs());
+            let truth = audible - ms(reply, "speech_end_ns");
+            errors
+                .entry("ttfa_wire")
+                .or_default()
+                .push((wire - truth).abs());
+        }
+    }
+    println!("fillers: {right} told from answers, {wrong} not");
+    assert!(wrong * 20 <= right, "{wrong} of {}", wrong + right);
+    errors
+}
+
+fn backchannels(turns: &[Row], told: &Told) -> BTreeMap<&'static str, Vec<f64>> {
+    let mut errors: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
+    let (mut right, mut wrong) = (0, 0);
+    for (room, rows) in by_room(turns, "ignore") {
+        let events = lines(told, room, &["stop", "ignored"]);
+        let resumed = lines(told, room, &["resumed", "restarted"]);
+        assert_eq!(events.len(), rows.len(), "{room}");
+        for (row, event) in rows.into_iter().zip(events) {
+            let stopped = event["event"] == "stop";
+            let goes_on = resumed
+                .iter()
+                .find(|line| line["caller_start_ns"] == event["caller_start_ns"]);
+            let heard = number(row, "resume_ms");
+            let same =
+                (row["outcome"] == "missed") == stopped && heard.is_some() == goes_on.is_some();
+            (right, wrong) = (right + usize::from(same), wrong + usize::from(!same));
+            if let (Some(line), Some(heard)) = (goes_on, heard) {
+                let truth = ms(line, "audible_ns") - ms(event, "last_audible_ns");
+                errors
+                    .entry("resume")
+                    .or_default()
+                    .push((heard - truth).abs());
+            }
+        }
+    }
+    println!("backchannels: {right} judged as the agent tells, {wrong} otherwise");
+    assert!(wrong * 20 <= right, "{wrong} of {}", wrong + right);
+    errors
+}
