@@ -8,8 +8,11 @@ use super::{Anchor, Outcome};
 use crate::vocab::{Branch, Go, When};
 use std::time::{Duration, Instant};
 
-/// How long after the end of a turn a branch waits for the transcript of its reply.
-pub(super) const TRANSCRIPT: Duration = Duration::from_secs(2);
+/// How long after the end of a turn a branch waits for the transcript of its reply. An agent that
+/// goes on to think or to speak has this long again, up to [`AT_WORK`].
+const TRANSCRIPT: Duration = Duration::from_secs(2);
+/// Longest wait for an agent that goes on to think or to speak.
+const AT_WORK: Duration = Duration::from_secs(60);
 
 /// Which turns a call takes, and when the caller hangs up.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -74,6 +77,8 @@ pub(super) struct Choice {
     outcome: Outcome,
     /// When the wait for the transcript ends.
     pub(super) until: Instant,
+    /// When it ends even if the agent is still at work.
+    limit: Instant,
     known: Option<ReplyMatches>,
 }
 
@@ -92,6 +97,7 @@ impl Choice {
             turn,
             outcome,
             until: super::later(over, TRANSCRIPT),
+            limit: super::later(over, AT_WORK),
             known: None,
         }
     }
@@ -103,8 +109,17 @@ impl Choice {
         }
     }
 
-    /// The decision at `now`; `None` if it has to wait for the transcript.
-    pub(super) fn decide(&self, branches: &[Branch], now: Instant) -> Option<Chosen> {
+    /// The decision at `now`; `None` if it has to wait for the transcript. `at_work`: whether the
+    /// agent is still thinking or speaking, so that what it has said is not all of its reply.
+    pub(super) fn decide(
+        &mut self,
+        branches: &[Branch],
+        now: Instant,
+        at_work: bool,
+    ) -> Option<Chosen> {
+        if at_work && now >= self.until && now < self.limit {
+            self.until = super::later(now, TRANSCRIPT).min(self.limit);
+        }
         let replied = matches!(self.outcome, Outcome::Replied | Outcome::Early);
         let mut untold = false;
         for (index, branch) in branches.iter().enumerate() {
@@ -115,7 +130,7 @@ impl Choice {
                 When::ReplyMatches => {
                     let known = self.known.as_ref();
                     let matches = known.is_some_and(|k| k.matches.get(index) == Some(&true));
-                    let final_ = known.is_some_and(|k| k.complete) || now >= self.until;
+                    let final_ = known.is_some_and(|k| k.complete && !at_work) || now >= self.until;
                     if !matches && !final_ {
                         return None;
                     }

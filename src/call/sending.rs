@@ -54,7 +54,8 @@ impl Sending {
             later(self.media_start, self.slot_of(captured))
         });
         let half = FRAME_TIME / 2;
-        let decides = first < due + half && due < last + half;
+        // Without an utterance there is no end of speech to be late.
+        let decides = self.frames > 0 && first < due + half && due < last + half;
         decides.then(|| actual.saturating_duration_since(due))
     }
 

@@ -242,6 +242,19 @@ pub struct CallResult {
     pub turns: Vec<TurnResult>,
 }
 
+impl CallResult {
+    /// Whether the caller hung up while something was still in progress: an utterance, the wait for
+    /// a reply, or a reply.
+    pub(crate) fn broke_off(&self) -> bool {
+        let mut taken = self.turns.iter().rev();
+        let last = taken.find(|turn| turn.media_start.is_some());
+        let open = |turn: &TurnResult| {
+            turn.outcome == Outcome::CutOff || turn.flags.contains(&Flag::ReplyUnfinished)
+        };
+        self.failure.is_none() && last.is_some_and(open)
+    }
+}
+
 /// A failure whose cause is specific to the target.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]

@@ -19,7 +19,7 @@ use clap::builder::PossibleValuesParser;
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct HowArgs {
     /// Compare only these metrics
-    /// [default: ttfa, stop, text_ttft, join, agent_audible, greeting, missed, early, failed]
+    /// [default: ttfa, stop, hang_up, text_ttft, join, agent_audible, greeting, missed, early, failed]
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = metrics())]
     pub metric: Vec<String>,
     /// Differences that do not matter: a share, a time, or both; anything below either is noise

@@ -5,7 +5,7 @@
 //! what is drawn for the others.
 
 use super::draw::{Domain, Draw};
-use super::{PlannedLeaving, PlannedTurn, Said};
+use super::planned::{PlannedLeaving, PlannedTurn, Said};
 use crate::scenario::{Delay, LoopPass, Pick, Saying, TurnConfig};
 use crate::vocab::UtteranceKind;
 use std::time::Duration;

@@ -73,6 +73,12 @@ pub(super) async fn make(shared: Arc<Shared>, call: PlannedCall, planned_start: 
         }
         (failure, _) => failure,
     };
+    if result.broke_off()
+        && let Some(connection) = connection.take()
+    {
+        // The agent should notice at once, so nothing that it may still report is waited for.
+        connection.hang_up().await;
+    }
     // The collector amends a turn only while its call is in progress.
     let connected = connection.as_mut().map(|c| &mut **c as &mut dyn Connection);
     let told = turns.finish(connected).await;
@@ -172,7 +178,6 @@ async fn talk(
                         break;
                     }
                     confirm_voice(&*handle, turns).await;
-                    tell_branches(&*handle, turns).await;
                 }
                 None => break,
             },
@@ -243,11 +248,13 @@ async fn tell_branches(handle: &dyn CallerHandle<CallerEnd>, turns: &mut TurnRep
     }
 }
 
-/// Informs the caller's endpoint that a stream was confirmed as a voice.
+/// Informs the caller's endpoint that a stream was confirmed as a voice, and what branches need to
+/// know.
 async fn confirm_voice(handle: &dyn CallerHandle<CallerEnd>, turns: &mut TurnReports) {
     if let Some(stream) = turns.take_voice() {
         // A caller that no longer exists does not need the answer.
         let told = handle.with(move |caller, at| caller.judged(at.now, stream, Some(true)));
         let _ = told.await;
     }
+    tell_branches(handle, turns).await;
 }

@@ -3,7 +3,7 @@
 //! In: a turn of the file. Out: what is said, and problems in the [`Checker`].
 
 use super::checker::Checker;
-use super::file::{SayFile, SayTextFile, TurnFile};
+use super::file::{CallFile, SayFile, SayTextFile, TurnFile};
 use super::places::join;
 use super::problem::{Code, did_you_mean};
 use super::turn_file::PickFile;
@@ -161,9 +161,21 @@ impl Checker<'_> {
         index
     }
 
+    /// Checks that the target takes the texts that turns send, and has the transcripts that they
+    /// need.
+    pub(super) fn words_of_turns(
+        &mut self,
+        file: Option<&CallFile>,
+        call: Option<&CallConfig>,
+        target: Option<&TargetConfig>,
+    ) {
+        self.texts(file.and_then(CallFile::first_text), call, target);
+        self.transcripts(call, target);
+    }
+
     /// Checks that texts can be sent to the target and that replies are read.
     /// `first`: pointer of the first text.
-    pub(super) fn texts(
+    fn texts(
         &mut self,
         first: Option<String>,
         call: Option<&CallConfig>,

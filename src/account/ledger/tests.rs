@@ -293,6 +293,34 @@ fn transcripts_alone_are_enough_for_the_texts_of_a_turn() {
 }
 
 #[test]
+fn the_text_of_a_reply_is_known_before_its_turn_is_settled() {
+    let mut call = Script::new();
+    let turn = TurnTimes {
+        turn: 0,
+        media_start: call.at(1_000),
+        speech_end: call.at(2_000),
+        onset: Some(call.at(3_000)),
+    };
+    let known = |call: &Script| {
+        let known = call.account.reply_so_far(&turn);
+        known.map(|(text, complete)| (text.to_string(), complete))
+    };
+    let transcript = |text: &str| ClaimKind::ReplyTranscript(text.into());
+    call.claim(900, None, None, transcript("Hello!"));
+    assert_eq!(known(&call), None, "the greeting is no reply");
+    call.claim(3_500, None, None, transcript("Which order?"));
+    assert_eq!(known(&call), Some(("Which order?".to_owned(), false)));
+    let reply = Reply {
+        text: Some("Which order do you mean?".into()),
+        started_speaking: Some(agent(2_990)),
+        ..Reply::default()
+    };
+    call.claim(4_000, None, None, ClaimKind::Reply(reply));
+    let whole = "Which order do you mean?".to_owned();
+    assert_eq!(known(&call), Some((whole, true)));
+}
+
+#[test]
 fn states_belong_to_the_turn_in_which_they_began() {
     let mut call = Script::new();
     for (at, state) in [

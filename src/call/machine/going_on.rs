@@ -114,9 +114,14 @@ impl Call {
 
     /// Decides the branches of the last turn, if they can be decided at `now`.
     pub(super) fn choose(&mut self, now: Instant) {
-        let Some(choice) = &self.choice else { return };
+        let begun = self.talk.last_began();
+        let thinks = begun.is_some_and(|begun| self.states.at_work_since(begun).is_some());
+        let at_work = thinks || self.talk.current().is_some();
+        let Some(choice) = &mut self.choice else {
+            return;
+        };
         let turn = choice.turn;
-        let Some(chosen) = choice.decide(self.path.branches(turn), now) else {
+        let Some(chosen) = choice.decide(self.path.branches(turn), now, at_work) else {
             return;
         };
         self.choice = None;

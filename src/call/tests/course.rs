@@ -212,6 +212,38 @@ fn a_branch_waits_for_the_transcript_of_the_reply_for_two_seconds() {
 }
 
 #[test]
+fn a_branch_waits_for_the_answer_of_an_agent_that_goes_on_to_think() {
+    // A filler from 3.0 to 3.5 s, a tool until 8.0 s, an answer from 8.1 to 9.1 s.
+    let known = |at, matches: bool| {
+        let known = ReplyMatches {
+            turn: 0,
+            matches: vec![matches],
+            complete: true,
+        };
+        (ms(at), Input::ReplyMatches(known))
+    };
+    let state = |at, state| (ms(at), Input::AgentState(state));
+    let world = World {
+        acts: vec![vec![Act::Say(400, 500), Act::Say(5500, 1000)]],
+        inputs: vec![
+            state(2990, AgentState::Speaking),
+            state(3490, AgentState::Thinking),
+            known(4300, false),
+            state(8050, AgentState::Speaking),
+            state(9150, AgentState::Listening),
+            known(9200, true),
+        ],
+        ..World::default()
+    };
+    let next = [branch(When::ReplyMatches, Go::Turn(2))];
+    let played = play(with(&[FIRST, NEXT, NEXT], &[branches(&next)]), world);
+    assert_eq!(played.turn(1).outcome, Skipped);
+    assert_eq!(played.flags(0), []);
+    let began = played.media_start(2).as_millis();
+    assert!((9180..9260).contains(&began), "{began}");
+}
+
+#[test]
 fn a_turn_without_a_reply_does_not_wait_for_a_transcript() {
     let next = [
         branch(When::ReplyMatches, Go::Turn(2)),
@@ -312,6 +344,7 @@ fn the_caller_hangs_up_at_an_event_after_a_turn() {
         is_sound(&played, name);
         let heard = played.turn(0).reply_end.is_some();
         assert_eq!(heard, at > 4000, "{name}");
+        assert_eq!(played.result.broke_off(), !heard, "{name}");
         let cut = played.flags(0) == [Flag::ReplyUnfinished];
         assert_eq!(cut, outcome == Replied && at < 4000, "{name}");
     }

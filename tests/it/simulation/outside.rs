@@ -113,6 +113,10 @@ fn promised(case: &Case, scenario: &Scenario, seen: &Seen) -> u8 {
     if !calls.iter().any(reached) && !seen.run.turns.iter().any(heard) {
         return 1;
     }
+    let ended = |t: &TurnRecord| heard(t) || t.outcome == Outcome::Failed;
+    if !seen.run.turns.iter().any(ended) {
+        return 110; // The callers hung up before any turn could be judged.
+    }
     if case.gate_ms.is_none() {
         return match calls.iter().any(completed) {
             true => 0,
