@@ -35,6 +35,9 @@ pub(super) struct BehaviourFile {
     /// How long after joining the room the agent publishes its track; only with a LiveKit server.
     /// Default: at once.
     pub(super) publish_after: Option<DurationText>,
+    /// Share of the turns before whose reply the agent unpublishes its track and publishes it
+    /// again; only with a LiveKit server. Default: 0%.
+    pub(super) republish: Option<PercentText>,
     /// When the agent leaves the call. Default: after its caller.
     pub(super) hang_up: Option<HangUpFile>,
 }
