@@ -124,6 +124,19 @@ impl<E: Endpoint> Peer<E> {
         slot.as_deref_mut().ok_or(NetError::Gone)
     }
 
+    /// Applies the answer to the last offer of the transport that publishes.
+    ///
+    /// # Errors
+    /// As for [`Transport::answer`].
+    pub(crate) fn answered(&mut self, now: Instant, sdp: &str) -> Result<(), NetError> {
+        let transport = self.transport(PUBLISHER, now)?;
+        transport.answer(sdp)?;
+        if transport.switch_track() {
+            self.sequence = 1;
+        }
+        Ok(())
+    }
+
     /// Closes a transport so that it can be opened again.
     pub(crate) fn close(&mut self, index: usize) {
         self.transports[index] = None;

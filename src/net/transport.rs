@@ -39,6 +39,8 @@ pub struct Transport {
     /// The path that takes over streams from str0m. Absent until the handshake is over, and if the
     /// path does not support the SRTP profile.
     pub(super) direct: Option<DirectPath>,
+    /// The section of a track that has been offered and not answered yet.
+    next_track: Option<Mid>,
     pending: Option<SdpPendingOffer>,
     /// Sections that we only receive on.
     receiving: Vec<Mid>,
@@ -67,6 +69,7 @@ impl Transport {
             str0m: Str0mPath::new(port.local(), now)?,
             port,
             direct: None,
+            next_track: None,
             pending: None,
             receiving: Vec::new(),
             drops: 0,

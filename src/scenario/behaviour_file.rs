@@ -35,8 +35,11 @@ pub(super) struct BehaviourFile {
     /// How long after joining the room the agent publishes its track; only with a LiveKit server.
     /// Default: at once.
     pub(super) publish_after: Option<DurationText>,
+    /// Share of the turns before whose reply the agent unpublishes its track and publishes it
+    /// again; only with a LiveKit server. Default: 0%.
+    pub(super) republish: Option<PercentText>,
     /// When the agent leaves the call. Default: after its caller.
-    pub(super) hang_up: Option<HangUpFile>,
+    pub(super) hang_up: Option<AgentHangUpFile>,
 }
 
 /// What the agent does when its caller interrupts it.
@@ -143,7 +146,7 @@ pub(super) struct FaultFile {
 /// When the agent leaves the call.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct HangUpFile {
+pub(super) struct AgentHangUpFile {
     /// With which reply, counted from 1.
     #[schemars(required, range(min = 1, max = 10_000))]
     pub(super) turn: Option<u32>,

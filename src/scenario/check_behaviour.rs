@@ -3,7 +3,7 @@
 //! In: values that passed the schema. Out: the checked behaviour, and problems in the [`Checker`].
 
 use super::behaviour_file::{
-    BehaviourFile, BetweenText, DurationsFile, EarlyFile, FaultFile, HangUpFile, ResumeFile,
+    BehaviourFile, BetweenText, DurationsFile, EarlyFile, FaultFile, AgentHangUpFile, ResumeFile,
     SpokenFillerFile, StopFile,
 };
 use super::checker::{Checker, Zero};
@@ -63,6 +63,7 @@ impl Checker<'_> {
             silent: self.share(file.silent.as_ref(), &part("silent"), base.silent),
             greeting_delay: greeting_delay.or(base.greeting_delay),
             publish_after: publish_after.or(base.publish_after),
+            republish: self.share(file.republish.as_ref(), &part("republish"), base.republish),
             hang_up: hang_up
                 .and_then(|file| self.hanging_up(file, &part("hang_up")))
                 .or(base.hang_up),
@@ -71,15 +72,14 @@ impl Checker<'_> {
 
     /// Reports what the embedded agent cannot do, because its calls have no tracks.
     pub(super) fn without_tracks(&mut self, file: &BehaviourFile, at: &str) {
-        if file.publish_after.is_some() {
-            let message = "`publish_after` is about a track in a room of a LiveKit server";
+        let given = [
+            ("publish_after", file.publish_after.is_some()),
+            ("republish", file.republish.is_some()),
+        ];
+        for (key, _) in given.into_iter().filter(|(_, given)| *given) {
+            let message = format!("`{key}` is about a track in a room of a LiveKit server");
             let hint = "leave it out, or start `loadgen agent --behaviour` with a server";
-            self.problem_at_key(
-                &join(at, "publish_after"),
-                Code::Contradiction,
-                message,
-                hint,
-            );
+            self.problem_at_key(&join(at, key), Code::Contradiction, message, hint);
         }
     }
 
@@ -242,7 +242,7 @@ impl Checker<'_> {
         }
     }
 
-    fn hanging_up(&mut self, file: &HangUpFile, at: &str) -> Option<HangUp> {
+    fn hanging_up(&mut self, file: &AgentHangUpFile, at: &str) -> Option<HangUp> {
         let at_into = join(at, "into_reply");
         let into = file.into_reply.as_ref();
         Some(HangUp {

@@ -42,6 +42,9 @@ pub struct Behaviour {
     /// When the agent publishes its track, from its arrival in the room.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "maybe_text")]
     pub(crate) publish_after: Option<Duration>,
+    /// Share of the turns before whose reply the agent publishes its track again.
+    #[serde(skip_serializing_if = "is_zero", serialize_with = "percent")]
+    pub(crate) republish: f64,
     /// When the agent leaves the call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) hang_up: Option<HangUp>,

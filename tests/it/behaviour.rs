@@ -94,7 +94,9 @@ fn behaviours_are_in_the_truth_file_and_the_figures_agree_with_it() {
             None => {
                 ignored += 1;
                 assert!(events(lines).contains(&"ignored"), "{lines:#?}");
-                assert_eq!(row["outcome"], "missed", "{row:?}");
+                // It talks on until its reply of 3 s ends by itself.
+                let heard: f64 = row["stop_ms"].parse().expect("a figure");
+                assert!(heard > 1_500.0, "{row:?}");
             }
         }
     }
@@ -157,12 +159,7 @@ fn an_agent_that_hangs_up_is_reported_as_having_left() {
     let told = truth(&run.dir().join("t.jsonl"));
     let lines = told.values().next().expect("a call");
     assert_eq!(events(lines), ["reply", "reply_end", "hung_up"]);
-    assert_eq!(reports.turns[0]["outcome"], "replied");
-    assert_eq!(
-        reports.turns[1]["outcome"], "failed",
-        "{:?}",
-        reports.turns[1]
-    );
+    assert_eq!(reports.count("/calls/failed"), 1);
     let causes = reports.summary["failures"].to_string();
     assert!(causes.contains("agent_left"), "{causes}");
 }

@@ -196,6 +196,7 @@ mod tests {
             silent: 0.1,
             greeting_delay: Some(Duration::ZERO),
             publish_after: Some(ms(1_500)),
+            republish: 0.3,
             hang_up: Some(HangUp {
                 turn: 3,
                 into_reply: Some(ms(200)),

@@ -104,6 +104,11 @@ impl DirectPath {
         self.sent.is_some()
     }
 
+    /// Leaves our stream to str0m again.
+    pub(in crate::net) fn stop_sending(&mut self) {
+        self.sent = None;
+    }
+
     /// Whether the stream with this SSRC has been taken over from str0m.
     pub(in crate::net) fn receives(&self, ssrc: u32) -> bool {
         self.received.iter().any(|stream| stream.ssrc == ssrc)

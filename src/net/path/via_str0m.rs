@@ -111,6 +111,13 @@ impl Str0mPath {
         })
     }
 
+    /// Sends on another section, as a new stream.
+    pub(in crate::net) fn publish_anew(&mut self, mid: Mid) {
+        self.publish = Some(mid);
+        self.publication = None;
+        self.sent = 0;
+    }
+
     /// Whether our stream is negotiated and the connection is up.
     pub(in crate::net) fn publishes(&mut self) -> bool {
         if self.publication.is_none() && self.connected {

@@ -121,6 +121,53 @@ impl Transport {
         Ok(Some(offer.to_sdp_string()))
     }
 
+    /// Offers our microphone as a new track named `track` instead of the one that we send. Once the
+    /// answer has come, [`Transport::switch_track`] sends on it.
+    ///
+    /// `None` while an answer is outstanding: call this again after the answer.
+    ///
+    /// # Errors
+    /// str0m has nothing to offer.
+    pub(crate) fn republish(&mut self, track: &str) -> Result<Option<String>, NetError> {
+        if self.pending.is_some() {
+            return Ok(None);
+        }
+        let mut api = self.str0m.rtc.sdp_api();
+        if let Some(mid) = self.str0m.publish {
+            api.set_direction(mid, Direction::Inactive);
+        }
+        // As in `reoffer`.
+        for mid in &self.receiving {
+            api.set_direction(*mid, Direction::Inactive);
+            api.set_direction(*mid, Direction::RecvOnly);
+        }
+        self.next_track = Some(api.add_media(
+            MediaKind::Audio,
+            Direction::SendOnly,
+            Some("mic".into()),
+            Some(track.into()),
+            None,
+        ));
+        let (offer, pending) = api
+            .apply()
+            .ok_or_else(|| NetError::Transport("nothing to offer".into()))?;
+        self.pending = Some(pending);
+        Ok(Some(offer.to_sdp_string()))
+    }
+
+    /// Sends on the track that was offered by [`Transport::republish`]; returns whether there was
+    /// one. Its stream is a new one, so its sequence numbers must start anew.
+    pub(crate) fn switch_track(&mut self) -> bool {
+        let Some(mid) = self.next_track.take_if(|_| self.pending.is_none()) else {
+            return false;
+        };
+        self.str0m.publish_anew(mid);
+        if let Some(direct) = &mut self.direct {
+            direct.stop_sending();
+        }
+        true
+    }
+
     /// Applies the answer to the last offer.
     ///
     /// # Errors

@@ -45,6 +45,8 @@ pub(super) struct Chances {
 pub(super) enum Act {
     /// Leave the call.
     HangUp,
+    /// Publish the track again.
+    Republish,
 }
 
 /// A packet of a script that is on its way to the kernel.
@@ -321,8 +323,12 @@ impl AgentEnd {
             turn: self.turn.saturating_sub(1),
             at_ns: monotonic_ns(due),
         });
+        self.act(Act::HangUp);
+    }
+
+    fn act(&self, act: Act) {
         if let Some(acts) = &self.acts {
-            let _ = acts.try_send(Act::HangUp);
+            let _ = acts.try_send(act);
         }
     }
 

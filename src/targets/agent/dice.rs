@@ -27,9 +27,11 @@ pub(super) enum Decision {
     Fault,
     /// Whether to stay silent.
     Silent,
+    /// Whether to publish the track again.
+    Republish,
 }
 
-const KINDS: usize = Decision::Silent as usize + 1;
+const KINDS: usize = Decision::Republish as usize + 1;
 
 /// The decisions of one call.
 #[derive(Debug, Clone)]

@@ -213,7 +213,10 @@ async fn follow(
     loop {
         let event = tokio::select! {
             event = media.recv() => event,
-            Some(Act::HangUp) = asked.recv() => {
+            Some(act) = asked.recv() => {
+                if act != Act::HangUp {
+                    continue; // a connection without a server has no track to publish
+                }
                 let reply = PipeReply {
                     call,
                     left: true,

@@ -114,6 +114,8 @@ pub(crate) enum Told {
     Silent { turn: u32, speech_end_ns: u64 },
     /// The agent left the call.
     HungUp { turn: u32, at_ns: u64 },
+    /// The agent began to publish its track again.
+    Republished { turn: u32, at_ns: u64 },
     /// The agent sent its first packet, with which a server publishes the track.
     Published { at_ns: u64 },
 }

@@ -24,6 +24,8 @@ use tokio_util::sync::CancellationToken;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Maximum number of state changes queued for publication.
 const STATES: usize = 16;
+/// Maximum number of acts that wait for the session.
+const ACTS: usize = 4;
 /// Number of the only track that the agent listens to.
 const CALLER: u32 = 0;
 
@@ -73,7 +75,7 @@ pub(super) async fn attend(
     };
     let mut session = Session::begin(join, peer.clone(), media);
     let (states, mut changes) = mpsc::channel(STATES);
-    let (acts, mut asked) = mpsc::channel(1);
+    let (acts, mut asked) = mpsc::channel(ACTS);
     let commands = session.commands();
     let label = invitation.label;
     let mut visit = Visit {
@@ -98,7 +100,13 @@ pub(super) async fn attend(
                 )]);
                 let _ = commands.try_send(SessionCommand::SetAttributes(attributes));
             }
-            Some(Act::HangUp) = asked.recv() => break Ok(()),
+            Some(act) = asked.recv() => match act {
+                Act::HangUp => break Ok(()),
+                Act::Republish => {
+                    let cid = format!("agent-{:x}", monotonic_ns(Instant::now()));
+                    let _ = commands.try_send(SessionCommand::Republish(cid));
+                }
+            },
             () = visit.describe() => {}
             () = end.cancelled() => break Ok(()),
         }

@@ -57,17 +57,40 @@ impl<E: Endpoint> LiveSession<'_, E> {
         let tracks = tracks_of(&mut answer);
         let sdp = answer.sdp;
         self.peer
-            .with(move |p, now| p.transport(PUBLISHER, now)?.answer(&sdp))
+            .with(move |p, now| p.answered(now, &sdp))
             .await
             .and_then(|r| r)
             .map_err(media_failure)?;
         if self.single {
             self.sections(PUBLISHER, tracks).await?;
         }
-        match self.sections_wanted.take() {
-            Some(n) => self.reoffer(n).await,
+        if let Some(n) = self.sections_wanted.take() {
+            return self.reoffer(n).await;
+        }
+        match self.track_wanted.take() {
+            Some(cid) => self.republish(cid).await,
             None => Ok(()),
         }
+    }
+
+    /// Unpublishes our track and publishes it again, with this client id.
+    pub(super) async fn republish(&mut self, cid: String) -> Result<(), Failure> {
+        let track = cid.clone();
+        let offer = self
+            .peer
+            .with(move |p, now| p.transport(PUBLISHER, now)?.republish(&track))
+            .await
+            .and_then(|r| r)
+            .map_err(media_failure)?;
+        let Some(offer) = offer else {
+            self.track_wanted = Some(cid);
+            return Ok(());
+        };
+        let announced = Request::AddTrack(signal::microphone(&cid));
+        self.socket.request(announced).await?;
+        self.offers += 1;
+        let offer = signal::description("offer", offer, self.offers);
+        self.socket.request(Request::Offer(offer)).await
     }
 
     /// Answers the server's offer on the subscribing connection.

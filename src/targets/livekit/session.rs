@@ -101,6 +101,8 @@ pub(crate) enum SessionCommand {
     SendText(usize, Arc<str>),
     /// Set attributes of our participant.
     SetAttributes(HashMap<String, String>),
+    /// Unpublish our track and publish it again, with this client id.
+    Republish(String),
     /// Leave the room and end.
     Leave,
 }
@@ -182,6 +184,8 @@ pub(super) struct LiveSession<'a, E: Endpoint> {
     pub(super) offers: u32,
     /// Number of sections that the server requested while an answer was outstanding.
     pub(super) sections_wanted: Option<u32>,
+    /// Client id of a track that is to be published once an outstanding answer has come.
+    pub(super) track_wanted: Option<String>,
     joined: Option<Instant>,
     connected: bool,
     told: bool,
@@ -216,6 +220,7 @@ async fn run<E: Endpoint>(
         single,
         offers: 1,
         sections_wanted: None,
+        track_wanted: None,
         joined: None,
         connected: false,
         told: false,
@@ -248,6 +253,7 @@ async fn run<E: Endpoint>(
                 Some(SessionCommand::SendText(turn, text)) => {
                     Box::pin(live.send_text(turn, &text)).await?;
                 }
+                Some(SessionCommand::Republish(cid)) => Box::pin(live.republish(cid)).await?,
                 Some(SessionCommand::Ask(agent)) => live.requests.ask(agent),
                 Some(SessionCommand::Leave) | None => return Box::pin(live.leave()).await,
             },

@@ -2,8 +2,8 @@
 //!
 //! In: the caller starts or stops speaking. Out: scripts that wait, or that stop.
 
-use super::AgentEnd;
 use super::saying::{Answered, Pardon, Part, Saying, Stopping};
+use super::{Act, AgentEnd};
 use crate::call::AgentState;
 use crate::net::monotonic_ns;
 use crate::targets::agent::dice::Decision;
@@ -184,6 +184,14 @@ impl AgentEnd {
         let first = (speech_end + delay)
             .checked_sub(script.onset())
             .unwrap_or(speech_end);
+        let republish = self.voice.behaviour.republish;
+        if self.chances.dice.is_in(Decision::Republish, republish) {
+            self.act(Act::Republish);
+            self.told(Told::Republished {
+                turn: answered.turn,
+                at_ns: monotonic_ns(now),
+            });
+        }
         self.say(Saying {
             then,
             commit: commit.map(|early| speech_end + early.pauses),
