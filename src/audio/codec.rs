@@ -63,6 +63,24 @@ impl Codec {
         }
     }
 
+    /// Encodes audio that goes on: whole frames of `pcm`, as they follow `before`.
+    ///
+    /// # Errors
+    /// [`AudioError::Codec`] when libopus fails.
+    pub(crate) fn encode_after(
+        self,
+        before: &[i16],
+        pcm: &[i16],
+    ) -> Result<Vec<Arc<[u8]>>, AudioError> {
+        match self {
+            Self::Opus => {
+                let frames = opus::encode_after(before, pcm)?.into_iter();
+                Ok(frames.map(Arc::from).collect())
+            }
+            Self::Pcm => Ok(pcm.chunks_exact(FRAME).map(bytes).collect()),
+        }
+    }
+
     /// One frame of silence, which can follow any frame.
     ///
     /// # Errors

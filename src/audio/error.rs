@@ -51,6 +51,12 @@ pub enum AudioError {
     /// The audio was decoded but contains no speech.
     #[error("there is no speech in the audio")]
     NoSpeech,
+    /// A noise is silent where it would be heard.
+    #[error("the noise is silent")]
+    SilentNoise,
+    /// A noise is too short to be repeated.
+    #[error("the noise is shorter than 500 ms")]
+    ShortNoise,
     /// Two channels cancel each other out, so that their mix contains no speech.
     #[error("its two channels cancel each other out: there is no speech in their mix")]
     ChannelsCancel,
@@ -117,6 +123,8 @@ impl AudioError {
             Self::NoSpeech => {
                 "nothing in it is louder than -60 dBFS: check the recording's level and channel"
             }
+            Self::SilentNoise => "nothing in it is louder than -90 dBFS: check the recording",
+            Self::ShortNoise => "it is repeated for the length of a call: record some seconds",
             Self::ChannelsCancel => "choose one with `channel: left` or `channel: right`",
             Self::NoSuchChannel => "leave `channel` out",
             Self::Foreign => {

@@ -74,6 +74,13 @@ impl ActiveLevel {
         }
     }
 
+    /// Adds the next samples, of which 1 is full scale.
+    pub(crate) fn push_floats(&mut self, samples: &[f32]) {
+        for &x in samples {
+            self.sample(f64::from(x) * 32768.0);
+        }
+    }
+
     fn sample(&mut self, x: f64) {
         self.energy += x * x;
         self.first = DECAY * self.first + (1.0 - DECAY) * x.abs();

@@ -15,6 +15,7 @@ pub(crate) mod goertzel;
 mod heard;
 mod level;
 pub mod marker;
+pub(crate) mod mix;
 pub(crate) mod opinion;
 pub mod opus;
 pub mod packets;

@@ -87,6 +87,21 @@ fn frames(
         .collect()
 }
 
+/// Encodes audio that goes on: whole frames of `pcm`, as they follow `before`.
+///
+/// # Errors
+/// [`AudioError::Codec`] when libopus fails.
+pub(crate) fn encode_after(before: &[i16], pcm: &[i16]) -> Result<Vec<Box<[u8]>>, AudioError> {
+    let mut encoder = encoder(false)?;
+    for frame in before.chunks_exact(FRAME) {
+        encoder.encode_vec(frame, MAX_BYTES)?;
+    }
+    let frames = pcm.chunks_exact(FRAME);
+    frames
+        .map(|frame| Ok(encoder.encode_vec(frame, MAX_BYTES)?.into_boxed_slice()))
+        .collect()
+}
+
 /// Returns one packet of digital silence, which a silent caller sends. The packet can follow the
 /// last packet of any utterance, and can be repeated.
 ///

@@ -7,6 +7,7 @@
 use super::decode::recording;
 use super::doubt::Doubt;
 use super::level::judge;
+use super::mix::{Dialled, Digits, dial};
 use super::pauses::pauses;
 use super::segments::{SHORTEST_PAUSE, SpeechSegment, check_pauses, segments};
 use super::{AudioError, opus, samples_in, time_of};
@@ -194,6 +195,46 @@ impl Utterance {
             speech_end: end,
             segments: segments(start, end, &pauses).into(),
             doubts,
+            pcm: pcm.into(),
+        })
+    }
+
+    /// An utterance in which nobody speaks for this long; its end of speech is its end.
+    ///
+    /// # Errors
+    /// An error of the encoder.
+    pub(crate) fn silence(length: Duration) -> Result<Self, AudioError> {
+        let pcm = vec![0; samples_in(length) as usize];
+        Ok(Self {
+            frames: opus::encode(&pcm)?.into(),
+            speech_start: Duration::ZERO,
+            speech_end: time_of(pcm.len() as u64),
+            segments: Arc::default(),
+            doubts: Vec::new(),
+            pcm: pcm.into(),
+        })
+    }
+
+    /// An utterance in which the caller dials: it "speaks" from the first tone to the last.
+    ///
+    /// # Errors
+    /// An error of the encoder.
+    pub(crate) fn dialled(digits: &Digits) -> Result<Self, AudioError> {
+        let Dialled { pcm, tones } = dial(digits);
+        let time = |at: Option<usize>| time_of(at.unwrap_or_default() as u64);
+        // There is at least one tone.
+        let start = time(tones.first().map(|tone| tone.0));
+        let end = time(tones.last().map(|tone| tone.1));
+        let pauses = tones
+            .windows(2)
+            .map(|pair| (time(Some(pair[0].1)), time(Some(pair[1].0))));
+        let pauses: Vec<SpeechSegment> = pauses.collect();
+        Ok(Self {
+            frames: opus::encode(&pcm)?.into(),
+            speech_start: start,
+            speech_end: end,
+            segments: segments(start, end, &pauses).into(),
+            doubts: Vec::new(),
             pcm: pcm.into(),
         })
     }

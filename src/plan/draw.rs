@@ -18,6 +18,9 @@ pub(super) enum Domain {
     /// How often loops are taken, and when callers hang up.
     Course,
     WarmupCourse,
+    /// How the caller sounds.
+    Sound,
+    WarmupSound,
 }
 
 impl Domain {
@@ -30,6 +33,14 @@ impl Domain {
             Self::WarmupCourse
         } else {
             Self::Course
+        }
+    }
+
+    pub(super) fn sound(warmup: bool) -> Self {
+        if warmup {
+            Self::WarmupSound
+        } else {
+            Self::Sound
         }
     }
 

@@ -48,6 +48,8 @@ pub struct PlannedCall {
     /// Index of the call's block, from 0; `None` for warm-up calls, or if there is only one
     /// variant. A block contains each variant once (the last block may contain fewer).
     pub(crate) block: Option<u64>,
+    /// Which of the scenario's sounds ([`Scenario::sounds`]) the call has, as drawn.
+    pub(crate) sound: usize,
     /// Suffix of the room's name, unique in the plan: `c00042`, `w00003`.
     pub(crate) room: String,
     /// The turns, in order.
@@ -89,6 +91,8 @@ pub struct Plan {
     variants: Vec<String>,
     names: Vec<String>,
     kinds: Vec<UtteranceKind>,
+    /// Number of sounds from which each call has one.
+    sounds: u64,
     turns: Vec<TurnConfig>,
     estimate: Estimate,
 }
@@ -104,6 +108,7 @@ impl Plan {
             variants: scenario.variants.iter().map(|v| v.name.clone()).collect(),
             names: scenario.utterances.iter().map(|u| u.name.clone()).collect(),
             kinds: scenario.utterances.iter().map(|u| u.kind).collect(),
+            sounds: scenario.sounds() as u64,
             turns: scenario.call.turns.clone(),
             estimate: estimate::estimate(scenario),
         }
@@ -131,6 +136,7 @@ impl Plan {
             start: self.start(warmup, number),
             variant: self.variant(warmup, number),
             block: self.block(warmup, number),
+            sound: self.sound(warmup, number),
             room: format!("{}{number:05}", if warmup { 'w' } else { 'c' }),
             turns: drawn.turns(&self.turns),
         })
@@ -246,6 +252,12 @@ impl Plan {
         let mut order: Vec<usize> = (0..self.variants.len()).collect();
         Draw::new(self.seed, Domain::block(warmup), number / count).shuffle(&mut order);
         order[(number % count) as usize]
+    }
+
+    /// Index of the call's sound. Drawn apart from the call's other draws, so that it changes none
+    /// of them.
+    fn sound(&self, warmup: bool, number: u64) -> usize {
+        Draw::new(self.seed, Domain::sound(warmup), number).below(self.sounds) as usize
     }
 
     fn block(&self, warmup: bool, number: u64) -> Option<u64> {

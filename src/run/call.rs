@@ -133,6 +133,7 @@ async fn dialled(
         place = shared.joins.clone().acquire_owned() => place.ok(),
     };
     let (mut caller, events) = shared.caller(call, planned_start)?;
+    caller.amid(shared.sounds.background(call));
     caller.decodes(shared.scenario.call.decode, shared.levels.clone());
     let desk = shared.evidence.as_ref().filter(|_| !call.warmup);
     let codec = shared.sounds.codec;

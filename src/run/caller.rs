@@ -3,6 +3,7 @@
 //! In: the agent's packets, send slots. Out: frames on schedule, the call's events. Invariant: the
 //! call script makes the decisions and the ears detect speech; neither depends on the network.
 
+use super::background::Background;
 use super::evidence::Capture;
 use super::hearing::{Detection, Hearing};
 use super::opinions::Excerpt;
@@ -49,7 +50,8 @@ pub(crate) struct CallerEnd {
     says: Vec<EncodedUtterance>,
     /// The most recently spoken turns, each with the capture time of its first sample.
     said: VecDeque<(Instant, usize)>,
-    silence: Arc<[u8]>,
+    /// What the caller sends while it does not speak.
+    background: Background,
     next: Option<Instant>,
     rtp_time: u32,
     was_speaking: bool,
@@ -83,7 +85,7 @@ impl CallerEnd {
             sent_as: vec![None; says.len()],
             says,
             said: VecDeque::with_capacity(SAID),
-            silence,
+            background: Background::silent(silence),
             next: None,
             rtp_time: 0,
             was_speaking: false,
@@ -98,6 +100,11 @@ impl CallerEnd {
     /// Captures sent and received audio from now on, if `evidence` is given.
     pub(super) fn keep(&mut self, evidence: Option<Capture>) {
         self.evidence = evidence.map(Box::new);
+    }
+
+    /// Sets what the caller sends while it does not speak.
+    pub(super) fn amid(&mut self, background: Background) {
+        self.background = background;
     }
 
     /// Sets how much of the agent's audio is decoded. `levels` is set once a packet carries an
@@ -362,6 +369,7 @@ impl Endpoint for CallerEnd {
                 self.note_said(due, turn, frame);
                 let said = &self.says[turn];
                 let payload = &said.frames[frame];
+                self.background.follow(said.background, frame);
                 if let Some(evidence) = &mut self.evidence {
                     let captured = due.checked_sub(FRAME_TIME).unwrap_or(due);
                     evidence.said((turn, frame), captured, said.speech_end, payload);
@@ -374,9 +382,9 @@ impl Endpoint for CallerEnd {
                     let detail = "the call is too busy to send a text".into();
                     self.failed(due, Failure::Generator { detail });
                 }
-                (self.silence.clone(), false)
+                (self.background.frame(), false)
             }
-            Say::Silence => (self.silence.clone(), false),
+            Say::Silence => (self.background.frame(), false),
         };
         self.saying = match say {
             Say::Utterance { turn, .. } => Some(turn),

@@ -5,6 +5,7 @@
 //! call that started; nothing here depends on the code that writes reports.
 
 mod abort;
+mod background;
 mod call;
 mod call_branches;
 mod call_claims;
@@ -23,6 +24,7 @@ mod health;
 mod hearing;
 mod limits;
 mod line;
+mod mixes;
 pub(crate) mod observe;
 mod opinions;
 mod preflight;
@@ -47,7 +49,7 @@ pub use telemetry::TelemetryInbox;
 pub use watchdog::{Alarm, Pulses, Watchdog, WatchedPart};
 
 pub(crate) use read::read_at_most;
-pub(crate) use sounds::{MAX_SIDECAR, load_utterance};
+pub(crate) use sounds::{MAX_SIDECAR, load_said, load_utterance};
 pub(crate) use telemetry::{MetricKind, MetricPoint, ReceivedSpan};
 
 use crate::call::Failure;
@@ -63,10 +65,10 @@ use collect::Collector;
 use evidence::Desk;
 use generator::{Meter, Tidy};
 use health::HealthWatch;
+use mixes::Sounds;
 use opinions::Opinions;
 use shared::Shared;
 use signalling::Signalling;
-use sounds::Sounds;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -139,7 +141,7 @@ pub async fn run(
     journal: &mut Journal,
     tell: &mut (dyn FnMut(RunEvent) + Send),
 ) -> Result<Finished, RunError> {
-    let sounds = Sounds::load(&scenario.utterances, settings.targets.codec())?;
+    let sounds = Sounds::load(scenario, settings.targets.codec())?;
     allow(plan, &settings.targets)?;
     let peak = plan.concurrency() as usize;
     let media = Media::new(peak.div_ceil(CALLS_PER_THREAD).min(cores()));

@@ -6,8 +6,9 @@
 use super::call_report::CallReport;
 use super::caller::{CallerEnd, EndEvent};
 use super::evidence::Desk;
+use super::mixes::Sounds;
 use super::opinions::Opinions;
-use super::sounds::{EncodedUtterance, Sounds};
+use super::sounds::EncodedUtterance;
 use super::targets::OpenTargets;
 use crate::call::{CallScript, Course, Failure, Leave, TurnCourse, TurnScript};
 use crate::plan::{PlannedCall, PlannedTurn};
@@ -66,9 +67,9 @@ impl Shared {
     }
 
     /// What the caller says in a turn: nothing, if it sends a text.
-    fn said(&self, turn: &PlannedTurn) -> &EncodedUtterance {
+    fn said(&self, call: &PlannedCall, turn: &PlannedTurn) -> &EncodedUtterance {
         match turn.utterance() {
-            Some(index) => &self.sounds.said[index],
+            Some(index) => &self.sounds.of(call).said[index],
             None => &self.sounds.nothing,
         }
     }
@@ -76,7 +77,7 @@ impl Shared {
     pub(super) fn script(&self, call: &PlannedCall) -> CallScript {
         let written = &self.scenario.call.turns;
         let turns = call.turns.iter().zip(written).map(|(t, written)| {
-            let said = self.said(t);
+            let said = self.said(call, t);
             TurnScript {
                 anchor: t.anchor,
                 silence: written.silence,
@@ -123,7 +124,7 @@ impl Shared {
         start: Instant,
     ) -> Result<(CallerEnd, mpsc::Receiver<EndEvent>), Failure> {
         let says = call.turns.iter();
-        let says = says.map(|turn| self.said(turn).clone());
+        let says = says.map(|turn| self.said(call, turn).clone());
         self.saying(self.script(call), start, says.collect())
     }
 

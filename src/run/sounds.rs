@@ -1,6 +1,7 @@
 //! Loads sound files as utterances, each encoded once.
 //!
-//! In: paths, with annotations. Out: utterances, and their encoded frames, which callers share.
+//! In: paths, with annotations. Out: utterances, and the type of their encoded frames, which callers
+//! share.
 //! Invariant: a file's size is bounded before it is read.
 
 use super::error::RunError;
@@ -10,7 +11,7 @@ use crate::audio::echo::Spoken;
 use crate::audio::{
     Annotation, AudioError, Codec, SoundInfo, SpeechSegment, Utterance, decode, time_of,
 };
-use crate::scenario::{self, SoundFile};
+use crate::scenario::{SoundFile, UtteranceConfig, UtteranceSource};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,7 +67,7 @@ fn annotation(sound: &SoundFile<'_>) -> Result<Option<Annotation>, RunError> {
     }
 }
 
-fn unusable(path: &Path, source: AudioError) -> RunError {
+pub(super) fn unusable(path: &Path, source: AudioError) -> RunError {
     RunError::Unusable {
         path: path.to_owned(),
         source,
@@ -87,6 +88,8 @@ pub(super) struct EncodedUtterance {
     /// The stretches in which the caller speaks ([`Utterance::speech_segments`]); none if it says
     /// nothing.
     pub segments: Arc<[SpeechSegment]>,
+    /// Frame of the background that its first frame contains.
+    pub background: usize,
 }
 
 impl EncodedUtterance {
@@ -98,6 +101,7 @@ impl EncodedUtterance {
             speech_start: Duration::ZERO,
             speech_end: Duration::ZERO,
             segments: Arc::default(),
+            background: 0,
         }
     }
 
@@ -111,46 +115,25 @@ impl EncodedUtterance {
             speech_start: Duration::ZERO,
             speech_end: end,
             segments: [(Duration::ZERO, end)].into(),
+            background: 0,
         })
     }
 }
 
-/// All utterances of a scenario, and a frame of silence.
-#[derive(Debug)]
-pub(super) struct Sounds {
-    pub said: Vec<EncodedUtterance>,
-    /// An empty utterance, for turns in which the caller does not speak.
-    pub nothing: EncodedUtterance,
-    pub silence: Arc<[u8]>,
-    pub codec: Codec,
-}
-
-impl Sounds {
-    /// Reads and encodes all utterances.
-    pub(super) fn load(
-        utterances: &[scenario::UtteranceConfig],
-        codec: Codec,
-    ) -> Result<Self, RunError> {
-        let said = utterances.iter().map(|u| {
-            let loaded = load_utterance(&u.sound())?;
-            let frames = match codec {
-                Codec::Opus => loaded.frames.iter().map(|f| Arc::from(&**f)).collect(),
-                other => other.encode(&loaded.pcm).map_err(RunError::Codec)?.into(),
-            };
-            Ok(EncodedUtterance {
-                spoken: Spoken::new(&loaded.pcm),
-                frames,
-                speech_start: loaded.speech_start,
-                speech_end: loaded.speech_end,
-                segments: loaded.speech_segments().clone(),
-            })
-        });
-        Ok(Self {
-            said: said.collect::<Result<_, RunError>>()?,
-            nothing: EncodedUtterance::nothing(),
-            silence: codec.silence().map_err(RunError::Codec)?,
-            codec,
-        })
+/// How an utterance of the scenario sounds as recorded.
+///
+/// # Errors
+/// Its file or sidecar cannot be read or used.
+pub(crate) fn load_said(utterance: &UtteranceConfig) -> Result<Utterance, RunError> {
+    match &utterance.source {
+        UtteranceSource::Silence(length) => Utterance::silence(*length).map_err(RunError::Codec),
+        UtteranceSource::Dtmf(digits) => Utterance::dialled(digits).map_err(RunError::Codec),
+        UtteranceSource::File(path) => load_utterance(&SoundFile {
+            path,
+            speech_end: utterance.speech_end,
+            channel: utterance.channel,
+            annotated: true,
+        }),
     }
 }
 

@@ -51,6 +51,7 @@ pub(crate) fn check_behaviour(
         folder,
         problems,
         doubts: Vec::new(),
+        embedded: true,
     };
     let value = value.pointer_mut(AT).map_or(Value::Null, Value::take);
     let behaviour = match value {

@@ -3,7 +3,7 @@
 //! In: values that passed the schema. Out: the checked behaviour, and problems in the [`Checker`].
 
 use super::behaviour_file::{
-    BehaviourFile, BetweenText, DurationsFile, EarlyFile, FaultFile, AgentHangUpFile, ResumeFile,
+    AgentHangUpFile, BehaviourFile, BetweenText, DurationsFile, EarlyFile, FaultFile, ResumeFile,
     SpokenFillerFile, StopFile,
 };
 use super::checker::{Checker, Zero};
@@ -87,7 +87,8 @@ impl Checker<'_> {
         let after = file.after.as_ref();
         let at_after = join(at, "after");
         Stop {
-            after: after.map(|t| self.bounded(Some(t), &at_after, Duration::ZERO, Zero::Refused)),
+            after: after
+                .map(|t| self.bounded_delay(Some(t), &at_after, Duration::ZERO, Zero::Refused)),
             ignore: self.share(file.ignore.as_ref(), &join(at, "ignore"), 0.0),
         }
     }
@@ -95,17 +96,17 @@ impl Checker<'_> {
     fn resuming(&mut self, file: &ResumeFile, at: &str) -> Resume {
         let (at_under, at_pause) = (join(at, "under"), join(at, "pause"));
         Resume {
-            under: self.bounded(file.under.as_ref(), &at_under, RESUME_UNDER, Zero::Refused),
+            under: self.bounded_delay(file.under.as_ref(), &at_under, RESUME_UNDER, Zero::Refused),
             share: self.share(file.share.as_ref(), &join(at, "share"), 1.0),
             restart: self.share(file.restart.as_ref(), &join(at, "restart"), 0.0),
-            pause: self.bounded(file.pause.as_ref(), &at_pause, RESUME_PAUSE, Zero::Fine),
+            pause: self.bounded_delay(file.pause.as_ref(), &at_pause, RESUME_PAUSE, Zero::Fine),
         }
     }
 
     fn early(&mut self, file: &EarlyFile, at: &str) -> Option<Early> {
         let at_pauses = join(at, "pauses");
         let pauses = self.need(file.pauses.as_ref(), &at_pauses)?;
-        let pauses = self.bounded(Some(pauses), &at_pauses, SHORTEST_PAUSE, Zero::Fine);
+        let pauses = self.bounded_delay(Some(pauses), &at_pauses, SHORTEST_PAUSE, Zero::Fine);
         if pauses < SHORTEST_PAUSE {
             let message = format!(
                 "the agent notices a pause after {}, which is longer than `pauses`",
@@ -134,13 +135,13 @@ impl Checker<'_> {
         let gap = self.need(file.gap.as_ref(), &at_gap)?;
         Some(SpokenFiller {
             sound,
-            length: self.bounded(
+            length: self.bounded_delay(
                 file.length.as_ref(),
                 &at_length,
                 FILLER_LENGTH,
                 Zero::Refused,
             ),
-            gap: self.bounded(Some(gap), &at_gap, Duration::ZERO, Zero::Refused),
+            gap: self.bounded_delay(Some(gap), &at_gap, Duration::ZERO, Zero::Refused),
             state: match file.state {
                 Some(BetweenText::Listening) => Between::Listening,
                 Some(BetweenText::Thinking) | None => Between::Thinking,
@@ -227,7 +228,7 @@ impl Checker<'_> {
         match file {
             None => Vec::new(),
             Some(DurationsFile::One(text)) => {
-                vec![self.bounded(Some(text), pointer, Duration::ZERO, zero)]
+                vec![self.bounded_delay(Some(text), pointer, Duration::ZERO, zero)]
             }
             Some(DurationsFile::Many(texts)) => {
                 let numbered = texts.iter().enumerate();
@@ -235,7 +236,7 @@ impl Checker<'_> {
                 given
                     .map(|(i, text)| {
                         let at = join(pointer, &i.to_string());
-                        self.bounded(Some(text), &at, Duration::ZERO, zero)
+                        self.bounded_delay(Some(text), &at, Duration::ZERO, zero)
                     })
                     .collect()
             }
@@ -248,12 +249,12 @@ impl Checker<'_> {
         Some(HangUp {
             turn: self.need(file.turn, &join(at, "turn"))?,
             into_reply: into
-                .map(|t| self.bounded(Some(t), &at_into, Duration::ZERO, Zero::Refused)),
+                .map(|t| self.bounded_delay(Some(t), &at_into, Duration::ZERO, Zero::Refused)),
         })
     }
 
     /// A duration of at most [`LONGEST`].
-    fn bounded(
+    fn bounded_delay(
         &mut self,
         text: Option<&DurationText>,
         pointer: &str,

@@ -1,14 +1,14 @@
-//! Checks `utterances` and `call`: files, names, anchors, pauses.
+//! Checks `call`: names, anchors, pauses.
 //!
 //! In: values that passed the schema. Out: the checked parts, and problems in the [`Checker`].
 
+use super::check_sound::said;
 use super::checker::{Checker, Zero};
-use super::file::{CallFile, StartFile, TurnFile, UtteranceFile};
-use super::places::{join, readable};
+use super::file::{CallFile, StartFile, TurnFile};
+use super::places::join;
 use super::problem::Code;
-use super::types::{CallConfig, Doubtful, Leaving, TurnConfig, UtteranceConfig};
-use crate::vocab::{Anchor, Expect, GreetingPolicy, UtteranceKind, duration};
-use std::collections::BTreeMap;
+use super::types::{CallConfig, Leaving, TurnConfig, UtteranceConfig};
+use crate::vocab::{Anchor, Expect, GreetingPolicy, duration};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -18,76 +18,13 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 const SILENCES: RangeInclusive<Duration> = Duration::from_millis(200)..=Duration::from_secs(60);
 
 impl Checker<'_> {
-    /// Checks every utterance; one that cannot be read is replaced by a placeholder with its name.
-    pub(super) fn utterances(
+    pub(super) fn call(
         &mut self,
-        file: &BTreeMap<String, Option<UtteranceFile>>,
-    ) -> Vec<UtteranceConfig> {
-        let mut utterances = Vec::new();
-        for (name, entry) in file {
-            let pointer = join("/utterances", name);
-            let utterance = entry
-                .as_ref()
-                .and_then(|entry| self.utterance(name, entry, &pointer));
-            // Turns refer to utterances by index, so one that cannot be read keeps its place.
-            utterances.push(utterance.unwrap_or_else(|| UtteranceConfig {
-                name: name.clone(),
-                file: self.folder.to_path_buf(),
-                kind: UtteranceKind::default(),
-                text: None,
-                speech_end: None,
-                channel: None,
-                length: None,
-            }));
-        }
-        utterances
-    }
-
-    fn utterance(
-        &mut self,
-        name: &str,
-        entry: &UtteranceFile,
-        pointer: &str,
-    ) -> Option<UtteranceConfig> {
-        let at_end = join(pointer, "speech_end");
-        let speech_end = self.duration(
-            entry.speech_end.as_ref(),
-            &at_end,
-            Duration::ZERO,
-            Zero::Refused,
-        );
-        let speech_end = (!speech_end.is_zero()).then_some(speech_end);
-        let at_file = join(pointer, "file");
-        let file = self.folder.join(self.need(entry.file.as_ref(), &at_file)?);
-        let mut utterance = UtteranceConfig {
-            name: name.to_owned(),
-            file,
-            kind: entry.kind.unwrap_or_default(),
-            text: entry.text.clone(),
-            speech_end,
-            channel: entry.channel,
-            length: None,
-        };
-        if !self.is_unset(&at_file) {
-            match (self.load)(&utterance.sound()) {
-                Ok(None) => {}
-                Ok(Some(loaded)) => {
-                    utterance.length = Some(loaded.length);
-                    let doubts = loaded.doubts.into_iter().map(|doubt| Doubtful {
-                        path: readable(&at_file),
-                        place: self.places.value(&at_file),
-                        message: doubt.message,
-                        hint: doubt.hint,
-                    });
-                    self.doubts.extend(doubts);
-                }
-                Err(error) => self.problem(&at_file, Code::Audio, error.message, error.hint),
-            }
-        }
-        Some(utterance)
-    }
-
-    pub(super) fn call(&mut self, file: &CallFile, utterances: &[&str]) -> Option<CallConfig> {
+        file: &CallFile,
+        known: &[UtteranceConfig],
+    ) -> Option<CallConfig> {
+        let said = said(known);
+        let utterances: Vec<&str> = known.iter().map(|u| u.name.as_str()).collect();
         let greeting = file.greeting.unwrap_or(GreetingPolicy::Ignore);
         let agent_timeout = self.duration(
             file.agent_timeout.as_ref(),
@@ -96,7 +33,7 @@ impl Checker<'_> {
             Zero::Refused,
         );
         let written = self.need(file.turns.as_ref(), "/call/turns")?;
-        let turns = self.turns(written, greeting, utterances);
+        let turns = self.turns(written, greeting, &utterances);
         let hang_up = file.hang_up.as_ref().and_then(|hang_up| {
             let at = "/call/hang_up/after";
             let after = self.need(hang_up.after.as_ref(), at)?;
@@ -114,6 +51,8 @@ impl Checker<'_> {
             filler: self.filler(file.filler.as_ref()),
             awkward_silence: self.awkward_silence(file),
             hang_up,
+            sounds: self.sounds(file.sound.as_ref(), file.sounds.as_ref(), &said),
+            background: self.background(file.background.as_ref(), "/call/background"),
             turns,
         })
     }

@@ -8,8 +8,10 @@ use super::file::{TargetFile, TargetKind, VariantFile};
 use super::matrix::Point;
 use super::places::join;
 use super::problem::Code;
+use super::sound::SoundConfig;
 use super::types::{AgentSettings, Secret, ServerConfig, TargetConfig, Variant};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 /// Name of the only variant if the file has none.
 const ONLY_VARIANT: &str = "default";
@@ -39,6 +41,7 @@ impl Checker<'_> {
         points: &[Point],
         target_file: &TargetFile,
         target: Option<&TargetConfig>,
+        said: &[(String, Option<PathBuf>)],
     ) -> Vec<Variant> {
         let Some(file) = file else {
             return match points {
@@ -62,7 +65,11 @@ impl Checker<'_> {
                 continue;
             };
             self.fits_target(entry, &at, target_file.kind);
-            let variant = self.variant(entry, &at, &common, target);
+            let variant = Variant {
+                sound: self.effects(entry.sound.as_ref(), &join(&at, "sound"), said),
+                background: self.background(entry.background.as_ref(), &join(&at, "background")),
+                ..self.variant(entry, &at, &common, target)
+            };
             let at_name = join(&at, "name");
             let Some(name) = self.need(entry.name.clone(), &at_name) else {
                 continue;
@@ -109,6 +116,8 @@ impl Checker<'_> {
             attributes: self.attributes(&file.attributes, "/target/attributes"),
             server: None,
             agent,
+            sound: SoundConfig::default(),
+            background: None,
         }
     }
 
@@ -136,6 +145,8 @@ impl Checker<'_> {
             attributes,
             server: self.server(file, at),
             agent,
+            sound: SoundConfig::default(),
+            background: None,
         }
     }
 
@@ -181,8 +192,8 @@ impl Checker<'_> {
                     ("api_secret", file.api_secret.is_some()),
                 ],
                 "is for LiveKit rooms, but `target.kind` is `embedded`",
-                "variants of an embedded target can set only `agent`, for example \
-                 `agent: {delay: 600ms}`",
+                "variants of an embedded target can set only `agent`, `sound` and `background`, \
+                 for example `agent: {delay: 600ms}`",
             ),
         };
         for (key, _) in given.into_iter().filter(|(_, given)| *given) {

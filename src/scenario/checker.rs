@@ -41,6 +41,8 @@ pub(super) struct Checker<'a> {
     pub(super) env: VariableLookup<'a>,
     /// The scenario's folder.
     pub(super) folder: &'a Path,
+    /// Whether the target is our own reference agent.
+    pub(super) embedded: bool,
     pub(super) problems: Vec<Problem>,
     /// Valid values that are likely to be mistakes.
     pub(super) doubts: Vec<Doubtful>,
@@ -76,6 +78,21 @@ impl Checker<'_> {
         if let Some(problem) = self.problems.last_mut() {
             problem.place = self.places.key(pointer);
         }
+    }
+
+    /// Notes that a valid value is likely to be a mistake.
+    pub(super) fn doubt(
+        &mut self,
+        pointer: &str,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.doubts.push(Doubtful {
+            path: readable(pointer),
+            place: self.places.value(pointer),
+            message: message.into(),
+            hint: hint.into(),
+        });
     }
 
     /// Returns a required value; reports a missing one unless the schema already has.

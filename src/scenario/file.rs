@@ -7,6 +7,7 @@
 
 use super::behaviour_file::BehaviourFile;
 use super::evidence::EvidenceFile;
+use super::file_sound::{BackgroundFile, EffectsFile};
 use super::sentinels::SentinelsText;
 pub(super) use super::texts::{DurationText, PERCENT_PATTERN, PercentText};
 use super::turn_file::{BranchFile, PickFile, RepeatFile, WeightFile};
@@ -181,9 +182,17 @@ pub(super) struct AgentFile {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UtteranceFile {
-    /// Sound file, relative to the folder of the scenario.
-    #[schemars(required, length(min = 1))]
+    /// Sound file, relative to the folder of the scenario; or one of `silence` and `dtmf`.
+    #[schemars(length(min = 1))]
     pub(super) file: Option<String>,
+    /// Instead of `file`: how long the caller says nothing; 100ms to 10m.
+    pub(super) silence: Option<DurationText>,
+    /// Instead of `file`: digits (`0`-`9`, `*`, `#`, `A`-`D`, `,` for a pause) that the caller dials
+    /// with tones; in quotes.
+    #[schemars(length(min = 1, max = 64))]
+    pub(super) dtmf: Option<String>,
+    /// How it sounds. Default: as `call.sound` says, key by key.
+    pub(super) sound: Option<EffectsFile>,
     /// The words of the utterance; the transcript is compared with them (`wer`).
     pub(super) text: Option<String>,
     /// What it is: `speech`, or something that the agent should not answer: `backchannel`, `cough`,
@@ -238,6 +247,13 @@ pub(super) struct CallFile {
     pub(super) awkward_silence: Option<DurationText>,
     /// When the caller hangs up, whatever is happening then. Default: after the last turn.
     pub(super) hang_up: Option<HangUpFile>,
+    /// How callers sound. Default: as recorded.
+    pub(super) sound: Option<EffectsFile>,
+    /// Instead of `sound`: a list from which the seed picks one for every call.
+    #[schemars(length(min = 1, max = 16))]
+    pub(super) sounds: Option<Vec<Option<EffectsFile>>>,
+    /// Noise that goes on for the whole call, also while the caller is silent. Default: none.
+    pub(super) background: Option<BackgroundFile>,
     /// The turns of the call, in order; at most 1000, with every pass of a loop counted.
     #[schemars(required, length(min = 1, max = 1000))]
     pub(super) turns: Option<Vec<Option<TurnFile>>>,
@@ -628,6 +644,11 @@ pub(super) struct VariantFile {
     pub(super) api_secret: Option<String>,
     /// Settings of the embedded agent that differ from the target's.
     pub(super) agent: Option<AgentFile>,
+    /// How its callers sound, where that differs from the other variants. Default: as in `call`,
+    /// key by key.
+    pub(super) sound: Option<EffectsFile>,
+    /// Noise that goes on for its whole calls. Default: the call's.
+    pub(super) background: Option<BackgroundFile>,
 }
 
 /// Lists of values, by name.

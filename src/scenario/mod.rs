@@ -22,14 +22,17 @@ mod check_load;
 mod check_network;
 mod check_observe;
 mod check_say;
+mod check_sound;
 mod check_target;
 mod check_thresholds;
 mod check_turns;
+mod check_utterances;
 mod check_variants;
 mod checker;
 mod evidence;
 mod explain;
 mod file;
+mod file_sound;
 mod hints;
 mod matrix;
 mod metric;
@@ -37,8 +40,10 @@ mod overrides;
 mod places;
 mod problem;
 mod redact;
+mod scenes;
 mod schema;
 mod sentinels;
+mod sound;
 mod texts;
 mod threshold;
 mod threshold_parse;
@@ -61,6 +66,7 @@ pub(crate) use evidence::{EvidenceChoice, EvidenceSelection};
 pub(crate) use overrides::Overrides;
 pub(crate) use problem::Code;
 pub(crate) use redact::redacted;
+pub(crate) use sound::{BackgroundConfig, NoiseFrom, Scene, SoundConfig};
 pub(crate) use threshold::{Aggregate, Bound, On, Op, Threshold};
 #[cfg(any(test, fuzzing))]
 pub(crate) use threshold_parse::ThresholdError;
@@ -68,14 +74,14 @@ pub(crate) use threshold_parse::{parse_threshold, parse_threshold_line};
 pub(crate) use types::{
     AgentSettings, Arrival, Delay, Extent, HealthBounds, LivekitConfig, Load, LoopPass, NextTurn,
     Observed, ObservedSource, Pick, Process, Saying, SentinelPolicy, Shape, Sound, Stage,
-    TargetConfig, UnsetVariable, UtteranceConfig, Variant,
+    TargetConfig, UnsetVariable, UtteranceConfig, UtteranceSource, Variant,
 };
 pub(crate) use variables::VariableLookup;
 
 use crate::audio::TONE_HZ;
 use check_thresholds::Around;
 use checker::Checker;
-use file::{LoadFile, ScenarioFile, TargetFile, ThresholdsFile};
+use file::{LoadFile, ScenarioFile, TargetFile, TargetKind, ThresholdsFile};
 use problem::quoted;
 use std::path::Path;
 use yaml::Document;
@@ -120,6 +126,7 @@ pub fn check(
         load,
         env,
         folder,
+        embedded: false,
         problems,
         doubts: Vec::new(),
     };
@@ -198,15 +205,15 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
         true => checker.target(target_file, seed),
         false => None,
     };
+    checker.embedded = target_file.kind == Some(TargetKind::Embedded);
     // Callers that only send texts need none.
     let utterances = file
         .utterances
         .as_ref()
         .map(|file| checker.utterances(file))
         .unwrap_or_default();
-    let names: Vec<&str> = utterances.iter().map(|u| u.name.as_str()).collect();
     let call = checker.need(file.call.as_ref(), "/call");
-    let mut call = call.and_then(|call| checker.call(call, &names));
+    let mut call = call.and_then(|call| checker.call(call, &utterances));
     checker.kinds(call.as_ref(), &utterances);
     checker.words_of_turns(file.call.as_ref(), call.as_ref(), target.as_ref());
     let load = checker.load(file.load.as_ref().unwrap_or(&LoadFile::default()));
@@ -217,6 +224,7 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
         &points,
         target_file,
         target.as_ref(),
+        &check_sound::said(&utterances),
     );
     declare_tone(call.as_mut(), target.as_ref(), &variants);
     let thresholds = checker.thresholds(
@@ -229,7 +237,7 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
             variants: &variants,
         },
     );
-    Some(Scenario {
+    let scenario = Scenario {
         name: file.name.clone().unwrap_or_else(|| name_of(path)),
         seed,
         target: target?,
@@ -252,7 +260,9 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
         variants,
         unset: unset_variables(checker),
         doubts: std::mem::take(&mut checker.doubts),
-    })
+    };
+    checker.mixes(&scenario);
+    Some(scenario)
 }
 
 /// Declares the tone that embedded agents answer with, if all of them answer with a tone.

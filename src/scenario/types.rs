@@ -6,7 +6,9 @@
 
 use super::evidence::EvidenceSelection;
 use super::problem::Place;
+use super::sound::{BackgroundConfig, SoundConfig};
 use super::threshold::Threshold;
+use crate::audio::mix::Digits;
 use crate::vocab::{
     AccountUse, AgentDelay, Anchor, Behaviour, Branch, Channel, Decode, Expect, Filler,
     GreetingPolicy, Loss, OnAgentLeft, Pattern, Prices, Transcripts, UtteranceKind,
@@ -191,8 +193,9 @@ pub(crate) struct AgentSettings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UtteranceConfig {
     pub name: String,
-    /// Path of the sound file, including the scenario's folder.
-    pub file: PathBuf,
+    pub source: UtteranceSource,
+    /// How it sounds, where that differs from the call's other utterances.
+    pub sound: SoundConfig,
     /// Whether it is speech for the agent, or what else it is.
     pub kind: UtteranceKind,
     /// The words of the utterance; transcripts are compared with them.
@@ -203,6 +206,17 @@ pub(crate) struct UtteranceConfig {
     pub channel: Option<Channel>,
     /// Length of the sound, if the file has been read.
     pub length: Option<Duration>,
+}
+
+/// Where the audio of an utterance comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum UtteranceSource {
+    /// A sound file; its path includes the scenario's folder.
+    File(PathBuf),
+    /// The caller says nothing for this long.
+    Silence(Duration),
+    /// The caller dials.
+    Dtmf(Digits),
 }
 
 /// A sound file that a scenario refers to.
@@ -219,13 +233,17 @@ pub struct SoundFile<'a> {
 }
 
 impl UtteranceConfig {
-    pub(crate) fn sound(&self) -> SoundFile<'_> {
-        SoundFile {
-            path: &self.file,
+    /// The sound file, if the utterance is one.
+    pub(crate) fn recording(&self) -> Option<SoundFile<'_>> {
+        let UtteranceSource::File(path) = &self.source else {
+            return None;
+        };
+        Some(SoundFile {
+            path,
             speech_end: self.speech_end,
             channel: self.channel,
             annotated: true,
-        }
+        })
     }
 }
 
@@ -253,6 +271,10 @@ pub struct CallConfig {
     pub(crate) awkward_silence: Duration,
     /// When the caller hangs up, from the start of the call, whatever is happening then.
     pub(crate) hang_up: Option<Duration>,
+    /// How callers sound; if there are several, the seed picks one for each call.
+    pub(crate) sounds: Vec<SoundConfig>,
+    /// Noise for the whole call, if any.
+    pub(crate) background: Option<BackgroundConfig>,
     /// The turns, at least one; every pass of a loop has its own.
     pub turns: Vec<TurnConfig>,
 }
@@ -487,6 +509,10 @@ pub(crate) struct Variant {
     pub server: Option<ServerConfig>,
     /// Settings of the variant's own embedded agent; `None` for the target's.
     pub agent: Option<AgentSettings>,
+    /// How its callers sound, where that differs from the other variants.
+    pub sound: SoundConfig,
+    /// Noise for its whole calls; `None` for the call's.
+    pub background: Option<BackgroundConfig>,
 }
 
 /// A variant's own LiveKit server.

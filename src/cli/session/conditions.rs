@@ -7,24 +7,34 @@ use crate::call::MODEL;
 use crate::cli::exit::Exit;
 use crate::cli::trouble::Trouble;
 use crate::record::{Conditions, MEASUREMENT_VERSION};
-use crate::run::load_utterance;
+use crate::run::load_said;
 use crate::scenario::{
-    CallConfig, Delay, Extent, Load, NextTurn, Pick, Saying, Scenario, Shape, TurnConfig,
-    UtteranceConfig,
+    CallConfig, Delay, Extent, Load, NextTurn, NoiseFrom, Pick, Saying, Scenario, Shape,
+    SoundConfig, TurnConfig, UtteranceConfig, UtteranceSource,
 };
 use crate::vocab::duration::format as time;
 use crate::vocab::{Go, OnAgentLeft, Pattern, When};
 use std::hash::Hasher;
+use std::path::Path;
 use std::sync::Arc;
 
 pub(super) fn of_scenario(scenario: &Scenario) -> Result<Conditions, Trouble> {
     let utterances = scenario.utterances.iter();
-    let utterances = utterances.map(|u| Ok((u.name.clone(), sound(u)?)));
+    let utterances = utterances.map(|u| {
+        let (name, mut what) = (u.name.clone(), sound(u)?);
+        if u.sound != SoundConfig::default() {
+            what += &format!(", {}", sounding(&u.sound)?);
+        }
+        Ok((name, what))
+    });
     Ok(Conditions {
         definitions: MEASUREMENT_VERSION,
         playout_model: MODEL.to_owned(),
         utterances: utterances.collect::<Result<_, Trouble>>()?,
-        call: script(&scenario.call, &scenario.utterances),
+        call: heard(scenario)?
+            .into_iter()
+            .chain(script(&scenario.call, &scenario.utterances))
+            .collect(),
         load: load(&scenario.load, scenario.warmup),
         network: match scenario.network {
             None => "untouched".to_owned(),
@@ -42,10 +52,14 @@ fn sound(utterance: &UtteranceConfig) -> Result<String, Trouble> {
         let hint = "the scenario's sound files must stay where they are while it runs";
         Trouble::new(Exit::InvalidScenario, message, hint)
     };
-    let path = &utterance.file;
+    let path = match &utterance.source {
+        UtteranceSource::File(path) => path,
+        UtteranceSource::Silence(length) => return Ok(format!("silence of {}", time(*length))),
+        UtteranceSource::Dtmf(digits) => return Ok(format!("dials {digits}")),
+    };
     let read = std::fs::read(path)
         .map_err(|e| unreadable(format!("cannot read `{}`: {e}", path.display())))?;
-    let sound = load_utterance(&utterance.sound()).map_err(|e| unreadable(e.to_string()))?;
+    let sound = load_said(utterance).map_err(|e| unreadable(e.to_string()))?;
     let mut fingerprint = Fnv::default();
     fingerprint.write(&read);
     let (length, end) = (time(sound.length()), time(sound.speech_end));
@@ -57,6 +71,59 @@ fn sound(utterance: &UtteranceConfig) -> Result<String, Trouble> {
         "{:016x}, {length}, speech ends at {end}{channel}",
         fingerprint.finish()
     ))
+}
+
+/// How callers sound, if that is specified: a line for each sound that the seed may pick, and one
+/// for the background.
+fn heard(scenario: &Scenario) -> Result<Vec<String>, Trouble> {
+    let sounds = scenario.call.sounds.iter();
+    let mut lines: Vec<String> = sounds.map(sounding).collect::<Result<_, Trouble>>()?;
+    if let Some(background) = &scenario.call.background {
+        let noise = noise_of(&background.from)?;
+        lines.push(format!("background {noise} at {}FS", background.level));
+    }
+    Ok(lines)
+}
+
+fn sounding(sound: &SoundConfig) -> Result<String, Trouble> {
+    let mut parts = Vec::new();
+    parts.extend(sound.level.map(|level| format!("level {level}FS")));
+    parts.extend(
+        sound
+            .room
+            .map(|r| format!("room {}, direct {}", time(r.rt60), r.direct)),
+    );
+    if let Some(other) = &sound.bystander {
+        let (file, start) = (content(&other.file)?, time(other.start));
+        parts.push(format!("bystander {file} at {} from {start}", other.snr));
+    }
+    if let Some(noise) = &sound.noise {
+        parts.push(format!("noise {} at {}", noise_of(&noise.from)?, noise.snr));
+    }
+    parts.extend(sound.microphone.map(|m| format!("microphone {}", m.name())));
+    parts.extend(sound.gain.map(|gain| format!("gain {gain}")));
+    parts.extend(sound.clip.map(|clip| format!("clipped by {clip}")));
+    parts.extend(sound.band.map(|band| format!("band {}", band.name())));
+    Ok(format!("sound: {}", parts.join(", ")))
+}
+
+fn noise_of(from: &NoiseFrom) -> Result<String, Trouble> {
+    match from {
+        NoiseFrom::Kind(kind) => Ok(kind.name().to_owned()),
+        NoiseFrom::File(path) => content(path),
+    }
+}
+
+/// Identifies a file by its content.
+fn content(path: &Path) -> Result<String, Trouble> {
+    let read = std::fs::read(path).map_err(|e| {
+        let hint = "the scenario's sound files must stay where they are while it runs";
+        let message = format!("cannot read `{}`: {e}", path.display());
+        Trouble::new(Exit::InvalidScenario, message, hint)
+    })?;
+    let mut fingerprint = Fnv::default();
+    fingerprint.write(&read);
+    Ok(format!("{:016x}", fingerprint.finish()))
 }
 
 /// FNV-1a (Fowler, Noll, Vo), 64 bits: the same on every machine and in every release. It

@@ -31,6 +31,7 @@ fn said() -> (Utterance, EncodedUtterance) {
         speech_start: utterance.speech_start,
         speech_end: utterance.speech_end,
         segments: utterance.speech_segments().clone(),
+        background: 0,
     };
     (utterance, said)
 }

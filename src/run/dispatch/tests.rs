@@ -1,8 +1,9 @@
 //! Plans that run to completion or are stopped early: every planned call is accounted for.
 
 use super::super::call_report::CallReport;
+use super::super::mixes::Sounds;
 use super::super::opinions::Opinions;
-use super::super::sounds::{EncodedUtterance, Sounds};
+use super::super::sounds::EncodedUtterance;
 use super::super::targets::{OpenTargets, Targets};
 use super::*;
 use crate::audio::Codec;
@@ -75,16 +76,16 @@ async fn dispatched_with(load: &str, port: u16, stop: Option<Duration>, joins: u
         speech_start: Duration::ZERO,
         speech_end: Duration::from_millis(900),
         segments: [(Duration::ZERO, Duration::from_millis(900))].into(),
+        background: 0,
     };
     let token = CancellationToken::new();
     let media = Media::new(1);
     let shared = Arc::new(Shared {
-        sounds: Sounds {
-            said: vec![said; scenario.utterances.len()],
-            nothing: EncodedUtterance::nothing(),
-            silence: Arc::from([0xf8, 0xff, 0xfe]),
-            codec: Codec::Opus,
-        },
+        sounds: Sounds::plain(
+            vec![said; scenario.utterances.len()],
+            Arc::from([0xf8, 0xff, 0xfe]),
+            Codec::Opus,
+        ),
         opinions: Opinions::start(None, Pulses::default()).expect("a thread"),
         evidence: None,
         targets: at_port(port, &media).await,

@@ -1,0 +1,31 @@
+//! How the callers of a call sound: the call's settings, and those of its variant over them.
+//!
+//! In: a checked scenario. Out: scenes.
+
+use super::sound::Scene;
+use super::types::Scenario;
+
+impl Scenario {
+    /// Number of sounds from which the seed picks one for each call; at least 1.
+    pub(crate) fn sounds(&self) -> usize {
+        self.call.sounds.len().max(1)
+    }
+
+    /// The scene of a variant's calls for which sound `pick` was picked.
+    pub(crate) fn scene(&self, variant: usize, pick: usize) -> Scene {
+        let call = self.call.sounds.get(pick).cloned().unwrap_or_default();
+        let variant = self.variants.get(variant);
+        let background = variant.and_then(|v| v.background.clone());
+        Scene {
+            sound: variant.map_or_else(|| call.clone(), |v| v.sound.over(&call)),
+            background: background.or_else(|| self.call.background.clone()),
+        }
+    }
+
+    /// Every scene, by variant and then by pick.
+    pub(crate) fn scenes(&self) -> impl Iterator<Item = Scene> + '_ {
+        let picks = self.sounds();
+        let variants = 0..self.variants.len().max(1);
+        variants.flat_map(move |variant| (0..picks).map(move |pick| self.scene(variant, pick)))
+    }
+}
