@@ -29,9 +29,9 @@ impl Fixture {
 }
 
 macro_rules! fixtures {
-    ($($name:literal $dbfs:literal),* $(,)?) => {
-        /// Every spoken fixture.
-        pub(crate) const FIXTURES: &[Fixture] = &[$(Fixture {
+    ($(#[$about:meta])* $list:ident: $($name:literal $dbfs:literal),* $(,)?) => {
+        $(#[$about])*
+        pub(crate) const $list: &[Fixture] = &[$(Fixture {
             name: $name,
             dbfs: $dbfs,
             wav: include_bytes!(concat!("../../fixtures/", $name, ".wav")),
@@ -41,8 +41,15 @@ macro_rules! fixtures {
 }
 
 fixtures! {
-    "order-status" -19.9, "thanks" -26.8, "yes" -17.5, "opening-hours" -22.8, "cancel" -16.2,
+    /// Every spoken fixture of one sentence.
+    FIXTURES: "order-status" -19.9, "thanks" -26.8, "yes" -17.5, "opening-hours" -22.8, "cancel" -16.2,
     "long-story" -24.0, "account-number" -32.0, "help" -29.1, "reply" -20.0,
+}
+
+fixtures! {
+    /// What else callers do: hesitate, correct themselves, spell, cough.
+    CALLERS: "hesitation" -21.9, "correction" -20.9, "spelled-name" -22.8, "mhm" -26.0,
+    "uh-huh" -25.0, "side-speech" -27.0, "cough" -24.1, "door" -23.4,
 }
 
 /// A sine that starts at its crest, at an RMS level in dBFS.

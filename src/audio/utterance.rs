@@ -255,7 +255,8 @@ impl Utterance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audio::test_signals::{FIXTURES, sine};
+    use crate::audio::speech_span;
+    use crate::audio::test_signals::{CALLERS, FIXTURES, sine};
     use crate::audio::{FRAME, OPUS_LOOKAHEAD};
 
     #[test]
@@ -286,6 +287,37 @@ mod tests {
                 "{}: {apart:?}",
                 fixture.name
             );
+        }
+    }
+
+    #[test]
+    fn pauses_of_fixtures_are_found_where_they_are_annotated() {
+        let within = |a: Duration, b: Duration, ms| a.abs_diff(b) < Duration::from_millis(ms);
+        for fixture in CALLERS {
+            let (name, annotation) = (fixture.name, fixture.annotation());
+            let found = Utterance::new(fixture.wav, SoundInfo::default()).expect("loud");
+            let about = SoundInfo {
+                speech_start: annotation.speech_start(),
+                speech_end: Some(annotation.speech_end()),
+                pauses: annotation.pauses(),
+                ..SoundInfo::default()
+            };
+            let made = Utterance::new(fixture.wav, about).expect("annotated");
+            assert_eq!(found.doubts, [], "{name}");
+            let level = speech_span(&fixture.pcm()).expect("loud").active_level_dbfs;
+            assert!(
+                (f64::from(level) - fixture.dbfs).abs() < 0.2,
+                "{name}: {level}"
+            );
+            let (found, made) = (found.speech_segments(), made.speech_segments());
+            assert_eq!(found.len(), made.len(), "{name}: {found:?}");
+            let pauses = annotation.pauses().unwrap_or_default();
+            assert_eq!(made.len(), pauses.len() + 1, "{name}");
+            for (found, made) in found.iter().zip(made.iter()) {
+                // Speech that fades in counts from where it is loud enough.
+                assert!(within(found.0, made.0, 8), "{name}: {found:?} {made:?}");
+                assert!(within(found.1, made.1, 1), "{name}: {found:?} {made:?}");
+            }
         }
     }
 

@@ -26,6 +26,7 @@ const EXAMPLES: &[Example] = &[
         &["--rooms", "4", "--concurrency", "4"],
         12,
     ),
+    ("noisy-callers", &[], &["--rooms", "3"], 4),
     ("pipeline", &[], &["--rooms", "1"], 3),
     ("quickstart", &[], &["--rooms", "2"], 6),
     (

@@ -32,6 +32,7 @@ fn init_writes_valid_scenarios() {
         "capacity",
         "ci-gate",
         "compare-providers",
+        "noisy-callers",
         "pipeline",
         "soak",
         "spike",
