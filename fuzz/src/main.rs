@@ -15,6 +15,11 @@ use std::sync::OnceLock;
 const CAUGHT: &str = "symphonia";
 
 static TARGET: OnceLock<FuzzTarget> = OnceLock::new();
+/// The committed inputs of the target, as sources of parts for mutations: what libFuzzer finds
+/// itself consists mostly of small variations of these.
+static COMMITTED: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+/// Of this many mutations, all but one follow the format of the input.
+const FORMATTED: u32 = 4;
 
 /// Selects the target. libFuzzer calls this function first.
 #[unsafe(no_mangle)]
@@ -26,6 +31,7 @@ pub extern "C" fn LLVMFuzzerInitialize(_: *const i32, _: *const *const *const u8
         std::process::exit(2);
     };
     TARGET.get_or_init(|| *target);
+    COMMITTED.get_or_init(|| committed(target.name));
     if std::env::var("LOADGEN_FUZZ_PLANTED").is_ok_and(|planted| planted == "1") {
         plant();
     }
@@ -40,6 +46,15 @@ pub extern "C" fn LLVMFuzzerInitialize(_: *const i32, _: *const *const *const u8
         }
     }));
     0
+}
+
+/// The inputs in the target's folder; none if the fuzzer was started in another folder.
+fn committed(name: &str) -> Vec<Vec<u8>> {
+    let entries = std::fs::read_dir(format!("fuzz/corpus/{name}"));
+    let paths = entries.into_iter().flatten().flatten();
+    let mut paths: Vec<_> = paths.map(|entry| entry.path()).collect();
+    paths.sort();
+    paths.iter().flat_map(std::fs::read).collect()
 }
 
 /// Runs the target on one input.
@@ -65,7 +80,8 @@ fn format() -> Format {
     TARGET.get().map_or(Format::Bytes, |target| target.format)
 }
 
-/// Mutates an input: half of the time according to its format, otherwise with libFuzzer's mutator.
+/// Mutates an input: mostly according to its format, with parts of a committed input, otherwise
+/// with libFuzzer's mutator.
 ///
 /// # Safety
 /// `data` must hold `size` bytes and have room for `max_size`. libFuzzer, the only caller,
@@ -80,7 +96,11 @@ pub unsafe extern "C" fn LLVMFuzzerCustomMutator(
     // SAFETY: guaranteed by the caller.
     let room = unsafe { std::slice::from_raw_parts_mut(data, max_size) };
     let input = &room[..size];
-    let changed = (seed % 2 == 0).then(|| format().changed(input, input, seed.into()));
+    let committed = COMMITTED.get().map_or(&[][..], Vec::as_slice);
+    let other = committed.get(seed as usize / FORMATTED as usize % committed.len().max(1));
+    let other = other.map_or(input, Vec::as_slice);
+    let formatted = seed % FORMATTED != 0;
+    let changed = formatted.then(|| format().changed(input, other, seed.into()));
     match changed.flatten() {
         Some(changed) if (1..=max_size).contains(&changed.len()) => {
             room[..changed.len()].copy_from_slice(&changed);

@@ -26,26 +26,33 @@ const NUMBERS: [&str; 12] = [
 /// Suffixes that are appended to the digits of a number.
 const ENDS: [&str; 6] = ["0", "00", ".5", ".0000005", "e3", "e-9"];
 
-/// Changes one word; returns `None` if there is none.
+/// Changes one word or one number; returns `None` if there is none.
 pub(super) fn change_word(input: &[u8], other: &[u8], random: &mut impl Rng) -> Option<Vec<u8>> {
+    if random.random_range(0..3) == 0 {
+        return change_number(input, random);
+    }
     let word = pick(&words(input), random)?;
     let mut new = input[word.clone()].to_vec();
     let at = random.random_range(0..new.len());
-    match random.random_range(0..8) {
+    match random.random_range(0..6) {
         0 => new = input[pick(&words(input), random)?].to_vec(),
         1 => new = other[pick(&words(other), random)?].to_vec(),
         2 => new.insert(at, printable(random)),
         3 => new.push(printable(random)),
         4 => drop(new.remove(at)),
-        5 => new[at] = printable(random),
-        _ => {
-            let number = pick(&numbers(&new), random)?;
-            let changed = changed_number(&new[number.clone()], random);
-            new.splice(number, changed);
-        }
+        _ => new[at] = printable(random),
     }
     let mut changed = input.to_vec();
     changed.splice(word, new);
+    Some(changed)
+}
+
+/// Changes one number. There are fewer numbers than words, and each often decides much.
+fn change_number(input: &[u8], random: &mut impl Rng) -> Option<Vec<u8>> {
+    let number = pick(&numbers(input), random)?;
+    let mut changed = input.to_vec();
+    let new = changed_number(&input[number.clone()], random);
+    changed.splice(number, new);
     Some(changed)
 }
 
@@ -86,8 +93,8 @@ fn words(input: &[u8]) -> Vec<Range<usize>> {
     })
 }
 
-fn numbers(word: &[u8]) -> Vec<Range<usize>> {
-    runs(word, |byte| byte.is_ascii_digit())
+fn numbers(input: &[u8]) -> Vec<Range<usize>> {
+    runs(input, |byte| byte.is_ascii_digit())
 }
 
 /// The maximal runs of bytes that satisfy `is_part`.
