@@ -48,7 +48,7 @@ impl Checker<'_> {
         let faults = faults.map(|files| self.faults(files, &part("faults")));
         let time = |checker: &mut Self, text: &Option<DurationText>, name| {
             let text = text.as_ref()?;
-            Some(checker.bounded(Some(text), &part(name), Duration::ZERO, Zero::Fine))
+            Some(checker.bounded_delay(Some(text), &part(name), Duration::ZERO, Zero::Fine))
         };
         let greeting_delay = time(self, &file.greeting_delay, "greeting_delay");
         let publish_after = time(self, &file.publish_after, "publish_after");

@@ -141,7 +141,7 @@ fn conversation(server: &LivekitServer, kind: &Kind) -> (Vec<Row>, Told, String)
         told.entry(room).or_default().push(line);
     }
     let status = &reports.summary["verdict"]["reasons"];
-    let spoken = |row: &&Row| row["started_ms"] != "";
+    let spoken = |row: &&Row| !row["started_ms"].is_empty();
     let turns: Vec<Row> = reports.turns.iter().filter(spoken).cloned().collect();
     assert_eq!(
         turns
