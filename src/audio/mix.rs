@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use bed::{Bed, loop_of, noise_loop};
-pub(crate) use dtmf::{Dialled, Digits, dial};
+pub(crate) use dtmf::{Dialled, Digits, dial, event_code};
 pub(crate) use room::Room;
 
 /// Fade at both ends of noise that does not go on, in samples: 10 ms.

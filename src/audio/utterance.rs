@@ -215,12 +215,16 @@ impl Utterance {
         })
     }
 
-    /// An utterance in which the caller dials: it "speaks" from the first tone to the last.
+    /// An utterance in which the caller dials: it "speaks" from the first tone to the last, even
+    /// if the tones are not audible.
     ///
     /// # Errors
     /// An error of the encoder.
-    pub(crate) fn dialled(digits: &Digits) -> Result<Self, AudioError> {
-        let Dialled { pcm, tones } = dial(digits);
+    pub(crate) fn dialled(digits: &Digits, audible: bool) -> Result<Self, AudioError> {
+        let Dialled { mut pcm, tones, .. } = dial(digits);
+        if !audible {
+            pcm.fill(0);
+        }
         let time = |at: Option<usize>| time_of(at.unwrap_or_default() as u64);
         // There is at least one tone.
         let start = time(tones.first().map(|tone| tone.0));

@@ -170,6 +170,7 @@ async fn talk(
             event = events.recv() => match event {
                 Some(EndEvent::Onset(at, excerpt)) => turns.ask(at, excerpt),
                 Some(EndEvent::Text(turn)) => connection.send_text(turn, call.text(turn)),
+                Some(EndEvent::Key(key)) => connection.send_key(key),
                 Some(EndEvent::Sound(stream, excerpt)) => {
                     let (shared, handle) = (shared.clone(), handle.clone());
                     sounds.spawn(async move { judge_sound(&shared, &*handle, stream, excerpt).await });

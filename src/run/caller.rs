@@ -29,6 +29,8 @@ pub(super) enum EndEvent {
     Onset(Instant, Excerpt),
     /// The text of this turn is to be sent now.
     Text(usize),
+    /// The caller presses this key now.
+    Key(char),
     /// There are several tracks: does this stream carry a voice? The answer goes to
     /// [`CallerEnd::judged`].
     Sound(StreamId, Excerpt),
@@ -77,7 +79,8 @@ impl CallerEnd {
         (silence, codec): (Arc<[u8]>, Codec),
     ) -> Result<(Self, mpsc::Receiver<EndEvent>), AudioError> {
         debug_assert_eq!(script.turns.len(), says.len());
-        let (events, inbox) = mpsc::channel((says.len() + 2) * EVENTS_PER_TURN);
+        let keys: usize = says.iter().map(|said| said.presses.len()).sum();
+        let (events, inbox) = mpsc::channel((says.len() + 2) * EVENTS_PER_TURN + keys);
         let end = Self {
             call: Some(Call::new(script, start)),
             hearing: Hearing::new(codec)?,
@@ -370,6 +373,10 @@ impl Endpoint for CallerEnd {
                 let said = &self.says[turn];
                 let payload = &said.frames[frame];
                 self.background.follow(said.background, frame);
+                for &(_, key) in said.presses.iter().filter(|press| press.0 == frame) {
+                    // The channel has capacity for every key.
+                    let _ = self.events.try_send(EndEvent::Key(key));
+                }
                 if let Some(evidence) = &mut self.evidence {
                     let captured = due.checked_sub(FRAME_TIME).unwrap_or(due);
                     evidence.said((turn, frame), captured, said.speech_end, payload);

@@ -6,7 +6,7 @@
 
 use super::background::Background;
 use super::error::RunError;
-use super::sounds::{EncodedUtterance, load_said, load_utterance, unusable};
+use super::sounds::{EncodedUtterance, load_said, load_utterance, presses, unusable};
 use crate::audio::echo::Spoken;
 use crate::audio::mix::{
     Bed, Bystander, Effects, Line, NoiseSource, Room, floats, loop_of, mixed, noise_loop,
@@ -166,13 +166,13 @@ impl Mixer<'_> {
             .map_or(0, |bed| (index * APART) % bed.frames.len());
         let clean = &self.clean[index];
         if bed.is_none() && *sound == SoundConfig::default() {
-            return self.encoded(clean, &clean.pcm, None, 0);
+            return self.encoded(index, &clean.pcm, None, 0);
         }
         let noise = bed.as_ref().map(|bed| (&*bed.samples, from * FRAME));
         let named = |e| self.unmixed(index, e);
         let pcm = mixed(&clean.pcm, &effects, noise).map_err(named)?;
         self.encoded(
-            clean,
+            index,
             &pcm,
             bed.as_ref().map(|bed| (bed, &effects.line)),
             from,
@@ -181,11 +181,12 @@ impl Mixer<'_> {
 
     fn encoded(
         &self,
-        clean: &Utterance,
+        index: usize,
         pcm: &[i16],
         bed: Option<(&Bed, &Line)>,
         from: usize,
     ) -> Result<EncodedUtterance, RunError> {
+        let clean = &self.clean[index];
         let frames = match bed {
             Some((bed, line)) => bed.encode(pcm, from * FRAME, line, self.codec),
             // Encoded already, when it was read.
@@ -201,6 +202,7 @@ impl Mixer<'_> {
             speech_end: clean.speech_end,
             segments: clean.speech_segments().clone(),
             background: from,
+            presses: presses(&self.utterances[index]),
         })
     }
 

@@ -210,7 +210,7 @@ async fn talk(
             biased;
             event = events.recv() => match event {
                 // No opinion is needed: the agent's answer is known. A sentinel sends no texts.
-                Some(EndEvent::Onset(..) | EndEvent::Sound(..) | EndEvent::Text(_)) => {}
+                Some(EndEvent::Onset(..) | EndEvent::Sound(..) | EndEvent::Text(_) | EndEvent::Key(_)) => {}
                 Some(EndEvent::Call(event)) => match *event {
                     CallEvent::Phase(Phase::Failed) => return true,
                     CallEvent::Phase(Phase::Done) => return false,

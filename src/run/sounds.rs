@@ -8,8 +8,9 @@ use super::error::RunError;
 use super::read::read_at_most;
 use crate::audio::chirp::chirp;
 use crate::audio::echo::Spoken;
+use crate::audio::mix::{Dialled, dial};
 use crate::audio::{
-    Annotation, AudioError, Codec, SoundInfo, SpeechSegment, Utterance, decode, time_of,
+    Annotation, AudioError, Codec, FRAME, SoundInfo, SpeechSegment, Utterance, decode, time_of,
 };
 use crate::scenario::{SoundFile, UtteranceConfig, UtteranceSource};
 use std::path::Path;
@@ -90,6 +91,8 @@ pub(super) struct EncodedUtterance {
     pub segments: Arc<[SpeechSegment]>,
     /// Frame of the background that its first frame contains.
     pub background: usize,
+    /// The keys that the caller presses ([`presses`]).
+    pub presses: Arc<[(usize, char)]>,
 }
 
 impl EncodedUtterance {
@@ -102,6 +105,7 @@ impl EncodedUtterance {
             speech_end: Duration::ZERO,
             segments: Arc::default(),
             background: 0,
+            presses: Arc::default(),
         }
     }
 
@@ -116,7 +120,21 @@ impl EncodedUtterance {
             speech_end: end,
             segments: [(Duration::ZERO, end)].into(),
             background: 0,
+            presses: Arc::default(),
         })
+    }
+}
+
+/// The keys that the caller presses during an utterance, each with the frame before which it is
+/// pressed; none if they only reach the agent as sound.
+pub(super) fn presses(utterance: &UtteranceConfig) -> Arc<[(usize, char)]> {
+    match &utterance.source {
+        UtteranceSource::Dtmf(digits, dialled) if dialled.has_events() => {
+            let Dialled { tones, keys, .. } = dial(digits);
+            let frames = tones.iter().map(|tone| tone.0 / FRAME);
+            frames.zip(keys).collect()
+        }
+        _ => Arc::default(),
     }
 }
 
@@ -127,7 +145,9 @@ impl EncodedUtterance {
 pub(crate) fn load_said(utterance: &UtteranceConfig) -> Result<Utterance, RunError> {
     match &utterance.source {
         UtteranceSource::Silence(length) => Utterance::silence(*length).map_err(RunError::Codec),
-        UtteranceSource::Dtmf(digits) => Utterance::dialled(digits).map_err(RunError::Codec),
+        UtteranceSource::Dtmf(digits, dialled) => {
+            Utterance::dialled(digits, dialled.has_tones()).map_err(RunError::Codec)
+        }
         UtteranceSource::File(path) => load_utterance(&SoundFile {
             path,
             speech_end: utterance.speech_end,

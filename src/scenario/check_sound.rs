@@ -318,7 +318,7 @@ impl Checker<'_> {
 pub(super) fn said(utterances: &[UtteranceConfig]) -> Vec<(String, Option<PathBuf>)> {
     let of = |u: &UtteranceConfig| match &u.source {
         UtteranceSource::File(path) => Some(path.clone()),
-        UtteranceSource::Silence(_) | UtteranceSource::Dtmf(_) => None,
+        UtteranceSource::Silence(_) | UtteranceSource::Dtmf(..) => None,
     };
     utterances.iter().map(|u| (u.name.clone(), of(u))).collect()
 }

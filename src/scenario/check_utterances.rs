@@ -9,7 +9,7 @@ use super::problem::Code;
 use super::types::{Doubtful, UtteranceConfig, UtteranceSource};
 use crate::audio::mix::{Digits, dial};
 use crate::audio::time_of;
-use crate::vocab::duration;
+use crate::vocab::{DialledAs, duration};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -88,13 +88,18 @@ impl Checker<'_> {
         if given[0] != at_file {
             self.only_of_files(pointer);
         }
+        let at_as = join(pointer, "dtmf_as");
+        if given[0] != at_dtmf && self.places.origin(&at_as).is_some() {
+            let message = "`dtmf_as` is about `dtmf`, and there is none";
+            self.problem_at_key(&at_as, Code::Contradiction, message, "leave it out");
+        }
         if given[0] == at_silence {
             let text = self.need(entry.silence.as_ref(), at_silence)?;
             return self.silence_of(text, at_silence);
         }
         if given[0] == at_dtmf {
             let text = self.need(entry.dtmf.as_ref(), at_dtmf)?;
-            return self.digits(text, at_dtmf);
+            return self.digits(text, at_dtmf, entry.dtmf_as.unwrap_or_default(), pointer);
         }
         let file = self.need(entry.file.as_ref(), at_file)?;
         Some(UtteranceSource::File(self.folder.join(file)))
@@ -130,9 +135,25 @@ impl Checker<'_> {
         None
     }
 
-    fn digits(&mut self, text: &str, at: &str) -> Option<UtteranceSource> {
+    fn digits(
+        &mut self,
+        text: &str,
+        at: &str,
+        dialled: DialledAs,
+        pointer: &str,
+    ) -> Option<UtteranceSource> {
+        if self.embedded && dialled.has_events() {
+            let message = "the embedded agent receives no `events`";
+            let hint = "leave it out to dial with tones, or set `target.kind: livekit`";
+            self.problem(
+                &join(pointer, "dtmf_as"),
+                Code::Contradiction,
+                message,
+                hint,
+            );
+        }
         match text.parse::<Digits>() {
-            Ok(digits) => Some(UtteranceSource::Dtmf(digits)),
+            Ok(digits) => Some(UtteranceSource::Dtmf(digits, dialled)),
             Err(error) => {
                 let hint = "digits are 0 to 9, `*`, `#` and `A` to `D`; `,` is a pause of 500ms";
                 self.problem(at, Code::BadValue, format!("`dtmf`: {error}"), hint);
@@ -145,7 +166,7 @@ impl Checker<'_> {
     fn measure(&mut self, utterance: &mut UtteranceConfig, at_file: &str) {
         match &utterance.source {
             UtteranceSource::Silence(length) => utterance.length = Some(*length),
-            UtteranceSource::Dtmf(digits) => {
+            UtteranceSource::Dtmf(digits, _) => {
                 utterance.length = Some(time_of(dial(digits).pcm.len() as u64));
             }
             UtteranceSource::File(_) => self.read(utterance, at_file),

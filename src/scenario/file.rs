@@ -13,8 +13,8 @@ pub(super) use super::texts::{DurationText, PERCENT_PATTERN, PercentText};
 use super::turn_file::{BranchFile, PickFile, RepeatFile, WeightFile};
 use crate::vocab::observed::{KNOWN_SERIES, MOST_OBSERVED, MOST_SERIES};
 use crate::vocab::{
-    AccountUse, Anchor, Channel, Decode, Expect, GreetingPolicy, Metric, OnAgentLeft, Prices,
-    Transcripts, UtteranceKind,
+    AccountUse, Anchor, Channel, Decode, DialledAs, Expect, GreetingPolicy, Metric, OnAgentLeft,
+    Prices, Transcripts, UtteranceKind,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -191,6 +191,10 @@ pub(super) struct UtteranceFile {
     /// with tones; in quotes.
     #[schemars(length(min = 1, max = 64))]
     pub(super) dtmf: Option<String>,
+    /// With `dtmf`: how the digits reach the agent: as `tones` in the audio; as `events`, messages
+    /// like those of LiveKit's telephone service (only with `target.kind: livekit`); as `both`.
+    /// Default: tones.
+    pub(super) dtmf_as: Option<DialledAs>,
     /// How it sounds. Default: as `call.sound` says, key by key.
     pub(super) sound: Option<EffectsFile>,
     /// The words of the utterance; the transcript is compared with them (`wer`).

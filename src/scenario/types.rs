@@ -10,7 +10,7 @@ use super::sound::{BackgroundConfig, SoundConfig};
 use super::threshold::Threshold;
 use crate::audio::mix::Digits;
 use crate::vocab::{
-    AccountUse, AgentDelay, Anchor, Behaviour, Branch, Channel, Decode, Expect, Filler,
+    AccountUse, AgentDelay, Anchor, Behaviour, Branch, Channel, Decode, DialledAs, Expect, Filler,
     GreetingPolicy, Loss, OnAgentLeft, Pattern, Prices, Transcripts, UtteranceKind,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -216,7 +216,7 @@ pub(crate) enum UtteranceSource {
     /// The caller says nothing for this long.
     Silence(Duration),
     /// The caller dials.
-    Dtmf(Digits),
+    Dtmf(Digits, DialledAs),
 }
 
 /// A sound file that a scenario refers to.

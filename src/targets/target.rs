@@ -123,6 +123,9 @@ pub(crate) trait Connection: Send {
     /// Sends the text of a turn to the agent; [`Event::TextSent`] or [`Event::Closed`] follows
     /// within seconds. Targets without a chat have no scenario that sends one.
     fn send_text(&mut self, _turn: usize, _text: Arc<str>) {}
+    /// Tells the agent that the caller presses a key. Targets that cannot have no scenario that
+    /// asks for it.
+    fn send_key(&mut self, _key: char) {}
     /// Refines the failure of a call that found no agent, or heard none, with what the target knows
     /// about it. `agent_timeout`: how long a call waits for an agent.
     fn explain(&mut self, failure: Failure, _agent_timeout: Duration) -> BoxFuture<'_, Failure> {

@@ -64,6 +64,6 @@ pub(crate) use call::{AccountUse, Channel, Decode, Transcripts};
 pub(crate) use metric::{MetricKind, SampleUnit, Visibility};
 pub(crate) use nearest::nearest;
 pub(crate) use pattern::Pattern;
-pub(crate) use sound::{Band, Decibels, Microphone, NoiseKind};
+pub(crate) use sound::{Band, Decibels, DialledAs, Microphone, NoiseKind};
 pub(crate) use terminal::{acts, plain};
 pub(crate) use truncated::truncated;

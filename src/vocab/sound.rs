@@ -77,7 +77,46 @@ pub(crate) enum Microphone {
     Cheap,
 }
 
-named!(pub(crate) for NoiseKind, Band, Microphone);
+/// How digits reach the agent.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Default,
+    IntoStaticStr,
+    VariantArray,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum DialledAs {
+    /// As tones in the audio.
+    #[default]
+    Tones,
+    /// As messages, as LiveKit's telephone service passes RFC 4733 events on; the audio is silent.
+    Events,
+    /// As both.
+    Both,
+}
+
+named!(pub(crate) for NoiseKind, Band, Microphone, DialledAs);
+
+impl DialledAs {
+    /// Whether the agent hears tones.
+    pub(crate) fn has_tones(self) -> bool {
+        self != Self::Events
+    }
+
+    /// Whether the agent receives messages.
+    pub(crate) fn has_events(self) -> bool {
+        self != Self::Tones
+    }
+}
 
 /// A level, or a difference of level, to a hundredth of a decibel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]

@@ -70,12 +70,19 @@ pub(crate) struct Dialled {
     pub pcm: Pcm,
     /// Start and end of each tone, in samples.
     pub tones: Vec<(usize, usize)>,
+    /// The key of each tone.
+    pub keys: Vec<char>,
+}
+
+/// Number of a key in RFC 4733: 0 to 9, `*` is 10, `#` 11, `A` to `D` 12 to 15.
+pub(crate) fn event_code(key: char) -> Option<u32> {
+    "0123456789*#ABCD".find(key).map(|at| at as u32)
 }
 
 /// Dials.
 pub(crate) fn dial(digits: &Digits) -> Dialled {
     let mut pcm = vec![0; samples_in(LEAD) as usize];
-    let mut tones = Vec::new();
+    let (mut tones, mut keys) = (Vec::new(), Vec::new());
     let silence = |length: Duration| std::iter::repeat_n(0, samples_in(length) as usize);
     for key in digits.0.chars() {
         let Some(place) = KEYS.find(key) else {
@@ -85,10 +92,11 @@ pub(crate) fn dial(digits: &Digits) -> Dialled {
         let start = pcm.len();
         pcm.extend(tone(ROWS[place / 4], COLUMNS[place % 4]));
         tones.push((start, pcm.len()));
+        keys.push(key);
         pcm.extend(silence(TONE));
     }
     pcm.extend(silence(TAIL));
-    Dialled { pcm, tones }
+    Dialled { pcm, tones, keys }
 }
 
 fn tone(low: f64, high: f64) -> impl Iterator<Item = i16> {
@@ -135,6 +143,19 @@ mod tests {
             }
             assert!(dialled.pcm[end..end + 4_800].iter().all(|x| *x == 0));
         }
+    }
+
+    #[test]
+    fn keys_have_the_codes_of_rfc_4733() {
+        let codes = ['0', '9', '*', '#', 'A', 'D', 'x'].map(event_code);
+        assert_eq!(
+            codes,
+            [0, 9, 10, 11, 12, 15]
+                .map(Some)
+                .into_iter()
+                .chain([None])
+                .collect::<Vec<_>>()[..]
+        );
     }
 
     #[test]

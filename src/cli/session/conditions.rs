@@ -55,7 +55,9 @@ fn sound(utterance: &UtteranceConfig) -> Result<String, Trouble> {
     let path = match &utterance.source {
         UtteranceSource::File(path) => path,
         UtteranceSource::Silence(length) => return Ok(format!("silence of {}", time(*length))),
-        UtteranceSource::Dtmf(digits) => return Ok(format!("dials {digits}")),
+        UtteranceSource::Dtmf(digits, dialled) => {
+            return Ok(format!("dials {digits} as {}", dialled.name()));
+        }
     };
     let read = std::fs::read(path)
         .map_err(|e| unreadable(format!("cannot read `{}`: {e}", path.display())))?;

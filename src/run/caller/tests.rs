@@ -1,5 +1,6 @@
 //! A caller in virtual time: echo, decode modes, evidence, upstream loss.
 
+use super::super::background::Background;
 use super::*;
 use crate::audio::echo::Spoken;
 use crate::audio::{
@@ -32,6 +33,7 @@ fn said() -> (Utterance, EncodedUtterance) {
         speech_end: utterance.speech_end,
         segments: utterance.speech_segments().clone(),
         background: 0,
+        presses: Arc::default(),
     };
     (utterance, said)
 }
@@ -382,4 +384,39 @@ fn a_text_that_cannot_be_passed_on_fails_the_call() {
         let failed = matches!(failure, Some(Failure::Generator { .. }));
         assert_eq!(failed, !takes_events, "{failure:?}");
     }
+}
+
+#[test]
+fn keys_and_background_go_with_the_frames() {
+    let (_, mut said) = said();
+    said.presses = [(1, '1'), (4, '#')].into();
+    let noise: Arc<[Arc<[u8]>]> = (0..5u8).map(|n| Arc::from([n])).collect();
+    let (script, start) = (script(&said, 1), Instant::now());
+    let silence = Arc::from(opus::silence_frame().expect("libopus"));
+    let frames = said.frames.clone();
+    let made = CallerEnd::new(script, start, vec![said], (silence, Codec::Opus));
+    let (mut end, mut events) = made.expect("libopus");
+    end.amid(Background::noise(noise).expect("five frames"));
+    end.joined(start, start + FRAME_TIME);
+    end.agent_present(start);
+    let (mut pressed, mut sent) = (Vec::new(), Vec::new());
+    for slot in 1..=25 + frames.len() as u32 + 5 {
+        let packet = end.send(start + FRAME_TIME * slot).expect("a frame");
+        sent.push(packet.payload);
+        while let Ok(event) = events.try_recv() {
+            if let EndEvent::Key(key) = event {
+                pressed.push((sent.len(), key));
+            }
+        }
+    }
+    let first = sent.iter().position(|p| *p == frames[0]).expect("said");
+    assert_eq!(sent[first..first + frames.len()], *frames);
+    assert_eq!(pressed, [(first + 2, '1'), (first + 5, '#')]);
+    // Before and after it, the noise goes on, without a frame of the time between.
+    let numbers = |sent: &[Arc<[u8]>]| sent.iter().map(|p| p[0]).collect::<Vec<_>>();
+    let before: Vec<u8> = (0..first).map(|n| (n % 5) as u8).collect();
+    assert_eq!(numbers(&sent[..first]), before);
+    let from = frames.len() % 5;
+    let after: Vec<u8> = (0..5).map(|n| ((from + n) % 5) as u8).collect();
+    assert_eq!(numbers(&sent[first + frames.len()..][..5]), after);
 }

@@ -77,6 +77,7 @@ async fn dispatched_with(load: &str, port: u16, stop: Option<Duration>, joins: u
         speech_end: Duration::from_millis(900),
         segments: [(Duration::ZERO, Duration::from_millis(900))].into(),
         background: 0,
+        presses: Arc::default(),
     };
     let token = CancellationToken::new();
     let media = Media::new(1);

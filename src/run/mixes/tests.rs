@@ -53,11 +53,35 @@ fn without_settings_everything_is_as_recorded() {
     let silence = std::time::Duration::from_millis(400);
     assert_eq!((ends(2).1, said[2].segments.len()), (silence, 0));
     assert_eq!(said[3].segments.len(), 1);
+    assert!(said[3].presses.is_empty());
     let mut background = sounds.background(&call);
     assert_eq!(
         [background.frame(), background.frame()],
         [sounds.silence.clone(), sounds.silence.clone()]
     );
+}
+
+#[test]
+fn keys_are_pressed_at_the_start_of_their_tones() {
+    for (dialled, tones, keys) in [("tones", true, 0), ("events", false, 3), ("both", true, 3)] {
+        let mut scenario = scenario(&turns(""));
+        scenario.utterances[3].source = crate::scenario::UtteranceSource::Dtmf(
+            "1#2".parse().expect("keys"),
+            *crate::vocab::DialledAs::ALL
+                .iter()
+                .find(|d| d.name() == dialled)
+                .expect("a name"),
+        );
+        let sounds = Sounds::load(&scenario, Codec::Pcm).expect("fixtures");
+        let call = Plan::new(&scenario).call(0).expect("a call");
+        let said = &sounds.of(&call).said[3];
+        let heard = rms_level(&decoded(&said.frames, Codec::Pcm)).is_some();
+        assert_eq!((heard, said.presses.len()), (tones, keys), "{dialled}");
+        if keys > 0 {
+            assert_eq!(*said.presses, [(1, '1'), (11, '#'), (21, '2')]);
+        }
+        assert_eq!(said.speech_start, std::time::Duration::from_millis(20));
+    }
 }
 
 #[test]

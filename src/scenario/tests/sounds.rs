@@ -97,6 +97,10 @@ fn wrong_sounds_are_told_with_their_place() {
             "utterances.a.dtmf: `dtmf`: `x` is no key of a telephone",
         ),
         (
+            utterance("silence: 1s, dtmf_as: events"),
+            "utterances.a.dtmf_as: `dtmf_as` is about `dtmf`, and there is none",
+        ),
+        (
             utterance("silence: 1s, channel: left"),
             "utterances.a.channel: `channel` is about a `file`, and there is none",
         ),

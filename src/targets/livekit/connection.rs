@@ -236,6 +236,18 @@ impl<E: Endpoint> Connection for RoomCall<E> {
         }
     }
 
+    fn send_key(&mut self, key: char) {
+        let Some(session) = &self.session else {
+            return;
+        };
+        let sent = session.commands().try_send(SessionCommand::SendKey(key));
+        if let Err(TrySendError::Full(_)) = sent {
+            let detail = "the session is too busy to send a key".into();
+            let failure = Failure::Generator { detail };
+            self.events.push_back(Event::Closed(failure));
+        }
+    }
+
     fn explain(&mut self, failure: Failure, agent_timeout: Duration) -> BoxFuture<'_, Failure> {
         Box::pin(self.explained(failure, agent_timeout))
     }

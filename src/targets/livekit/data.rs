@@ -4,14 +4,16 @@
 
 use super::claims;
 use super::media_failure::media_failure;
-use super::packets::TextStream;
+use super::packets::{TextStream, packet};
 use super::requests::usage_request;
 use super::session::{LiveSession, SessionEvent};
 use super::wire::Bounded as _;
+use crate::audio::mix::event_code;
 use crate::call::Failure;
 use crate::net::{Endpoint, Peer, PeerHandle};
 use crate::vocab::truncated;
 use livekit_protocol as proto;
+use livekit_protocol::data_packet::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -76,6 +78,20 @@ impl<E: Endpoint> LiveSession<'_, E> {
         self.send_event(SessionEvent::TextSent { turn, at }).await
     }
 
+    /// Tells everybody in the room that the caller presses a key, as LiveKit's telephone service
+    /// does for an RFC 4733 event. An SFU passes no such events on in RTP.
+    pub(super) async fn send_key(&mut self, key: char) -> Result<(), Failure> {
+        let Some(packet) = key_packet(key) else {
+            return Ok(());
+        };
+        let sending = send_all(self.peer, [packet].into());
+        let in_time = tokio::time::timeout(SENDING, sending).await;
+        let failed = |_| Failure::Dropped {
+            detail: "the data channel takes no keys".into(),
+        };
+        in_time.map_err(failed)?.map(drop)
+    }
+
     /// Sends the request that is due.
     pub(super) async fn request(&mut self) -> Result<(), Failure> {
         let Some((id, packets)) = self.requests.next() else {
@@ -120,6 +136,15 @@ async fn send_all<E: Endpoint>(
     }
 }
 
+/// The message for a key; `None` for what is no key.
+fn key_packet(key: char) -> Option<Vec<u8>> {
+    let dtmf = proto::SipDtmf {
+        code: event_code(key)?,
+        digit: key.to_string(),
+    };
+    Some(packet("", &[], Value::SipDtmf(dtmf)))
+}
+
 /// The packets of the caller's text number `number`.
 fn text_stream(number: u64, text: &str) -> Vec<Vec<u8>> {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -144,6 +169,19 @@ fn text_stream(number: u64, text: &str) -> Vec<Vec<u8>> {
 mod tests {
     use super::super::streams::Streams;
     use super::*;
+    use prost::Message as _;
+
+    #[test]
+    fn keys_are_messages_with_their_number() {
+        for (key, code) in [('5', 5), ('#', 11)] {
+            let bytes = key_packet(key).expect("a key");
+            let read = proto::DataPacket::decode(&*bytes).expect("a data packet");
+            let digit = key.to_string();
+            let expected = Value::SipDtmf(proto::SipDtmf { code, digit });
+            assert_eq!(read.value, Some(expected));
+        }
+        assert_eq!(key_packet('x'), None);
+    }
 
     #[test]
     fn a_text_is_put_together_again_however_long_it_is() {

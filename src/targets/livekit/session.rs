@@ -99,6 +99,8 @@ pub(crate) enum SessionCommand {
     Ask(String),
     /// Send the text of this turn to the agent.
     SendText(usize, Arc<str>),
+    /// Tell the agent that the caller presses this key.
+    SendKey(char),
     /// Set attributes of our participant.
     SetAttributes(HashMap<String, String>),
     /// Unpublish our track and publish it again, with this client id.
@@ -254,6 +256,7 @@ async fn run<E: Endpoint>(
                     Box::pin(live.send_text(turn, &text)).await?;
                 }
                 Some(SessionCommand::Republish(cid)) => Box::pin(live.republish(cid)).await?,
+                Some(SessionCommand::SendKey(key)) => Box::pin(live.send_key(key)).await?,
                 Some(SessionCommand::Ask(agent)) => live.requests.ask(agent),
                 Some(SessionCommand::Leave) | None => return Box::pin(live.leave()).await,
             },
