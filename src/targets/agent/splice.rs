@@ -14,8 +14,8 @@ use std::time::Duration;
 /// Frames that an encoder or a decoder hears before its frames are used: 100 ms.
 const WARM: usize = 5;
 /// Frames after which a decoder that began in the middle of the clip agrees with the receiver's,
-/// which has heard all of it: 1 s.
-const SETTLED: usize = 50;
+/// which has heard all of it: 0.5 s.
+const SETTLED: usize = 25;
 /// Frames after the last audible one, during which the codec's memory of the voice fades.
 const AFTER: usize = 2;
 /// Frames at the beginning of a resumed utterance that are encoded anew; by then an encoder that
@@ -28,13 +28,16 @@ const FADE: usize = 24;
 /// How far ahead of its place the recording is cut, in samples, until the end is heard in its place:
 /// the codec rings after a hard end for about a millisecond, and for how long is known only once
 /// the end has been decoded.
-const AHEAD: [u64; 4] = [30, 0, 60, 90];
+const AHEAD: [u64; 6] = [30, 0, 60, 90, 15, 45];
+/// Attempts that are made at once if the end is due too soon for more.
+const ATTEMPTS: usize = 2;
 /// A cut is exact if it is this close to its place, in samples: 0.5 ms.
 const EXACT: u64 = 24;
 /// Nothing is resumed that is shorter than this, in samples: 60 ms.
 const REST: usize = 3 * FRAME;
 
 /// The end of a cut clip.
+#[derive(Debug)]
 struct Ending {
     /// Number of the first frame that differs.
     from: usize,
@@ -43,38 +46,74 @@ struct Ending {
     end: u64,
 }
 
-/// Cuts a script so that its last audible sample is on the wire `at` after its start, or as soon
-/// afterwards as the packets before item number `unsent` allow.
-pub(super) fn cut(script: &Script, unsent: usize, at: Duration) -> Result<Script, AudioError> {
-    let clip = &script.clip;
-    let Some(first_free) = script.items.get(unsent) else {
-        return Ok(script.clone());
-    };
+/// A search for the end of a script that is cut. Each attempt takes a few milliseconds, so they are
+/// made one at a time while the script is played.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Cutting {
+    endings: Vec<Arc<Ending>>,
+}
+
+impl Cutting {
+    /// Makes an attempt to cut the script so that its last audible sample is on the wire `at` after
+    /// its start, unless no further one is needed. Packets before item number `unsent` cannot be
+    /// changed.
+    pub(super) fn attempt(
+        &mut self,
+        script: &Script,
+        unsent: usize,
+        at: Duration,
+    ) -> Result<(), AudioError> {
+        let wanted = wanted(script, at);
+        let exact = |ending: &Arc<Ending>| ending.end.abs_diff(wanted) <= EXACT;
+        let Some(first) = script.items.get(unsent) else {
+            return Ok(());
+        };
+        let Some(ahead) = AHEAD.get(self.endings.len()) else {
+            return Ok(());
+        };
+        if self.endings.iter().any(exact) {
+            return Ok(());
+        }
+        let clip = &script.clip;
+        let input = wanted.saturating_sub(clip.codec.lookahead() as u64 + ahead);
+        let ending = ending(clip, input as usize, first.frame)?;
+        self.endings.push(Arc::new(ending));
+        Ok(())
+    }
+
+    /// The script with the end that is closest to `at`.
+    pub(super) fn finish(
+        mut self,
+        script: &Script,
+        unsent: usize,
+        at: Duration,
+    ) -> Result<Script, AudioError> {
+        let free = script.items.get(unsent).map_or(0, |item| item.frame);
+        self.endings.retain(|ending| ending.from >= free);
+        let wanted = wanted(script, at);
+        while self.endings.len() < ATTEMPTS {
+            let before = self.endings.len();
+            self.attempt(script, unsent, at)?;
+            if self.endings.len() == before {
+                break; // the last one was exact
+            }
+        }
+        let endings = self.endings.into_iter();
+        let best = endings.min_by_key(|ending| ending.end.abs_diff(wanted));
+        Ok(best.map_or_else(|| script.clone(), |ending| ended(script, &ending)))
+    }
+}
+
+/// The position that is on the wire `at` after the start of a script.
+fn wanted(script: &Script, at: Duration) -> u64 {
     let begun = script.items.partition_point(|item| item.at <= at);
-    let wanted = match begun.checked_sub(1).map(|i| &script.items[i]) {
+    match begun.checked_sub(1).map(|i| &script.items[i]) {
         None => 0,
         Some(item) => {
             let into = samples_in(at - item.at).min(FRAME as u64);
             (item.frame * FRAME) as u64 + into
         }
-    };
-    let lookahead = clip.codec.lookahead() as u64;
-    let input = wanted.saturating_sub(lookahead);
-    let mut best: Option<Ending> = None;
-    for ahead in AHEAD {
-        let ending = ending(clip, input.saturating_sub(ahead) as usize, first_free.frame)?;
-        let off = ending.end.abs_diff(wanted);
-        if best
-            .as_ref()
-            .is_none_or(|best| off < best.end.abs_diff(wanted))
-        {
-            best = Some(ending);
-        }
-        if off <= EXACT {
-            break;
-        }
     }
-    Ok(best.map_or_else(|| script.clone(), |ending| ended(script, ending)))
 }
 
 /// Encodes the end of a clip whose recording stops at sample `input`; frames before `first_free`
@@ -101,7 +140,7 @@ fn ending(clip: &Clip, input: usize, first_free: usize) -> Result<Ending, AudioE
 /// The sample after the last audible one of the clip's frames before `until` and of `frames` after
 /// them; 0 if none is audible.
 fn last_audible(clip: &Clip, until: usize, frames: &[Arc<[u8]>]) -> Result<u64, AudioError> {
-    // If there is nothing audible in the last second, the cut is in a pause of the voice.
+    // If there is nothing audible in the last half second, the cut is in a pause of the voice.
     for since in [until.saturating_sub(SETTLED), 0] {
         let kept = clip.frames.get(since..until).unwrap_or_default();
         let mut pcm = Vec::with_capacity((kept.len() + frames.len()) * FRAME);
@@ -131,8 +170,8 @@ pub(super) fn broken_off(
 }
 
 /// The script with another ending.
-fn ended(script: &Script, ending: Ending) -> Script {
-    let Ending { from, frames, end } = ending;
+fn ended(script: &Script, ending: &Ending) -> Script {
+    let (from, end) = (ending.from, ending.end);
     let keep = script.item_of(from);
     let mut items = script.items[..keep].to_vec();
     let first = script.items.get(keep);
@@ -148,8 +187,8 @@ fn ended(script: &Script, ending: Ending) -> Script {
         None => (Duration::ZERO, Duration::ZERO),
     };
     let left_out = first.map_or(0, |item| item.left_out);
-    items.extend(frames.into_iter().enumerate().map(|(k, payload)| Item {
-        payload,
+    items.extend(ending.frames.iter().enumerate().map(|(k, payload)| Item {
+        payload: payload.clone(),
         at: at + FRAME_TIME * k as u32,
         media: media + FRAME_TIME * k as u32,
         left_out: if k == 0 { left_out } else { 0 },
@@ -234,6 +273,15 @@ mod tests {
             .into()
     }
 
+    /// Cuts with all attempts.
+    fn cut(script: &Script, unsent: usize, at: Duration) -> Script {
+        let mut cutting = Cutting::default();
+        for _ in AHEAD {
+            cutting.attempt(script, unsent, at).expect("codec");
+        }
+        cutting.finish(script, unsent, at).expect("codec")
+    }
+
     /// The first and last audible sample of what a receiver decodes.
     fn audible(script: &Script) -> (u64, u64) {
         let silence = script.clip.codec.silence().expect("silence");
@@ -250,7 +298,7 @@ mod tests {
         let tone = &scripts()[0];
         for at in [300, 307, 313, 519, 1_000, 1_203] {
             let at = Duration::from_millis(at);
-            let cut = cut(tone, tone.item_of(frames_before(at)), at).expect("cut");
+            let cut = cut(tone, tone.item_of(frames_before(at)), at);
             let (_, end) = audible(&cut);
             assert_eq!(cut.marks.last(), Some(&(end, Mark::End)), "{at:?}");
             let off = cut.end().abs_diff(at);
@@ -272,7 +320,7 @@ mod tests {
         let mut offs = Vec::new();
         for at in (200..1_200).step_by(37) {
             let at = Duration::from_millis(at);
-            let cut = cut(voice, voice.item_of(frames_before(at)), at).expect("cut");
+            let cut = cut(voice, voice.item_of(frames_before(at)), at);
             let (_, end) = audible(&cut);
             let told = cut.marks.last().expect("an end").0;
             assert!(told.abs_diff(end) <= 2, "{at:?}: {told}, heard {end}");
@@ -287,7 +335,7 @@ mod tests {
     #[test]
     fn a_cut_that_comes_too_late_is_made_as_soon_as_possible() {
         let tone = &scripts()[0];
-        let cut = cut(tone, 40, Duration::from_millis(300)).expect("cut");
+        let cut = cut(tone, 40, Duration::from_millis(300));
         let end = cut.end();
         let range = Duration::from_millis(800)..Duration::from_millis(830);
         assert!(range.contains(&end), "{end:?}");

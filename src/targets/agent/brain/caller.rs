@@ -9,6 +9,7 @@ use crate::net::monotonic_ns;
 use crate::targets::agent::dice::Decision;
 use crate::targets::agent::inbound::Caller;
 use crate::targets::agent::moment::Happening;
+use crate::targets::agent::splice::Cutting;
 use crate::targets::agent::told::Told;
 use std::time::{Duration, Instant};
 
@@ -68,6 +69,7 @@ impl AgentEnd {
                     saying.stop = Some(Stopping {
                         began,
                         after,
+                        cutting: Cutting::default(),
                         whole: None,
                     });
                 }

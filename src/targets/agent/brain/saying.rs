@@ -1,6 +1,7 @@
 //! What the agent is saying or is about to say, and what its caller interrupted.
 
 use crate::targets::agent::script::Script;
+use crate::targets::agent::splice::Cutting;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -62,6 +63,8 @@ pub(in crate::targets::agent) struct Stopping {
     pub began: Instant,
     /// From there to the last audible sample; `None` if the agent has stopped at once.
     pub after: Duration,
+    /// The search for the end.
+    pub cutting: Cutting,
     /// The script as it was before it was cut; `None` until then.
     pub whole: Option<Arc<Script>>,
 }

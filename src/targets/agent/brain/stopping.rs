@@ -8,6 +8,7 @@ use super::saying::{Interrupted, Part, Saying, Stopping};
 use crate::audio::{FRAME, FRAME_TIME, time_of};
 use crate::call::AgentState;
 use crate::net::monotonic_ns;
+use crate::targets::agent::inbound::Inbound;
 use crate::targets::agent::moment::Happening;
 use crate::targets::agent::script::Mark;
 use crate::targets::agent::splice;
@@ -18,6 +19,8 @@ use std::time::{Duration, Instant};
 /// The end is encoded this long before it is due: the codec's look-ahead reaches into the frame
 /// before, and what has been sent cannot be changed.
 const PREPARE: Duration = FRAME_TIME.saturating_mul(3);
+/// The end is searched for during this time before that, one attempt for each packet.
+const SEARCH: Duration = FRAME_TIME.saturating_mul(6);
 /// The beginning of the caller's speech is known better once more of it has been heard, but it
 /// moves by no more than this.
 const MOVES: Duration = Duration::from_millis(200);
@@ -31,31 +34,35 @@ impl AgentEnd {
         let Some(stop) = saying.stop.as_mut().filter(|stop| stop.whole.is_none()) else {
             return;
         };
-        if stop.began + stop.after >= due + PREPARE {
+        if stop.began + stop.after >= due + PREPARE + SEARCH {
             return;
         }
-        let start = self.inbound.as_ref().and_then(|i| i.speech_start());
+        let start = self.inbound.as_ref().and_then(Inbound::speech_start);
         let near = |start: &Instant| {
-            start
-                .max(&stop.began)
-                .duration_since(*start.min(&stop.began))
-                < MOVES
+            let (sooner, later) = (*start.min(&stop.began), *start.max(&stop.began));
+            later - sooner < MOVES
         };
         if let Some(start) = start.filter(near) {
             stop.began = start;
         }
         let at = stop.began + stop.after;
+        let on_wire = at.saturating_duration_since(saying.first);
         if saying.first + saying.script.end() <= at {
-            saying.stop = None; // it ends on its own before that
+            if at < due + PREPARE {
+                saying.stop = None; // it ends on its own before that
+            }
             return;
         }
-        let at = at.saturating_duration_since(saying.first);
         // It fails only if an encoder cannot be allocated; then the agent does not stop.
-        let Ok(cut) = splice::cut(&saying.script, saying.item, at) else {
-            saying.stop = None;
+        if at >= due + PREPARE {
+            let _ = stop.cutting.attempt(&saying.script, saying.item, on_wire);
             return;
-        };
-        stop.whole = Some(std::mem::replace(&mut saying.script, Arc::new(cut)));
+        }
+        let cutting = std::mem::take(&mut stop.cutting);
+        match cutting.finish(&saying.script, saying.item, on_wire) {
+            Ok(cut) => stop.whole = Some(std::mem::replace(&mut saying.script, Arc::new(cut))),
+            Err(_) => saying.stop = None,
+        }
     }
 
     /// Stops at once: no further packet is sent.
