@@ -29,6 +29,7 @@ pub enum Metric {
     Stop,
     TextTtft,
     TextReply,
+    ReplyGap,
     TranscriptionDelay,
     EndOfTurnDelay,
     OnUserTurnCompletedDelay,
@@ -53,6 +54,13 @@ pub enum Metric {
     Wer,
     ReplyWer,
     ReplyMismatched,
+    Stalled,
+    Underrun,
+    Burst,
+    TruncatedHead,
+    TruncatedTail,
+    Clipped,
+    LevelJump,
 }
 
 /// The kind of a metric's values.
@@ -132,6 +140,14 @@ const fn of_words(definition: &'static str) -> MetricRow {
     }
 }
 
+const fn of_replies(definition: &'static str) -> MetricRow {
+    MetricRow {
+        shown: Visibility::Asked,
+        compared: false,
+        ..share(definition)
+    }
+}
+
 const fn compared(row: MetricRow) -> MetricRow {
     MetricRow {
         compared: true,
@@ -173,6 +189,18 @@ const REPLY_WER: &str =
 const REPLY_MISMATCHED: &str =
     "share of turns with `reply_matches` whose reply's transcript does not match";
 
+// What broke in the audio of replies.
+const REPLY_GAP: &str = "the longest stall inside a reply, 0 in a reply without one: a hole of 60 ms or more that packets or inserted silence account for, not the voice";
+const STALLED: &str = "share of replies with a stall of 60 ms or more";
+const UNDERRUN: &str =
+    "share of replies with audio that the modelled jitter buffer was to play before it arrived";
+const BURST: &str = "share of replies with audio that arrived 100 ms or more ahead of time";
+const TRUNCATED_HEAD: &str = "share of replies that began in mid-voice";
+const TRUNCATED_TAIL: &str = "share of replies that ended in mid-voice";
+const CLIPPED: &str = "share of replies of whose sound more than 1 % is at full scale";
+const LEVEL_JUMP: &str =
+    "share of replies whose level changed by 13 dB or more within a talk spurt";
+
 named!(pub for Metric);
 
 impl Metric {
@@ -198,6 +226,7 @@ impl Metric {
             )),
             Self::TextTtft => compared(latency(Turn, Measured, TEXT_TTFT)),
             Self::TextReply => latency(Turn, Measured, TEXT_REPLY),
+            Self::ReplyGap => latency(Turn, Asked, REPLY_GAP),
             Self::TranscriptionDelay => latency(Turn, Asked, TRANSCRIPTION_DELAY),
             Self::EndOfTurnDelay => latency(Turn, Account, END_OF_TURN_DELAY),
             Self::OnUserTurnCompletedDelay => latency(Turn, Asked, ON_USER_TURN_COMPLETED_DELAY),
@@ -241,6 +270,13 @@ impl Metric {
                 compared: false,
                 ..share(REPLY_MISMATCHED)
             },
+            Self::Stalled => of_replies(STALLED),
+            Self::Underrun => of_replies(UNDERRUN),
+            Self::Burst => of_replies(BURST),
+            Self::TruncatedHead => of_replies(TRUNCATED_HEAD),
+            Self::TruncatedTail => of_replies(TRUNCATED_TAIL),
+            Self::Clipped => of_replies(CLIPPED),
+            Self::LevelJump => of_replies(LEVEL_JUMP),
         }
     }
 

@@ -433,72 +433,80 @@ struct Tally {
     found: [usize; 9],
 }
 
-#[test]
-fn planted_faults_are_found_and_clean_replies_stay_clean() {
-    let sentences = sentences();
-    let per_fault = size(36, 560);
-    let clean = size(120, 1_200);
-    let mut work: Vec<(Vec<(&Sentence, Fault)>, bool, f64, u64)> = Vec::new();
+/// The streams of one run: their replies with a fault each, DTX, loss, seed.
+type Work<'a> = (Vec<(&'a Sentence, Fault)>, bool, f64, u64);
+
+fn work(sentences: &[Sentence]) -> Vec<Work<'_>> {
+    let (per_fault, clean) = (size(36, 600), size(120, 1_200));
     let mut draw = Draw(7);
-    for (k, fault) in FAULTS.into_iter().enumerate() {}
-    let outcomes = in_parallel(&work, |(replies, dtx, loss, seed)| {
-        (*dtx, *loss > 0.0, stream(replies, *dtx, *loss, *seed))
-    });
-    let mut tallies: BTreeMap<(Fault, String), Tally> = BTreeMap::new();
-    for (dtx, loss, outcomes) in &outcomes {
-        for o in outcomes {
+    let mut work = Vec::new();
+    for (k, fault) in FAULTS.into_iter().enumerate() {
+        let replies = if fault == Fault::Clean {
+            clean
+        } else {
+            per_fault
+        };
+        for stream in 0..replies / REPLIES {
+            let replies = (0..REPLIES)
+                .map(|_| (&sentences[draw.below(sentences.len())], fault))
+                .collect();
+            let loss = if stream % 4 < 2 { 0.0 } else { LOSS };
+            work.push((replies, stream % 2 == 0, loss, (k * 10_000 + stream) as u64));
+        }
+    }
+    work
+}
+
+type Tallies = BTreeMap<(Fault, String), Tally>;
+
+fn tallied(outcomes: &[(bool, bool, Vec<Outcome>)]) -> Tallies {
+    let mut tallies = Tallies::new();
+    for (dtx, loss, outcomes) in outcomes {
+        for outcome in outcomes {
+            let found = kinds(outcome.heard.as_ref());
             let conditions = format!("dtx {} loss {}", u8::from(*dtx), u8::from(*loss));
-            for group in ["all".to_owned(), conditions, o.voice.clone()] {
-                let tally = tallies.entry((o.fault, group)).or_default();
+            for group in ["all".to_owned(), conditions, outcome.voice.clone()] {
+                let tally = tallies.entry((outcome.fault, group)).or_default();
                 tally.total += 1;
-                let kinds = kinds(o.heard.as_ref());
-                let ofwhich = kinds
-                    .iter()
-                    .enumerate()
-                    .any(|(k, is)| *is && k < 8 && k != 2);
-                tally.any += usize::from(ofwhich);
-                for (count, is) in tally.found.iter_mut().zip(kinds) {
+                // Underruns follow from the loss and the jitter; a reply must be heard.
+                let any = (0..8).any(|kind| kind != 2 && found[kind]);
+                tally.any += usize::from(any);
+                for (count, is) in tally.found.iter_mut().zip(found) {
                     *count += usize::from(is);
-                }
-            }
-            if std::env::var_os("LOADGEN_SHOW").is_some() {
-                let missed = wanted(o.fault).is_some_and(|w| !kinds(o.heard.as_ref())[w]);
-                if missed
-                    || o.fault == Fault::Clean && kinds(o.heard.as_ref())[..8].iter().any(|x| *x)
-                {
-                    eprintln!(
-                        "{:?} {} {:?} dtx {dtx} loss {loss}: {:?}",
-                        o.fault, o.voice, o.length, o.heard
-                    );
                 }
             }
         }
     }
-    eprintln!(
-        "{:<9} {:<14} {:>6} {:>8} {:>15}   {}",
-        "fault",
-        "group",
-        "n",
-        "found",
-        "95 %",
-        KINDS.join(" ")
-    );
-    for ((fault, group), tally) in &tallies {
+    tallies
+}
+
+fn show(tallies: &Tallies) {
+    let kinds = KINDS.join(" ");
+    eprintln!("fault     group               n    found  95 %             found as {kinds}");
+    for ((fault, group), tally) in tallies {
         let hits = wanted(*fault).map_or(tally.any, |kind| tally.found[kind]);
         let (low, high) = wilson(hits, tally.total);
         let share = 100.0 * hits as f64 / tally.total.max(1) as f64;
+        let (fault, total, found) = (format!("{fault:?}"), tally.total, tally.found);
         eprintln!(
-            "{:<9} {group:<14} {:>6} {share:>7.1}% [{low:>5.1}, {high:>5.1}]   {:?}",
-            format!("{fault:?}"),
-            tally.total,
-            tally.found
+            "{fault:<9} {group:<14} {total:>6} {share:>7.1}% [{low:>5.1}, {high:>5.1}] {found:?}"
         );
     }
+}
+
+#[test]
+fn planted_faults_are_found_and_clean_replies_stay_clean() {
+    let sentences = sentences();
+    let outcomes = in_parallel(&work(&sentences), |(replies, dtx, loss, seed)| {
+        (*dtx, *loss > 0.0, stream(replies, *dtx, *loss, *seed))
+    });
+    let tallies = tallied(&outcomes);
+    show(&tallies);
     check(&tallies);
 }
 
 /// The limits, in shares of the replies: generous, because the fixtures are few.
-fn check(tallies: &BTreeMap<(Fault, String), Tally>) {
+fn check(tallies: &Tallies) {
     let share = |fault: Fault, kind: usize| {
         let tally = &tallies[&(fault, "all".to_owned())];
         tally.found[kind] as f64 / tally.total.max(1) as f64

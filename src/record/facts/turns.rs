@@ -5,6 +5,7 @@
 
 use super::account::{AgentAccount, SaidWords};
 use super::ms::Ms;
+use super::reply_audio::ReplyAudio;
 use crate::account::{TurnAccount, TurnSpans};
 use crate::call::{Failure, TurnResult};
 use crate::record::TURN_VERSION;
@@ -148,6 +149,9 @@ pub struct TurnRecord {
     /// speech. For a reply in text whose end the caller did not wait for: how long it had waited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) waited_ms: Option<Ms>,
+    /// What broke in the reply's audio; absent if no talk spurt began in the turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reply_audio: Option<ReplyAudio>,
     /// The agent's account of the turn, if it reports anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentAccount>,
@@ -230,6 +234,7 @@ impl TurnRecord {
             agent_track: result.track.as_deref().map(str::to_owned),
             track_changed_ms: since(result.track_changed),
             waited_ms: result.waited.map(Ms::from),
+            reply_audio: result.reply_audio.as_ref().map(ReplyAudio::from),
             agent: None,
             flags,
             failure: (outcome == Outcome::Failed)

@@ -4,6 +4,7 @@
 //! every figure comes from the records as they are on disk, so a report generated again later shows
 //! the same figures.
 
+use super::broken::BrokenReplies;
 use super::figures::Intervals;
 use super::gate::Records;
 use super::latencies::Metrics;
@@ -72,6 +73,7 @@ impl Summary {
             calls: counts,
             critical_path: PathFigures::of(turns),
             said: SaidFigures::of(calls, turns),
+            broken: BrokenReplies::of(turns),
             usage: UsageFigures::of(calls),
             second_opinion: SecondOpinions::of(turns),
             echoes: calls.iter().filter(|c| !c.warmup).map(|c| c.echoes).sum(),

@@ -157,6 +157,9 @@ impl Details {
             self.0.entry("", &remark);
         }
         self.0.entry("calls", &counts::calls(&summary.calls));
+        for sentence in summary.broken.iter().flat_map(|b| b.sentences()) {
+            self.0.entry("broken", &sentence);
+        }
         self.second_opinion(summary);
         if !summary.flags.is_empty() {
             let flags = summary.flags.iter();
