@@ -29,7 +29,6 @@ pub(crate) mod observe;
 mod opinions;
 mod preflight;
 mod read;
-mod reply_audio;
 mod room;
 mod sentinels;
 mod shared;

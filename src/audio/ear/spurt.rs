@@ -7,7 +7,6 @@
 
 use super::background::{LOUDEST_DBFS, is_background};
 use super::burst::{HOP, SUSTAINED};
-use super::condition::Condition;
 use super::floor::{Floor, LOWEST};
 use super::levels::Levels;
 use super::refine::{QUIETEST_DBFS, Refined, SPREAD_AT_MOST_DB, Under};
@@ -156,12 +155,10 @@ impl Spurts {
         self.loud = 0;
     }
 
-    /// Examines the windows added to the track; `condition` takes the energies of their hops.
-    pub(super) fn run(&mut self, track: &Track, condition: &mut Condition) {
+    /// Examines the windows added to the track.
+    pub(super) fn run(&mut self, track: &Track) {
         while self.next <= track.end() {
-            let hop = track.energy(self.next - HOP, self.next);
-            condition.hop(track, self.next, hop);
-            self.window(track, self.next, hop);
+            self.window(track, self.next);
             self.next += HOP;
         }
     }
@@ -193,7 +190,8 @@ impl Spurts {
         }
     }
 
-    fn window(&mut self, track: &Track, end: u64, hop: i64) {
+    fn window(&mut self, track: &Track, end: u64) {
+        let hop = track.energy(end - HOP, end);
         let energy = self.half + hop;
         self.half = hop;
         let level = (dbfs_of(energy as f64 / (2 * HOP) as f64) as f32).max(LOWEST);
