@@ -6,8 +6,9 @@
 //! if the agent is speaking when the bound passes, the wait extends to at most a minute after the
 //! onset of that speech; if the agent reports a busy state, to a minute after that state change.
 
+use super::span::SEPARATES;
 use super::states::States;
-use super::talk::{SEPARATES, Talk};
+use super::talk::Talk;
 use super::turn::SPURT_BOUND;
 use super::{AgentState, Anchor, GreetingPolicy, later};
 use crate::audio::SPURT_GAP;

@@ -1,18 +1,12 @@
-//! What a turn shows of the conversation besides its latencies.
+//! Who spoke when in a turn, and of what parts its reply consists.
 //!
-//! In: a turn's script and instants, the agent's passages and states. Out: a [`Conversation`].
-//! Pure. Invariants: everything is as the caller hears it, after the jitter buffer; a reply's
-//! first spurt is a filler only if the scenario declares it or the agent was thinking after it.
+//! Out: a [`Conversation`], a part of a turn's result; `view` fills it in.
 
-use super::floor::{Floor, Silences, Span};
-use super::states::States;
-use super::talk::{Passage, SEPARATES};
-use super::{TurnScript, later};
-use crate::vocab::Filler;
+use super::floor::{Floor, Silences};
 use std::time::{Duration, Instant};
 
 /// Maximum number of spurts that are recorded for one reply.
-const SPURTS: usize = 64;
+pub(super) const SPURTS: usize = 64;
 
 /// A part of a reply between two silences of at least 200 ms, as the caller hears it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,7 +14,7 @@ pub(crate) struct Spurt {
     pub(crate) from: Instant,
     pub(crate) to: Instant,
     /// When its first audible sample was received.
-    wire: Instant,
+    pub(super) wire: Instant,
     /// Level above the noise at its beginning, in dB.
     pub(crate) snr_db: Option<f32>,
 }
@@ -45,128 +39,4 @@ pub(crate) struct Conversation {
     pub(crate) pauses: Vec<Duration>,
     /// For an early reply: the length of the pause into which it fell.
     pub(crate) early_pause: Option<Duration>,
-}
-
-/// A turn that is over, and everything that was heard in it.
-pub(super) struct View<'a> {
-    pub(super) script: &'a TurnScript,
-    pub(super) media_start: Instant,
-    pub(super) speech_end: Instant,
-    /// The first audible sample of the reply, on the wire.
-    pub(super) reply: Option<Instant>,
-    /// When the turn was over.
-    pub(super) over: Instant,
-    pub(super) passages: &'a [Passage],
-    pub(super) states: &'a States,
-}
-
-impl View<'_> {
-    pub(super) fn conversation(&self) -> Conversation {
-        let agent: Vec<Span> = self.passages.iter().map(|p| p.played(self.over)).collect();
-        let caller = self.script.speech(self.media_start);
-        let speech = agent.iter().chain(&caller).copied().collect();
-        let spurts = self.spurts();
-        let behind = behind_filler(&spurts, self.script.filler, self.states);
-        let answer = spurts.get(behind.unwrap_or(0));
-        let since = |at: Instant| at.checked_duration_since(self.speech_end);
-        let pauses = self.pauses();
-        let fell_into = |at: Instant| pauses.iter().rfind(|(from, _)| *from <= at);
-        let early = self.reply.filter(|at| *at < self.speech_end);
-        Conversation {
-            floor: Floor::of(self.window(), caller, agent),
-            silences: match self.script.expect.asks_for_reply() {
-                true => Silences::of(self.agents_turn(&spurts), speech, self.script.awkward),
-                false => Silences::default(),
-            },
-            behind_filler: behind,
-            answer_wire: answer.and_then(|spurt| since(spurt.wire)),
-            answer: answer.and_then(|spurt| since(spurt.from)),
-            early_pause: early.and_then(fell_into).map(|(_, length)| *length),
-            pauses: pauses.into_iter().map(|(_, length)| length).collect(),
-            spurts,
-        }
-    }
-
-    fn window(&self) -> Span {
-        Span {
-            from: self.media_start,
-            to: self.over,
-        }
-    }
-
-    /// From the caller's end of speech until the end of the reply or, without one, of the turn.
-    fn agents_turn(&self, spurts: &[Spurt]) -> Span {
-        Span {
-            from: self.speech_end,
-            to: spurts.last().map_or(self.over, |spurt| spurt.to),
-        }
-    }
-
-    /// The pauses inside the utterance: when each began, and its length.
-    fn pauses(&self) -> Vec<(Instant, Duration)> {
-        let spans = self.script.speech(self.media_start);
-        let pairs = spans.iter().zip(spans.iter().skip(1));
-        let lengths = pairs.map(|(one, next)| {
-            let pause = next.from.saturating_duration_since(one.to);
-            (one.to, pause)
-        });
-        lengths.collect()
-    }
-
-    fn spurts(&self) -> Vec<Spurt> {
-        let Some(reply) = self.reply else {
-            return Vec::new();
-        };
-        let mut spurts: Vec<Spurt> = Vec::new();
-        for passage in self.passages.iter().filter(|p| p.began >= reply) {
-            let Span { from, to } = passage.played(self.over);
-            let near = |last: &&mut Spurt| from < last.to + SEPARATES;
-            if let Some(last) = spurts.last_mut().filter(near) {
-                last.to = last.to.max(to);
-            } else if spurts.len() < SPURTS {
-                spurts.push(Spurt {
-                    from,
-                    to,
-                    wire: passage.began,
-                    snr_db: passage.snr_db,
-                });
-            }
-        }
-        spurts
-    }
-}
-
-/// The first spurt behind the filler, if the reply begins with one.
-fn behind_filler(spurts: &[Spurt], declared: Option<Filler>, states: &States) -> Option<usize> {
-    let pairs = || spurts.iter().zip(spurts.iter().skip(1));
-    let thought = pairs().rposition(|(one, next)| states.thought_between(one.wire, next.wire));
-    let by_state = thought.map(|at| at + 1);
-    let by_length = declared.and_then(|filler| {
-        let first = spurts.first()?;
-        let gap = |(one, next): (&Spurt, &Spurt)| next.from.saturating_duration_since(one.to);
-        let at = pairs().position(|pair| gap(pair) >= filler.gap)?;
-        let length = spurts[at].to.saturating_duration_since(first.from);
-        (length <= filler.max).then_some(at + 1)
-    });
-    by_state.max(by_length)
-}
-
-/// Whether speech from `began` to `last` may be a filler as the scenario declares it.
-pub(super) fn may_be_filler(filler: Filler, began: Instant, last: Instant) -> bool {
-    last.saturating_duration_since(began) <= filler.max
-}
-
-impl TurnScript {
-    /// The stretches in which the caller speaks, of an utterance that begins at `media_start`.
-    pub(super) fn speech(&self, media_start: Instant) -> Vec<Span> {
-        let at = |offset| later(media_start, offset);
-        let span = |&(from, to): &(Duration, Duration)| Span {
-            from: at(from),
-            to: at(to),
-        };
-        match self.segments.as_deref() {
-            Some(segments) if !segments.is_empty() => segments.iter().map(span).collect(),
-            _ => vec![span(&(self.speech_start, self.speech_end))],
-        }
-    }
 }

@@ -4,15 +4,8 @@
 //! Out: a [`Floor`]. Pure. Invariants: pauses under 200 ms are part of the speech; speech outside
 //! the window counts only as far as it lies inside.
 
-use super::talk::SEPARATES;
-use std::time::{Duration, Instant};
-
-/// A stretch of speech.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Span {
-    pub(super) from: Instant,
-    pub(super) to: Instant,
-}
+use super::span::{SEPARATES, Span};
+use std::time::Duration;
 
 /// Who spoke for how long within a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -74,14 +67,6 @@ impl Floor {
     }
 }
 
-impl Span {
-    /// Length of the part inside `window`.
-    fn within(self, window: Self) -> Duration {
-        let (from, to) = (self.from.max(window.from), self.to.min(window.to));
-        to.saturating_duration_since(from)
-    }
-}
-
 /// Silences of at least `bound` within a window, in which neither speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Silences {
@@ -134,6 +119,7 @@ fn length(spans: &[Span], window: Span) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Instant;
 
     /// Spans from ms after `zero`.
     fn spans(zero: Instant, all: &[(u64, u64)]) -> Vec<Span> {

@@ -8,9 +8,10 @@ mod going_on;
 
 use super::anchor::{AnchorState, Before, Known};
 use super::course::{Ahead, Choice, Path};
-use super::floor::{Floor, Span};
+use super::floor::Floor;
 use super::late::Owed;
 use super::playout::{Held, Playouts};
+use super::span::Span;
 use super::states::States;
 use super::talk::{News, Stretch, Talk};
 use super::turn::Turn;

@@ -7,7 +7,7 @@
 //! which frame is due, `turn` how the turn ended, `stopping` when the agent yielded, `text` how far
 //! the reply to a text has come; `late`
 //! recognises late replies, `playout` models the delay of a jitter buffer; `floor` measures who
-//! speaks when, `conversation` what a turn shows of it.
+//! speaks when, `view` what a turn shows of it (`conversation`).
 
 mod anchor;
 mod conversation;
@@ -18,12 +18,14 @@ mod late;
 mod machine;
 mod playout;
 mod sending;
+mod span;
 mod states;
 mod stopping;
 mod talk;
 mod text;
 mod turn;
 mod types;
+mod view;
 
 pub use course::{Course, Leave, ReplyMatches, TurnCourse};
 pub use io::{CallEvent, Input, Phase, ReplyText, Say, TextPart};

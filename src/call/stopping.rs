@@ -4,7 +4,8 @@
 //! Out: a [`Stopping`]. Pure: the same passages always give the same judgement.
 
 use super::Readings;
-use super::talk::{Link, Passage, SEPARATES};
+use super::span::SEPARATES;
+use super::talk::{Link, Passage};
 use crate::audio::{HeardAt, SPURT_GAP};
 use std::time::{Duration, Instant};
 

@@ -4,7 +4,7 @@
 //! without a pause, each with its link to the preceding speech. Invariants: a stretch that was
 //! never reported as ended is dropped when that stream's next stretch begins; memory is bounded.
 
-use super::floor::Span;
+use super::span::{SEPARATES, Span};
 use super::states::{PauseMeaning, States};
 use super::{StreamId, later};
 use crate::audio::{Heard, HeardAt, Onset, SPURT_GAP};
@@ -13,9 +13,6 @@ use std::time::{Duration, Instant};
 
 /// Number of stretches remembered: enough for minutes of speech with a pause every half second.
 const KEPT: usize = 256;
-/// A silence this long that contains or follows the caller's end of speech separates a reply from
-/// the agent's earlier speech.
-pub(super) const SEPARATES: Duration = Duration::from_millis(200);
 
 /// Relation of a stretch to the agent's earlier speech.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

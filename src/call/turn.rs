@@ -7,13 +7,15 @@
 
 mod unanswered;
 
-use super::conversation::{Conversation, View, may_be_filler};
+use super::conversation::Conversation;
 use super::playout::Held;
 use super::sending::Sending;
+use super::span::SEPARATES;
 use super::states::States;
 use super::stopping::{Interruption, Stop, Stopping};
-use super::talk::{Link, Passage, SEPARATES, Stretch, Talk};
+use super::talk::{Link, Passage, Stretch, Talk};
 use super::text::TextReply;
+use super::view::{View, may_be_filler};
 use super::{
     AgentState, Expect, Flag, Outcome, Readings, ReplyText, SecondOpinion, StreamId, TextPart,
     TurnResult, TurnScript, later,

@@ -207,16 +207,21 @@ async fn talk(
     }
     drop(joining);
     connection.ignore_all();
-    let result = handle
-        .with(|caller, at| caller.finish(at.now))
-        .await
-        .flatten();
-    let gone = || {
+    let result = result(&*handle, || (shared.script(call), planned_start)).await;
+    (result, connection)
+}
+
+/// The caller's result. `call`: the script and the planned start, for a caller that is gone.
+async fn result(
+    handle: &dyn CallerHandle<CallerEnd>,
+    call: impl FnOnce() -> (CallScript, Instant),
+) -> CallResult {
+    let finish = handle.with(|caller, at| caller.finish(at.now));
+    finish.await.flatten().unwrap_or_else(|| {
         let detail = "the media engine stopped".into();
-        let failure = Failure::Generator { detail };
-        never_began(shared.script(call), planned_start, failure)
-    };
-    (result.unwrap_or_else(gone), connection)
+        let (script, planned_start) = call();
+        never_began(script, planned_start, Failure::Generator { detail })
+    })
 }
 
 /// Requests a judgement on whether a stream carries a voice and passes the answer to the call. If a

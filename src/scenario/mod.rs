@@ -227,16 +227,13 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
         &check_sound::said(&utterances),
     );
     declare_tone(call.as_mut(), target.as_ref(), &variants);
-    let thresholds = checker.thresholds(
-        file.thresholds
-            .as_ref()
-            .unwrap_or(&ThresholdsFile::default()),
-        &Around {
-            greeting: call.as_ref().map(|call| call.greeting),
-            load: &load,
-            variants: &variants,
-        },
-    );
+    let around = Around {
+        greeting: call.as_ref().map(|call| call.greeting),
+        load: &load,
+        variants: &variants,
+    };
+    let none = ThresholdsFile::default();
+    let thresholds = checker.thresholds(file.thresholds.as_ref().unwrap_or(&none), &around);
     let scenario = Scenario {
         name: file.name.clone().unwrap_or_else(|| name_of(path)),
         seed,
@@ -255,8 +252,7 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
         health: file
             .health
             .as_ref()
-            .map(|file| checker.health(file))
-            .unwrap_or_default(),
+            .map_or_else(Default::default, |h| checker.health(h)),
         variants,
         unset: unset_variables(checker),
         doubts: std::mem::take(&mut checker.doubts),

@@ -176,6 +176,10 @@ const BLIND_SPOT_FRONT: &str = "the front of the blind spot: from the end of the
 const BLIND_SPOT_BACK: &str = "the back of the blind spot: from the instant at which the agent began to play its reply out, on the caller's clock, until the caller heard it";
 const PLAYOUT: &str = "how long the adaptive jitter buffer of a WebRTC receiver would have held back the onset packet of a reply";
 const TTFA_WIRE: &str = "from the end of the caller's speech until the arrival of the packet that holds the onset, plus the onset's offset in its decoded audio";
+const TTFA: &str = "time to first audio, mouth to ear: from the end of the caller's speech until the first audible sample of the agent's reply leaves the caller's loudspeaker; ttfa_wire + playout delay, exactly";
+const AGENT_AUDIBLE: &str =
+    "from the start of the call until the agent's audio track is subscribed";
+const GREETING: &str = "from the moment media flows and an agent is present until the onset of the agent's first words, before anybody has spoken to it; only with `greeting: expect`";
 const JOIN: &str = "from the start of the call until signalling has joined and media flows";
 const AGENT_PRESENT: &str = "from the start of the call until an agent participant is in the room";
 const TEXT_TTFT: &str = "from the sending of the caller's text until the arrival of the first piece of the text of the agent's reply; only for turns with `say_text`";
@@ -213,11 +217,7 @@ impl Metric {
         use SampleUnit::{Call, Turn};
         use Visibility::{Account, Always, Asked, First, Measured};
         match self {
-            Self::Ttfa => compared(latency(
-                Turn,
-                First,
-                "time to first audio, mouth to ear: from the end of the caller's speech until the first audible sample of the agent's reply leaves the caller's loudspeaker; ttfa_wire + playout delay, exactly",
-            )),
+            Self::Ttfa => compared(latency(Turn, First, TTFA)),
             Self::TtfaWire => latency(Turn, Always, TTFA_WIRE),
             Self::Playout => latency(Turn, Asked, PLAYOUT),
             Self::LeadIn => latency(Turn, Asked, LEAD_IN),
@@ -244,16 +244,8 @@ impl Metric {
             Self::BlindSpotBack => latency(Turn, Asked, BLIND_SPOT_BACK),
             Self::Join => compared(latency(Call, Always, JOIN)),
             Self::AgentPresent => latency(Call, Always, AGENT_PRESENT),
-            Self::AgentAudible => compared(latency(
-                Call,
-                Always,
-                "from the start of the call until the agent's audio track is subscribed",
-            )),
-            Self::Greeting => compared(latency(
-                Call,
-                Always,
-                "from the moment media flows and an agent is present until the onset of the agent's first words, before anybody has spoken to it; only with `greeting: expect`",
-            )),
+            Self::AgentAudible => compared(latency(Call, Always, AGENT_AUDIBLE)),
+            Self::Greeting => compared(latency(Call, Always, GREETING)),
             Self::Replied => MetricRow {
                 compared: false,
                 ..share("share of turns in which the agent did what the turn expects")

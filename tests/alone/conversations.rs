@@ -207,13 +207,37 @@ fn by_room<'a>(turns: &'a [Row], expect: &str) -> BTreeMap<&'a str, Vec<&'a Row>
     rooms
 }
 
+/// Each turn with what the agent did when it heard the turn begin. The agent can hear other turns
+/// begin as well, so the two are matched by time; a turn in which the agent was silent has no event.
+fn with_events<'a>(
+    turns: &'a [Row],
+    told: &'a Told,
+    room: &str,
+    rows: Vec<&'a Row>,
+) -> Vec<(&'a Row, &'a Value)> {
+    // Both clocks count the same time; the first turn, which is answered, shows their offset.
+    let first = by_room(turns, "respond").remove(room);
+    let first = first.and_then(|rows| number(rows[0], "speech_end_ms"));
+    let reply = lines(told, room, &["reply"]).into_iter().next();
+    let (Some(first), Some(reply)) = (first, reply) else {
+        return Vec::new();
+    };
+    let zero = ms(reply, "speech_end_ns") - first;
+    let events = lines(told, room, &["stop", "ignored"]);
+    let matched = rows.into_iter().filter_map(|row| {
+        let instant = |field| number(row, field).expect("spoken") + zero;
+        let spoken = instant("started_ms")..instant("speech_end_ms");
+        let of_turn = |event: &&&Value| spoken.contains(&ms(event, "caller_start_ns"));
+        Some((row, *events.iter().find(of_turn)?))
+    });
+    matched.collect()
+}
+
 fn interruptions(turns: &[Row], told: &Told) -> BTreeMap<&'static str, Vec<f64>> {
     let mut errors: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
     let (mut right, mut wrong) = (0, 0);
     for (room, rows) in by_room(turns, "stop") {
-        let events = lines(told, room, &["stop", "ignored"]);
-        assert_eq!(events.len(), rows.len(), "{room}");
-        for (row, event) in rows.into_iter().zip(events) {
+        for (row, event) in with_events(turns, told, room, rows) {
             let obeyed = event["event"] == "stop";
             let same = (row["outcome"] == "replied") == obeyed;
             (right, wrong) = (right + usize::from(same), wrong + usize::from(!same));
@@ -334,10 +358,8 @@ fn backchannels(turns: &[Row], told: &Told) -> BTreeMap<&'static str, Vec<f64>> 
     let mut errors: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
     let (mut right, mut wrong) = (0, 0);
     for (room, rows) in by_room(turns, "ignore") {
-        let events = lines(told, room, &["stop", "ignored"]);
         let resumed = lines(told, room, &["resumed", "restarted"]);
-        assert_eq!(events.len(), rows.len(), "{room}");
-        for (row, event) in rows.into_iter().zip(events) {
+        for (row, event) in with_events(turns, told, room, rows) {
             let stopped = event["event"] == "stop";
             let goes_on = resumed
                 .iter()

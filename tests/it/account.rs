@@ -64,7 +64,10 @@ fn truth(path: &Path, row: &Row) -> f64 {
     let mut lines = text
         .lines()
         .map(|l| serde_json::from_str::<Value>(l).expect("JSON"));
-    let line = lines.find(|line| line["room"] == row["room"] && line["turn"].as_u64() == turn);
+    let line = lines.find(|line| {
+        let same = line["room"] == row["room"] && line["turn"].as_u64() == turn;
+        same && line["event"] == "reply"
+    });
     let line = line.unwrap_or_else(|| panic!("no truth for {row:?}"));
     let ns = |name: &str| line[name].as_f64().expect("nanoseconds");
     let offset = line["onset_offset_ms"].as_f64().expect("an offset");

@@ -383,7 +383,7 @@ fn sh(script: &str, dir: &Path) -> crate::support::Finished {
 #[test]
 fn a_summary_that_cannot_be_written_is_an_error() {
     let dir = tempfile::tempdir().expect("a folder");
-    let limited = "trap '' XFSZ; ulimit -f 5; exec \"$LOADGEN\" run small.yaml --out run";
+    let limited = "trap '' XFSZ; ulimit -f 9; exec \"$LOADGEN\" run small.yaml --out run";
     let run = sh(limited, dir.path());
     run.assert_code(1);
     let err = &run.stderr;

@@ -169,7 +169,7 @@ fn later_runs_are_compared_with_a_saved_baseline() {
     scenario(dir, "900ms");
     let old = dir.join("old.json");
     let text = fs::read_to_string(&kept).expect("text");
-    let other = text.replacen("\"measurement_version\":2", "\"measurement_version\":1", 1);
+    let other = text.replacen("\"measurement_version\":3", "\"measurement_version\":2", 1);
     assert_ne!(text, other);
     fs::write(&old, other).expect("writable");
     let old = old.display().to_string();

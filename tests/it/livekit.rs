@@ -35,6 +35,7 @@ fn truth(path: &Path) -> BTreeMap<(String, u64), f64> {
         .map(|l| serde_json::from_str::<Value>(l).expect("JSON"));
     let ns = |line: &Value, name: &str| line[name].as_u64().expect("nanoseconds");
     lines
+        .filter(|line| line["event"] == "reply")
         .map(|line| {
             let (from, to) = (ns(&line, "speech_end_ns"), ns(&line, "reply_packet_ns"));
             let offset = line["onset_offset_ms"].as_f64().expect("an offset");

@@ -18,17 +18,18 @@ pub fn read(path: &Path) -> Truth {
     let text = std::fs::read_to_string(path).expect("a truth file");
     let line = |line: &str| {
         let line: Value = serde_json::from_str(line).expect("a line of truth");
+        if line["event"] != "reply" {
+            return None;
+        }
         let number = |name: &str| line[name].as_f64().expect("a number");
         let ns = |name: &str| line[name].as_i64().expect("an instant");
         let packet = ns("reply_packet_ns") - ns("speech_end_ns");
         let room = line["room"].as_str().expect("a room").to_owned();
         let turn = line["turn"].as_u64().expect("a turn");
-        (
-            (room, turn),
-            packet as f64 / 1e6 + number("onset_offset_ms"),
-        )
+        let delay = packet as f64 / 1e6 + number("onset_offset_ms");
+        Some(((room, turn), delay))
     };
-    text.lines().map(line).collect()
+    text.lines().filter_map(line).collect()
 }
 
 /// The errors of the turns that have a figure; `flag` is the flag to look for.

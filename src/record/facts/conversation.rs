@@ -4,6 +4,7 @@
 //! Invariants: times in ms, as the caller hears them; `speech_ms` counts time in which both speak
 //! once.
 
+use super::level::tenth_db;
 use super::ms::Ms;
 use crate::call::{Conversation, Floor, Silences, Spurt};
 use schemars::JsonSchema;
@@ -120,7 +121,7 @@ impl ConversationRecord {
             start_ms: Ms::between(speech_end, spurt.from),
             length_ms: Ms::between(spurt.from, spurt.to),
             gap_ms: before.map(|before| Ms::between(before.to, spurt.from)),
-            snr_db: spurt.snr_db.and_then(super::turns::tenth_db),
+            snr_db: spurt.snr_db.and_then(tenth_db),
         };
         Self {
             floor: (&conversation.floor).into(),

@@ -12,6 +12,7 @@ pub(super) mod evidence;
 pub(super) mod folder;
 pub(super) mod generator;
 pub(super) mod journal;
+pub(super) mod level;
 pub(super) mod lines;
 pub(super) mod measurement;
 pub(super) mod ms;

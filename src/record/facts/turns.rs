@@ -5,6 +5,7 @@
 
 use super::account::{AgentAccount, SaidWords};
 use super::conversation::ConversationRecord;
+use super::level::tenth_db;
 use super::ms::Ms;
 use crate::account::{TurnAccount, TurnSpans};
 use crate::call::{Failure, TurnResult};
@@ -302,12 +303,6 @@ impl TurnRecord {
         self.agent.get_or_insert_default().add_spans(spans, zero);
         self
     }
-}
-
-/// Rounds a level to a tenth of a dB; `None` for digital silence.
-pub(super) fn tenth_db(db: f32) -> Option<f64> {
-    db.is_finite()
-        .then(|| (f64::from(db) * 10.0).round() / 10.0)
 }
 
 /// Turns by outcome.

@@ -2,7 +2,7 @@
 
 use super::render;
 use super::view::View;
-use crate::record::fixtures::{CallResult, Failure, Outcome, Run, facts, ms, replied};
+use crate::record::fixtures::{CallResult, Failure, Floor, Outcome, Run, facts, ms, replied};
 use crate::record::{
     Ending, Evidence, EvidenceFolder, EvidenceReason, EvidenceTurn, Expect, Flag, Ms, Reading,
     RunFacts, RunRecord, Sentinels, Summary, Threshold, TurnRecord, Wave,
@@ -367,7 +367,7 @@ fn identical_turns_are_drawn() {
                 greeting: None,
                 failure: None,
                 echoes: 0,
-                floor: crate::call::Floor::default(),
+                floor: Floor::default(),
                 dead_air: None,
                 turns: vec![replied(base, 0, ms(400), ms(20))],
             });
