@@ -185,7 +185,7 @@ fn later_runs_are_compared_with_a_saved_baseline() {
     let refused = loadgen(dir, &args);
     refused.assert_code(2);
     let said = &refused.finished.stderr;
-    assert!(said.contains("`this run` with version 2"), "{said}");
+    assert!(said.contains("`this run` with version 3"), "{said}");
     assert!(!dir.join("three").exists());
 
     let aimless = loadgen(dir, &["run", "small.yaml", "--fail-on-regression"]);
