@@ -34,7 +34,7 @@ const KINDS: [Kind; 4] = [
     Kind {
         name: "interruptions",
         behaviour: "{stop: {after: 350ms, ignore: 20%}}",
-        call: "{repeat: N, turns: [{say: help, timeout: 6s}, {say: cancel, expect: stop, timeout: 3s, \
+        call: "{repeat: N, turns: [{say: help, timeout: 6s}, {say: cancel, expect: stop, timeout: 1500ms, \
                start: {after: agent_speech_start, delay: {min: 800ms, max: 1500ms}}}]}",
         passes: [30, 3],
         check: interruptions,
@@ -110,10 +110,11 @@ fn conversation(server: &LivekitServer, kind: &Kind) -> (Vec<Row>, Told, String)
     std::fs::write(dir.join("pausing.wav"), pausing()).expect("writable");
     let truth = dir.join("truth.jsonl");
     let truth_path = truth.display().to_string();
+    // Longer than an interruption and its timeout: an agent that finishes has not stopped.
     let length = if kind.name == "fillers" {
         "900ms"
     } else {
-        "5s"
+        "8s"
     };
     let agent = Loadgen::agent(
         server,
