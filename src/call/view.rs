@@ -32,7 +32,10 @@ impl View<'_> {
         let caller = self.script.speech(self.media_start);
         let speech = agent.iter().chain(&caller).copied().collect();
         let spurts = self.spurts();
+        // An agent that spoke too early, heard the caller go on and thought again said no filler.
+        let answers = self.reply.is_some_and(|at| at >= self.speech_end);
         let behind = behind_filler(&spurts, self.script.filler, self.states);
+        let behind = behind.filter(|_| answers);
         let answer = spurts.get(behind.unwrap_or(0));
         let since = |at: Instant| at.checked_duration_since(self.speech_end);
         let pauses = self.pauses();
@@ -84,7 +87,8 @@ impl View<'_> {
             return Vec::new();
         };
         let mut spurts: Vec<Spurt> = Vec::new();
-        for passage in self.passages.iter().filter(|p| p.began >= reply) {
+        let of_reply = |p: &&Passage| (reply..=self.over).contains(&p.began);
+        for passage in self.passages.iter().filter(of_reply) {
             let Span { from, to } = passage.played(self.over);
             let near = |last: &&mut Spurt| from < last.to + SEPARATES;
             if let Some(last) = spurts.last_mut().filter(near) {

@@ -145,6 +145,36 @@ fn an_agent_that_thinks_after_its_first_words_has_not_answered_yet() {
 }
 
 #[test]
+fn an_early_reply_that_breaks_off_is_no_filler() {
+    use AgentState::{Listening, Speaking, Thinking};
+    let turn = TurnScript {
+        timeout: ms(6000),
+        ..FIRST
+    };
+    // The agent speaks too early, hears the caller, and answers after the end of speech.
+    let acts = [Act::Say(-900, 500), Act::Say(1200, 900)];
+    let states: [(i64, AgentState); 4] = [
+        (-905, Speaking),
+        (-390, Listening),
+        (150, Thinking),
+        (1190, Speaking),
+    ];
+    let inputs = states
+        .iter()
+        .map(|(at, state)| (ms((2_627 + at) as u64), Input::AgentState(*state)));
+    let world = World {
+        acts: vec![acts.to_vec()],
+        inputs: inputs.collect(),
+        ..World::default()
+    };
+    let played = play(script(std::slice::from_ref(&turn)), world);
+    let talk = conversation(&played, 0);
+    assert_eq!(played.turn(0).outcome, Outcome::Early);
+    assert_eq!((talk.behind_filler, talk.answer), (None, None));
+    assert_eq!(talk.spurts.len(), 2);
+}
+
+#[test]
 fn overlap_is_measured_at_the_callers_ear() {
     let turn = TurnScript {
         anchor: Anchor::CallStart,
