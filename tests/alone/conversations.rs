@@ -36,21 +36,21 @@ const KINDS: [Kind; 4] = [
         behaviour: "{stop: {after: 350ms, ignore: 20%}}",
         call: "{repeat: N, turns: [{say: help, timeout: 6s}, {say: cancel, expect: stop, timeout: 1500ms, \
                start: {after: agent_speech_start, delay: {min: 800ms, max: 1500ms}}}]}",
-        passes: [30, 3],
+        passes: [30, 2],
         check: interruptions,
     },
     Kind {
         name: "early replies",
         behaviour: "{early: {pauses: 400ms, share: 50%}}",
         call: "{repeat: N, turns: [{say: pausing, timeout: 6s, start: {delay: {min: 300ms, max: 700ms}}}]}",
-        passes: [55, 4],
+        passes: [55, 2],
         check: early,
     },
     Kind {
         name: "fillers",
         behaviour: "{filler: {length: 400ms, gap: 900ms, share: 60%}}",
         call: "{repeat: N, turns: [{say: help, timeout: 8s, start: {delay: {min: 300ms, max: 700ms}}}]}",
-        passes: [50, 4],
+        passes: [50, 2],
         check: fillers,
     },
     Kind {
@@ -58,12 +58,13 @@ const KINDS: [Kind; 4] = [
         behaviour: "{stop: {after: 250ms, ignore: 50%}, resume: {under: 1s, share: 70%, restart: 30%, pause: 600ms}}",
         call: "{repeat: N, turns: [{say: help, timeout: 6s}, {say: mhm, expect: ignore, timeout: 2500ms, \
                start: {after: agent_speech_start, delay: {min: 800ms, max: 1500ms}}}]}",
-        passes: [30, 3],
+        passes: [30, 2],
         check: backchannels,
     },
 ];
 
 #[test]
+#[ignore = "takes minutes: cargo test --test alone -- --ignored conversations --nocapture"]
 fn conversations_are_measured_as_the_agent_tells_them() {
     let _alone = alone();
     let server = LivekitServer::start();
@@ -227,7 +228,8 @@ fn with_events<'a>(
     let events = lines(told, room, &["stop", "ignored"]);
     let matched = rows.into_iter().filter_map(|row| {
         let instant = |field| number(row, field).expect("spoken") + zero;
-        let spoken = instant("started_ms")..instant("speech_end_ms");
+        // The agent places the beginning of speech by what it has received.
+        let spoken = instant("started_ms") - 300.0..instant("speech_end_ms");
         let of_turn = |event: &&&Value| spoken.contains(&ms(event, "caller_start_ns"));
         Some((row, *events.iter().find(of_turn)?))
     });
