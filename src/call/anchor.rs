@@ -20,6 +20,8 @@ const IGNORED_GREETING: Duration = Duration::from_secs(5);
 /// The instants of the previous turn on which the next turn's anchor depends.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Before {
+    /// Index of the turn in the call.
+    pub(super) turn: usize,
     pub(super) media_start: Instant,
     pub(super) speech_end: Instant,
     pub(super) deadline: Instant,

@@ -55,8 +55,6 @@ pub struct Call {
     /// Who spoke for how long, up to `floor_until`.
     floor: Floor,
     floor_until: Option<Instant>,
-    /// Index of the turn that began last.
-    spoke: Option<usize>,
     playouts: Playouts,
     talk: Talk,
     states: States,
@@ -106,7 +104,6 @@ impl Call {
             echoes: 0,
             floor: Floor::default(),
             floor_until: None,
-            spoke: None,
             playouts: Playouts::default(),
             talk: Talk::default(),
             states: States::default(),
@@ -262,9 +259,8 @@ impl Call {
         self.floor_until = Some(until);
         let window = Span { from, to: until };
         let caller = self.before.filter(|before| !before.is_text);
-        let script = self.spoke.map(|index| &self.script.turns[index]);
-        let caller = caller.zip(script).map_or(Vec::new(), |(before, script)| {
-            script.speech(before.media_start)
+        let caller = caller.map_or(Vec::new(), |before| {
+            self.script.turns[before.turn].speech(before.media_start)
         });
         let passages = self.talk.passages();
         let agent = passages.iter().map(|p| p.played(until)).collect();
@@ -652,7 +648,6 @@ impl Call {
             return;
         };
         self.measure_floor(due);
-        self.spoke = Some(index);
         let script = self.script.turns[index].clone();
         let mut turn = Turn::start(index, script, planned.at, due);
         self.ahead = self.path.after(index);
@@ -667,6 +662,7 @@ impl Call {
             earlier.supersede(turn.media_start);
         }
         self.before = Some(Before {
+            turn: index,
             media_start: turn.media_start,
             speech_end: turn.speech_end,
             deadline: turn.deadline,

@@ -323,15 +323,15 @@ impl Talk {
         since.filter_map(|s| Some(s.end?.wire())).max()
     }
 
-    /// The last audible sample before the first silence of at least `gap` within the speech since
-    /// `after`; `None` if no speech followed such a silence.
-    pub(super) fn last_end_before_gap(&self, after: Instant, gap: Duration) -> Option<Instant> {
+    /// Whether the agent, in what it has said since `after`, spoke again after a silence of at least
+    /// `gap`.
+    pub(super) fn went_on_after(&self, gap: Duration, after: Instant) -> bool {
         let passages = self.passages();
         let spoken = || passages.iter().filter(|p| p.began >= after);
         let mut pairs = spoken().zip(spoken().skip(1));
-        pairs.find_map(|(one, next)| {
-            let end = one.end?.wire();
-            (next.began.saturating_duration_since(end) >= gap).then_some(end)
+        pairs.any(|(one, next)| {
+            let silence = |end: HeardAt| next.began.saturating_duration_since(end.wire());
+            one.end.is_some_and(|end| silence(end) >= gap)
         })
     }
 
@@ -413,12 +413,17 @@ impl Passage {
         }
     }
 
+    /// When the caller hears the first sample, after the jitter buffer.
+    pub(super) fn heard_from(&self) -> Instant {
+        later(self.began, self.held.first)
+    }
+
     /// The passage as the caller hears it, after the jitter buffer; one that has not ended lasts
     /// until `now`.
     pub(super) fn played(&self, now: Instant) -> Span {
         let end = self.end.map(|end| later(end.wire(), self.held.last));
         Span {
-            from: later(self.began, self.held.first),
+            from: self.heard_from(),
             to: end.unwrap_or(now),
         }
     }

@@ -15,7 +15,7 @@ use super::states::States;
 use super::stopping::{Interruption, Stop, Stopping};
 use super::talk::{Link, Passage, Stretch, Talk};
 use super::text::TextReply;
-use super::view::{View, may_be_filler};
+use super::view::View;
 use super::{
     AgentState, Expect, Flag, Outcome, Readings, ReplyText, SecondOpinion, StreamId, TextPart,
     TurnResult, TurnScript, later,
@@ -559,8 +559,8 @@ impl Turn {
             (Some(AgentState::Thinking), _) => true,
             (Some(AgentState::Listening | AgentState::Idle), _) | (_, None) => false,
             (_, Some(filler)) => {
-                may_be_filler(filler, began, last)
-                    && talk.last_end_before_gap(began, filler.gap).is_none()
+                last.saturating_duration_since(began) <= filler.max
+                    && !talk.went_on_after(filler.gap, began)
             }
         }
     }
@@ -594,7 +594,7 @@ impl Turn {
         let next = talk.passages().into_iter().find(|p| p.began > wire);
         match next {
             Some(next) => {
-                let resumed = next.played(next.began).from;
+                let resumed = next.heard_from();
                 self.result.resume = resumed.checked_duration_since(stopped);
             }
             None if !self.superseded => self.stopped_at = Some(stopped),

@@ -38,11 +38,15 @@ impl View<'_> {
         let behind = behind.filter(|_| answers);
         let answer = spurts.get(behind.unwrap_or(0));
         let since = |at: Instant| at.checked_duration_since(self.speech_end);
-        let pauses = self.pauses();
+        let pauses = pauses(&caller);
+        let window = Span {
+            from: self.media_start,
+            to: self.over,
+        };
         let fell_into = |at: Instant| pauses.iter().rfind(|(from, _)| *from <= at);
         let early = self.reply.filter(|at| *at < self.speech_end);
         Conversation {
-            floor: Floor::of(self.window(), caller, agent),
+            floor: Floor::of(window, caller, agent),
             silences: match self.script.expect.asks_for_reply() {
                 true => Silences::of(self.agents_turn(&spurts), speech, self.script.awkward),
                 false => Silences::default(),
@@ -56,30 +60,12 @@ impl View<'_> {
         }
     }
 
-    fn window(&self) -> Span {
-        Span {
-            from: self.media_start,
-            to: self.over,
-        }
-    }
-
     /// From the caller's end of speech until the end of the reply or, without one, of the turn.
     fn agents_turn(&self, spurts: &[Spurt]) -> Span {
         Span {
             from: self.speech_end,
             to: spurts.last().map_or(self.over, |spurt| spurt.to),
         }
-    }
-
-    /// The pauses inside the utterance: when each began, and its length.
-    fn pauses(&self) -> Vec<(Instant, Duration)> {
-        let spans = self.script.speech(self.media_start);
-        let pairs = spans.iter().zip(spans.iter().skip(1));
-        let lengths = pairs.map(|(one, next)| {
-            let pause = next.from.saturating_duration_since(one.to);
-            (one.to, pause)
-        });
-        lengths.collect()
     }
 
     fn spurts(&self) -> Vec<Spurt> {
@@ -121,9 +107,11 @@ fn behind_filler(spurts: &[Spurt], declared: Option<Filler>, states: &States) ->
     by_state.max(by_length)
 }
 
-/// Whether speech from `began` to `last` may be a filler as the scenario declares it.
-pub(super) fn may_be_filler(filler: Filler, began: Instant, last: Instant) -> bool {
-    last.saturating_duration_since(began) <= filler.max
+/// The pauses between these stretches: when each began, and its length.
+fn pauses(speech: &[Span]) -> Vec<(Instant, Duration)> {
+    let pairs = speech.iter().zip(speech.iter().skip(1));
+    let pause = |(one, next): (&Span, &Span)| next.from.saturating_duration_since(one.to);
+    pairs.map(|pair| (pair.0.to, pause(pair))).collect()
 }
 
 impl TurnScript {

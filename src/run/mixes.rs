@@ -17,7 +17,7 @@ use crate::scenario::{
     BackgroundConfig, NoiseFrom, Scenario, Scene, SoundConfig, SoundFile, UtteranceConfig,
 };
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Frames of the background between the places at which two utterances begin: a prime, so that
@@ -58,6 +58,7 @@ impl Sounds {
             seed: scenario.seed,
             codec,
             silence: codec.silence().map_err(RunError::Codec)?,
+            recordings: HashMap::new(),
             loops: HashMap::new(),
             beds: HashMap::new(),
             said: HashMap::new(),
@@ -117,6 +118,8 @@ struct Mixer<'a> {
     seed: u64,
     codec: Codec,
     silence: Arc<[u8]>,
+    /// Bystanders and noise, by file.
+    recordings: HashMap<PathBuf, Arc<[i16]>>,
     loops: HashMap<NoiseFrom, Arc<[f32]>>,
     beds: HashMap<(BackgroundConfig, SoundConfig), Bed>,
     said: HashMap<(usize, SoundConfig, Option<BackgroundConfig>), EncodedUtterance>,
@@ -213,7 +216,7 @@ impl Mixer<'_> {
         };
         let bystander = match &sound.bystander {
             Some(other) => Some(Bystander {
-                voice: recording(&other.file)?.pcm,
+                voice: self.recording(&other.file)?,
                 snr_db: other.snr.as_f64(),
                 start: other.start,
             }),
@@ -232,6 +235,20 @@ impl Mixer<'_> {
         })
     }
 
+    fn recording(&mut self, path: &Path) -> Result<Arc<[i16]>, RunError> {
+        if let Some(read) = self.recordings.get(path) {
+            return Ok(read.clone());
+        }
+        let read = load_utterance(&SoundFile {
+            path,
+            speech_end: None,
+            channel: None,
+            annotated: false,
+        })?;
+        self.recordings.insert(path.to_owned(), read.pcm.clone());
+        Ok(read.pcm)
+    }
+
     fn noise(&mut self, from: &NoiseFrom) -> Result<NoiseSource, RunError> {
         Ok(match from {
             NoiseFrom::Kind(kind) => NoiseSource::Kind(*kind),
@@ -246,7 +263,7 @@ impl Mixer<'_> {
         let made = match from {
             NoiseFrom::Kind(kind) => noise_loop(*kind, self.seed).map_err(RunError::Codec)?,
             NoiseFrom::File(path) => {
-                let pcm = floats(&recording(path)?.pcm);
+                let pcm = floats(&self.recording(path)?);
                 loop_of(&pcm).map_err(|e| unusable(path, e))?
             }
         };
@@ -277,15 +294,6 @@ impl Mixer<'_> {
             None => RunError::Codec(error),
         }
     }
-}
-
-fn recording(path: &Path) -> Result<Utterance, RunError> {
-    load_utterance(&SoundFile {
-        path,
-        speech_end: None,
-        channel: None,
-        annotated: false,
-    })
 }
 
 fn line(sound: &SoundConfig) -> Line {

@@ -60,10 +60,10 @@ impl Checker<'_> {
             filler: filler.or_else(|| base.filler.clone()),
             faults: faults.unwrap_or_else(|| base.faults.clone()),
             dtx: file.dtx.unwrap_or(base.dtx),
-            silent: self.share(file.silent.as_ref(), &part("silent"), base.silent),
+            silent: self.share_or(file.silent.as_ref(), &part("silent"), base.silent),
             greeting_delay: greeting_delay.or(base.greeting_delay),
             publish_after: publish_after.or(base.publish_after),
-            republish: self.share(file.republish.as_ref(), &part("republish"), base.republish),
+            republish: self.share_or(file.republish.as_ref(), &part("republish"), base.republish),
             hang_up: hang_up
                 .and_then(|file| self.hanging_up(file, &part("hang_up")))
                 .or(base.hang_up),
@@ -89,7 +89,7 @@ impl Checker<'_> {
         Stop {
             after: after
                 .map(|t| self.bounded_delay(Some(t), &at_after, Duration::ZERO, Zero::Refused)),
-            ignore: self.share(file.ignore.as_ref(), &join(at, "ignore"), 0.0),
+            ignore: self.share_or(file.ignore.as_ref(), &join(at, "ignore"), 0.0),
         }
     }
 
@@ -97,8 +97,8 @@ impl Checker<'_> {
         let (at_under, at_pause) = (join(at, "under"), join(at, "pause"));
         Resume {
             under: self.bounded_delay(file.under.as_ref(), &at_under, RESUME_UNDER, Zero::Refused),
-            share: self.share(file.share.as_ref(), &join(at, "share"), 1.0),
-            restart: self.share(file.restart.as_ref(), &join(at, "restart"), 0.0),
+            share: self.share_or(file.share.as_ref(), &join(at, "share"), 1.0),
+            restart: self.share_or(file.restart.as_ref(), &join(at, "restart"), 0.0),
             pause: self.bounded_delay(file.pause.as_ref(), &at_pause, RESUME_PAUSE, Zero::Fine),
         }
     }
@@ -117,7 +117,7 @@ impl Checker<'_> {
         }
         Some(Early {
             pauses,
-            share: self.share(file.share.as_ref(), &join(at, "share"), 1.0),
+            share: self.share_or(file.share.as_ref(), &join(at, "share"), 1.0),
         })
     }
 
@@ -146,7 +146,7 @@ impl Checker<'_> {
                 Some(BetweenText::Listening) => Between::Listening,
                 Some(BetweenText::Thinking) | None => Between::Thinking,
             },
-            share: self.share(file.share.as_ref(), &join(at, "share"), 1.0),
+            share: self.share_or(file.share.as_ref(), &join(at, "share"), 1.0),
         })
     }
 
@@ -212,7 +212,7 @@ impl Checker<'_> {
         }
         Some(Fault {
             kind,
-            share: self.share(Some(share), &join(at, "share"), 0.0),
+            share: self.share_or(Some(share), &join(at, "share"), 0.0),
             at: places,
             length: lengths,
             gain_db: file.gain_db,
@@ -272,19 +272,9 @@ impl Checker<'_> {
         time
     }
 
-    /// A share from 0 to 1.
-    fn share(&mut self, text: Option<&PercentText>, pointer: &str, default: f64) -> f64 {
-        let Some(PercentText(text)) = text else {
-            return default;
-        };
-        // The schema accepts only digits, a decimal point and a percent sign.
-        let percent = text.trim_end_matches('%').parse::<f64>().unwrap_or(0.0);
-        if percent > 100.0 {
-            let message = format!("`{}` is at most 100%, not {text}", last(pointer));
-            let hint = "write a share such as `20%`";
-            self.problem(pointer, Code::BadValue, message, hint);
-            return default;
-        }
-        percent / 100.0
+    /// A share from 0 to 1, or `default` if there is none.
+    fn share_or(&mut self, text: Option<&PercentText>, pointer: &str, default: f64) -> f64 {
+        let share = text.and_then(|text| self.share(text, pointer, "write a share such as `20%`"));
+        share.unwrap_or(default)
     }
 }

@@ -8,7 +8,7 @@ use super::file::{CallFile, StartFile, TurnFile};
 use super::places::join;
 use super::problem::Code;
 use super::types::{CallConfig, Leaving, TurnConfig, UtteranceConfig};
-use crate::vocab::{Anchor, Expect, GreetingPolicy, duration};
+use crate::vocab::{Anchor, Expect, GreetingPolicy};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -189,17 +189,9 @@ impl Checker<'_> {
             let hint = "leave it out, or start `after: agent_speech_end`";
             self.problem(&at, Code::Contradiction, message, hint);
         }
-        let silence = self.duration(Some(text), &at, TurnConfig::SILENCE, Zero::Fine);
-        if SILENCES.contains(&silence) {
-            return silence;
-        }
-        let message = format!(
-            "`silence` must be between {} and {}",
-            duration::format(*SILENCES.start()),
-            duration::format(*SILENCES.end())
-        );
+        let default = TurnConfig::SILENCE;
         let hint = "shorter pauses are part of speech; 700ms, the default, is longer than most";
-        self.problem(&at, Code::BadValue, message, hint);
-        TurnConfig::SILENCE
+        let silence = self.duration_within(Some(text), &at, default, &SILENCES, hint);
+        silence.unwrap_or(default)
     }
 }

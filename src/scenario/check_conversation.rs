@@ -3,9 +3,8 @@
 //! In: values that passed the schema. Out: the checked parts, and problems in the [`Checker`].
 
 use super::checker::{Checker, Zero};
-use super::file::{CallFile, DurationText, FillerFile};
-use super::problem::Code;
-use crate::vocab::{Filler, duration};
+use super::file::{CallFile, FillerFile};
+use crate::vocab::Filler;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -28,31 +27,12 @@ impl Checker<'_> {
     pub(super) fn filler(&mut self, file: Option<&FillerFile>) -> Option<Filler> {
         let file = file?;
         let hint = "a filler is as long as \"let me check\": `filler: {max: 1500ms, gap: 250ms}`";
+        let [at_max, at_gap] = ["/call/filler/max", "/call/filler/gap"];
+        let max = self.duration_within(file.max.as_ref(), at_max, FILLER.max, &LENGTHS, hint);
+        let gap = self.duration_within(file.gap.as_ref(), at_gap, FILLER.gap, &GAPS, hint);
         Some(Filler {
-            max: self.between(file.max.as_ref(), "max", FILLER.max, LENGTHS, hint),
-            gap: self.between(file.gap.as_ref(), "gap", FILLER.gap, GAPS, hint),
+            max: max.unwrap_or(FILLER.max),
+            gap: gap.unwrap_or(FILLER.gap),
         })
-    }
-
-    fn between(
-        &mut self,
-        written: Option<&DurationText>,
-        key: &str,
-        default: Duration,
-        range: RangeInclusive<Duration>,
-        hint: &'static str,
-    ) -> Duration {
-        let pointer = format!("/call/filler/{key}");
-        let value = self.duration(written, &pointer, default, Zero::Fine);
-        if range.contains(&value) {
-            return value;
-        }
-        let message = format!(
-            "`{key}` must be between {} and {}",
-            duration::format(*range.start()),
-            duration::format(*range.end())
-        );
-        self.problem(&pointer, Code::BadValue, message, hint);
-        default
     }
 }

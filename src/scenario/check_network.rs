@@ -11,15 +11,11 @@ impl Checker<'_> {
     /// The packet loss; `None` if no packets are lost, or if the settings are invalid.
     pub(super) fn network(&mut self, file: &NetworkFile) -> Option<Loss> {
         let text = file.loss.as_ref().map(|l| l.0.as_str());
-        // The schema accepts only digits, a decimal point and a percent sign.
-        let percent = text.and_then(|t| t.trim_end_matches('%').parse::<f64>().ok());
-        let loss = percent.unwrap_or(0.0) / 100.0;
-        if loss > 1.0 {
-            let message = format!("`loss` is at most 100%, not {}", text.unwrap_or_default());
-            let hint = "write the share of packets to lose, such as `5%`";
-            self.problem("/network/loss", Code::BadValue, message, hint);
-            return None;
-        }
+        let hint = "write the share of packets to lose, such as `5%`";
+        let loss = match &file.loss {
+            Some(share) => self.share(share, "/network/loss", hint)?,
+            None => 0.0,
+        };
         if let Some(burst) = file.burst {
             if text.is_none() && !self.is_unset("/network/loss") {
                 let message = "`burst` sets how packets are lost, but none are";

@@ -2,7 +2,7 @@
 //!
 //! In: values that passed the schema. Out: the checked parts, and problems in the [`Checker`].
 
-use super::checker::{Checker, Zero};
+use super::checker::Checker;
 use super::file_sound::{
     BackgroundFile, BystanderFile, DecibelText, EffectsFile, LevelText, NoiseFile, RoomFile,
 };
@@ -11,10 +11,9 @@ use super::problem::{Code, did_you_mean};
 use super::sound::{
     BackgroundConfig, BystanderConfig, NoiseConfig, NoiseFrom, RoomConfig, Scene, SoundConfig,
 };
-use super::texts::DurationText;
 use super::types::{Scenario, SoundFile, UtteranceConfig, UtteranceSource};
 use crate::vocab::sound::{DecibelError, decibels, level};
-use crate::vocab::{Decibels, NoiseKind, duration};
+use crate::vocab::{Decibels, NoiseKind};
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -32,6 +31,7 @@ const CLIPS: Bounds = (0.1, 40.0);
 const DIRECT_DB: f64 = 3.0;
 const RT60S: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(3);
 const STARTS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(60);
+const IN_RANGE: &str = "choose a value in this range";
 /// Largest number of utterances times scenes: each is mixed and encoded before the run.
 const MOST_MIXES: usize = 10_000;
 /// The reference agent finds the end of speech by level: noise that is closer to the speech than
@@ -112,7 +112,7 @@ impl Checker<'_> {
     fn room(&mut self, file: &RoomFile, at: &str) -> Option<RoomConfig> {
         let at_rt60 = join(at, "rt60");
         let rt60 = self.need(file.rt60.as_ref(), &at_rt60)?;
-        let rt60 = self.bounded(rt60, &at_rt60, RT60S)?;
+        let rt60 = self.duration_within(Some(rt60), &at_rt60, *RT60S.start(), &RT60S, IN_RANGE)?;
         let direct = self.decibels(file.direct.as_ref(), &join(at, "direct"), RATIOS);
         let direct = direct.unwrap_or(Decibels::new(DIRECT_DB));
         Some(RoomConfig { rt60, direct })
@@ -127,10 +127,9 @@ impl Checker<'_> {
         let at_snr = join(at, "snr");
         let snr = self.need(file.snr.as_ref(), &at_snr);
         let snr = self.decibels(snr, &at_snr, RATIOS);
-        let start = match &file.start {
-            Some(text) => self.bounded(text, &join(at, "start"), STARTS),
-            None => Some(Duration::ZERO),
-        };
+        let at_start = join(at, "start");
+        let start = file.start.as_ref();
+        let start = self.duration_within(start, &at_start, Duration::ZERO, &STARTS, IN_RANGE);
         let (at_file, at_say) = (join(at, "file"), join(at, "say"));
         let path = match (&file.file, &file.say) {
             (Some(file), None) => self.sound_file(file, &at_file),
@@ -243,25 +242,6 @@ impl Checker<'_> {
         Some(path)
     }
 
-    fn bounded(
-        &mut self,
-        text: &DurationText,
-        at: &str,
-        bounds: RangeInclusive<Duration>,
-    ) -> Option<Duration> {
-        let value = self.duration(Some(text), at, *bounds.start(), Zero::Fine);
-        if bounds.contains(&value) {
-            return Some(value);
-        }
-        let (least, most) = (
-            duration::format(*bounds.start()),
-            duration::format(*bounds.end()),
-        );
-        let message = format!("`{}` must be between {least} and {most}", last(at));
-        self.problem(at, Code::BadValue, message, "choose a value in this range");
-        None
-    }
-
     fn decibels(
         &mut self,
         text: Option<&DecibelText>,
@@ -287,7 +267,7 @@ impl Checker<'_> {
             Ok(value) if (least..=most).contains(&value.as_f64()) => Some(value),
             Ok(_) => {
                 let message = format!("`{name}` must be between {least}{unit} and {most}{unit}");
-                self.problem(at, Code::BadValue, message, "choose a value in this range");
+                self.problem(at, Code::BadValue, message, IN_RANGE);
                 None
             }
             Err(error) => {

@@ -3,13 +3,13 @@
 //! In: values that passed the schema. Out: the checked utterances, and problems in the [`Checker`].
 
 use super::checker::{Checker, Zero};
-use super::file::UtteranceFile;
+use super::file::{DurationText, UtteranceFile};
 use super::places::{join, readable};
 use super::problem::Code;
 use super::types::{Doubtful, UtteranceConfig, UtteranceSource};
 use crate::audio::mix::{Digits, dial};
 use crate::audio::time_of;
-use crate::vocab::{DialledAs, duration};
+use crate::vocab::DialledAs;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -116,23 +116,10 @@ impl Checker<'_> {
         }
     }
 
-    fn silence_of(
-        &mut self,
-        text: &super::texts::DurationText,
-        at: &str,
-    ) -> Option<UtteranceSource> {
-        let length = self.duration(Some(text), at, *SILENCES.start(), Zero::Fine);
-        if SILENCES.contains(&length) {
-            return Some(UtteranceSource::Silence(length));
-        }
-        let (least, most) = (
-            duration::format(*SILENCES.start()),
-            duration::format(*SILENCES.end()),
-        );
-        let message = format!("`silence` must be between {least} and {most}");
+    fn silence_of(&mut self, text: &DurationText, at: &str) -> Option<UtteranceSource> {
         let hint = "to wait before an utterance, set `delay` in the turn's `start`";
-        self.problem(at, Code::BadValue, message, hint);
-        None
+        let length = self.duration_within(Some(text), at, *SILENCES.start(), &SILENCES, hint);
+        length.map(UtteranceSource::Silence)
     }
 
     fn digits(

@@ -3,12 +3,13 @@
 //! Invariants: a value that the schema rejected is not reported a second time; a required value
 //! whose variable is unset is reported.
 
-use super::file::DurationText;
-use super::places::{Places, readable};
+use super::file::{DurationText, PercentText};
+use super::places::{Places, last, readable};
 use super::problem::{Code, Problem, quoted};
 use super::types::{Doubtful, SoundFile};
 use super::variables::VariableLookup;
 use crate::vocab::duration;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
@@ -130,7 +131,7 @@ impl Checker<'_> {
         };
         match duration::parse(text) {
             Ok(Duration::ZERO) if zero == Zero::Refused => {
-                let name = super::places::last(pointer);
+                let name = last(pointer);
                 let message = format!("`{name}` must be greater than 0");
                 let hint = format!("leave it out for {}", duration::format(default));
                 let hint = if default.is_zero() {
@@ -143,12 +144,49 @@ impl Checker<'_> {
             }
             Ok(value) => value,
             Err(error) => {
-                let name = super::places::last(pointer);
+                let name = last(pointer);
                 let message = format!("`{name}`: {error}");
                 self.problem(pointer, Code::BadValue, message, error.hint());
                 default
             }
         }
+    }
+
+    /// A duration within `range`; `None` if it is reported to be outside. A text that is no
+    /// duration is reported, and replaced by `default`.
+    pub(super) fn duration_within(
+        &mut self,
+        text: Option<&DurationText>,
+        pointer: &str,
+        default: Duration,
+        range: &RangeInclusive<Duration>,
+        hint: &str,
+    ) -> Option<Duration> {
+        let value = self.duration(text, pointer, default, Zero::Fine);
+        if range.contains(&value) {
+            return Some(value);
+        }
+        let [least, most] = [range.start(), range.end()].map(|bound| duration::format(*bound));
+        let message = format!("`{}` must be between {least} and {most}", last(pointer));
+        self.problem(pointer, Code::BadValue, message, hint);
+        None
+    }
+
+    /// A share from 0 to 1, written in percent; `None` if it is reported to be too large.
+    pub(super) fn share(
+        &mut self,
+        PercentText(text): &PercentText,
+        pointer: &str,
+        hint: &str,
+    ) -> Option<f64> {
+        // The schema accepts only digits, a decimal point and a percent sign.
+        let percent = text.trim_end_matches('%').parse::<f64>().unwrap_or(0.0);
+        if percent > 100.0 {
+            let message = format!("`{}` is at most 100%, not {text}", last(pointer));
+            self.problem(pointer, Code::BadValue, message, hint);
+            return None;
+        }
+        Some(percent / 100.0)
     }
 }
 

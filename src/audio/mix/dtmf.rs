@@ -79,7 +79,7 @@ pub(crate) fn event_code(key: char) -> Option<u32> {
     "0123456789*#ABCD".find(key).map(|at| at as u32)
 }
 
-/// Dials.
+/// The tones of these digits, one after another, with the pauses between them.
 pub(crate) fn dial(digits: &Digits) -> Dialled {
     let mut pcm = vec![0; samples_in(LEAD) as usize];
     let (mut tones, mut keys) = (Vec::new(), Vec::new());

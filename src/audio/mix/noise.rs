@@ -17,7 +17,7 @@ const SYLLABLE_MS: (f64, f64) = (120.0, 320.0);
 /// Share of syllables that a talker leaves out: pauses between words and for breath.
 const PAUSES: f64 = 0.25;
 
-/// Seeded random numbers.
+/// Random numbers that are the same on every machine for a seed and a stream.
 pub(super) struct Random(ChaCha8Rng);
 
 impl Random {

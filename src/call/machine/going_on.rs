@@ -114,6 +114,9 @@ impl Call {
 
     /// Decides the branches of the last turn, if they can be decided at `now`.
     pub(super) fn choose(&mut self, now: Instant) {
+        if self.choice.is_none() {
+            return;
+        }
         let begun = self.talk.last_began();
         let thinks = begun.is_some_and(|begun| self.states.at_work_since(begun).is_some());
         let at_work = thinks || self.talk.current().is_some();

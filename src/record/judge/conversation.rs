@@ -3,6 +3,8 @@
 //! In: records of turns and calls. Out: [`ConversationFigures`]. Invariants: warm-up calls and turns
 //! that the end of the run cut off are left out; a rate is given only for ten events or more.
 
+use super::said::Rate;
+use super::samples::{counting_calls, counting_turns};
 use crate::record::{CallRecord, FloorRecord, Ms, TurnRecord};
 use crate::stats::Proportion;
 use crate::vocab::{Expect, Flag, Outcome, UtteranceKind};
@@ -12,22 +14,15 @@ use std::collections::BTreeMap;
 
 /// Fewer events make no rate.
 const EVENTS: usize = 10;
-/// Confidence level of the intervals of rates.
-const LEVEL: f64 = 0.95;
 /// Lower ends of the classes of pauses, in ms.
 const PAUSES: [i64; 6] = [200, 400, 600, 800, 1_000, 1_500];
-
-/// Measured turns that were not cut off or left out by the end of the run.
-fn measured(turns: &[TurnRecord]) -> impl Iterator<Item = &TurnRecord> {
-    turns.iter().filter(|t| t.counts())
-}
 
 /// How an agent reacted to an interruption.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Interrupted {
     /// It stopped in time.
     Obeyed,
-    /// It talked on.
+    /// It was still speaking at the timeout.
     Ignored,
     /// It was not speaking, so there was nothing to interrupt.
     NoChance,
@@ -53,7 +48,7 @@ impl Interrupted {
 /// How an agent reacted to a sound that it should ignore.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Disturbed {
-    /// It talked on.
+    /// It went on speaking.
     WentOn,
     /// It stopped speaking.
     Stopped,
@@ -183,15 +178,14 @@ pub(crate) struct EarlyByPause {
 impl ConversationFigures {
     /// The figures of these calls and turns; `None` if nothing is known of their conversations.
     pub(super) fn of(calls: &[CallRecord], turns: &[TurnRecord]) -> Option<Self> {
-        let talks = || measured(turns).filter_map(|t| t.conversation.as_ref());
+        let talks = || counting_turns(turns, None).filter_map(|t| t.conversation.as_ref());
         talks().next()?;
         let mut floor = FloorRecord::default();
-        let measured_calls = || calls.iter().filter(|c| !c.warmup);
-        measured_calls()
+        counting_calls(calls, None)
             .filter_map(|c| c.floor.as_ref())
             .for_each(|one| floor.add(one));
         let awkward = talks().map(|t| t.awkward).filter(|a| a.count > 0);
-        let dead = || measured_calls().filter_map(|c| c.dead_air_ms);
+        let dead = || counting_calls(calls, None).filter_map(|c| c.dead_air_ms);
         let share =
             |part: Ms, whole: Ms| (whole.micros() > 0).then(|| part.as_f64() / whole.as_f64());
         Some(Self {
@@ -217,7 +211,9 @@ impl ConversationFigures {
 
 impl InterruptionFigures {
     fn of(turns: &[TurnRecord]) -> Option<Self> {
-        let mut all = measured(turns).filter_map(Interrupted::of).peekable();
+        let mut all = counting_turns(turns, None)
+            .filter_map(Interrupted::of)
+            .peekable();
         all.peek()?;
         Some(all.fold(Self::default(), |sum, one| match one {
             Interrupted::Obeyed => Self {
@@ -241,7 +237,7 @@ impl InterruptionFigures {
 impl FalseInterruptions {
     fn by_kind(turns: &[TurnRecord]) -> Vec<Self> {
         let mut kinds: BTreeMap<UtteranceKind, Vec<(&TurnRecord, Disturbed)>> = BTreeMap::new();
-        for turn in measured(turns) {
+        for turn in counting_turns(turns, None) {
             if let Some(how) = Disturbed::of(turn) {
                 let kind = turn.kind.unwrap_or_default();
                 kinds.entry(kind).or_default().push((turn, how));
@@ -269,12 +265,14 @@ impl FalseInterruptions {
 impl RateFigures {
     /// The share and its interval; `None` under ten events.
     fn of(share: &Proportion) -> Option<Self> {
-        let interval = share.interval(LEVEL)?;
-        (share.total() >= EVENTS).then_some(Self {
-            rate: share.value()?,
-            lower: interval.lower,
-            upper: interval.upper,
-        })
+        let Rate {
+            of,
+            rate,
+            lower,
+            upper,
+            ..
+        } = Rate::of(share)?;
+        (of >= EVENTS).then_some(Self { rate, lower, upper })
     }
 }
 
@@ -282,7 +280,7 @@ impl EarlyByPause {
     fn classes(turns: &[TurnRecord]) -> Vec<Self> {
         // The call, the length of each pause, and whether the agent spoke into it.
         let mut pauses: Vec<(usize, i64, bool)> = Vec::new();
-        for turn in measured(turns).filter(|t| t.expect.asks_for_reply()) {
+        for turn in counting_turns(turns, None).filter(|t| t.expect.asks_for_reply()) {
             let Some(talk) = &turn.conversation else {
                 continue;
             };

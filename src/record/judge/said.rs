@@ -4,7 +4,7 @@
 //! figure without a sample is absent.
 
 use crate::record::{CallRecord, TurnRecord};
-use crate::stats::Population;
+use crate::stats::{Population, Proportion};
 use crate::vocab::Metric;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -42,20 +42,25 @@ pub(crate) struct Rate {
     pub upper: f64,
 }
 
+impl Rate {
+    /// The share and its interval; `None` without samples.
+    pub(super) fn of(share: &Proportion) -> Option<Self> {
+        let interval = share.interval(LEVEL)?;
+        Some(Self {
+            hits: share.hits(),
+            of: share.total(),
+            rate: share.value()?,
+            lower: interval.lower,
+            upper: interval.upper,
+        })
+    }
+}
+
 impl SaidFigures {
     /// The figures of these calls and turns; `None` if there are none.
     pub(super) fn of(calls: &[CallRecord], turns: &[TurnRecord]) -> Option<Self> {
         let rate = |metric: Metric| match metric.population(calls, turns, None) {
-            Population::Share(share) => {
-                let interval = share.interval(LEVEL)?;
-                Some(Rate {
-                    hits: share.hits(),
-                    of: share.total(),
-                    rate: share.value()?,
-                    lower: interval.lower,
-                    upper: interval.upper,
-                })
-            }
+            Population::Share(share) => Rate::of(&share),
             Population::Latencies(_) => None,
         };
         let figures = Self {

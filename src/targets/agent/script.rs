@@ -10,7 +10,7 @@ use crate::vocab::FaultKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// One packet.
+/// A packet of a script: what it holds, and when it is sent.
 #[derive(Debug, Clone)]
 pub(super) struct Item {
     pub payload: Arc<[u8]>,

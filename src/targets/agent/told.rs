@@ -9,7 +9,7 @@ use crate::vocab::FaultKind;
 use serde::Serialize;
 use std::time::Duration;
 
-/// One line.
+/// A line of the truth file: what the agent did, and in which room.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct TruthLine {
     pub room: String,

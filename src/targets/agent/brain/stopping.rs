@@ -72,8 +72,13 @@ impl AgentEnd {
         };
         self.moment(now, Happening::Silent { interrupted: true });
         self.state(now, AgentState::Listening);
+        // Where it broke off takes half a second of decoding to find, so only who needs it does.
+        let is_needed = self.truth.is_some() || self.voice.behaviour.resume.is_some();
         let silence = &self.voice.silence;
-        let end = splice::broken_off(&saying.script, saying.item, silence).unwrap_or(0);
+        let end = match is_needed {
+            true => splice::broken_off(&saying.script, saying.item, silence).unwrap_or(0),
+            false => 0,
+        };
         if let Some((frame, left)) = self.last_sent {
             let start = (frame * FRAME) as u64;
             let last_audible = match end.checked_sub(start) {
