@@ -8,6 +8,8 @@
 
 #[path = "statistics/coverage.rs"]
 mod coverage;
+#[path = "statistics/network.rs"]
+mod network;
 #[path = "statistics/pairs.rs"]
 mod pairs;
 #[path = "statistics/stall.rs"]

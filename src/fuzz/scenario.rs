@@ -77,7 +77,7 @@ pub(super) fn run(bytes: &[u8]) {
     if let Ok(scenario) = lenient {
         is_valid(&scenario);
         overridden(&scenario);
-        let lossy = scenario.network.is_some();
+        let lossy = scenario.is_impaired();
         planted([scenario.variants.len() > 1, lossy, scenario.warmup > 0]);
     }
 }

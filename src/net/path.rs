@@ -59,8 +59,6 @@ pub(crate) enum Received<'r> {
     Report(Option<ReportedLoss>),
     /// Anything else from the other side: connectivity checks, the handshake, data.
     Other,
-    /// A packet dropped by simulated loss.
-    Lost,
     /// A packet that has arrived before; dropped.
     Repeated,
     /// A packet so old that it is unknown whether it has arrived before; dropped.

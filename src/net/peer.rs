@@ -5,7 +5,7 @@
 //! known; a datagram that the other side did not send is counted, and changes nothing else.
 
 use super::claims::{Claims, Fate};
-use super::clock::Stamper;
+use super::clock::{Stamp, Stamper};
 use super::endpoint::{Endpoint, RtpStream};
 use super::error::NetError;
 use super::grid::{Grid, PERIOD};
@@ -14,7 +14,7 @@ use super::impair::Impairment;
 use super::messages::{Mailbox, Message, Messages};
 use super::path::{Received, TransportEvent};
 use super::transport::{IDLE, Transport};
-use crate::os::{BATCH, Batch};
+use crate::os::{BATCH, Batch, Datagram};
 use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
@@ -67,8 +67,8 @@ pub struct Peer<E> {
     /// The other side's last datagram had a kernel timestamp, so reading the next one later does
     /// not change its arrival.
     stamped: bool,
-    /// Simulated loss of received packets, if requested.
-    impairment: Option<Impairment>,
+    /// The simulated network, if there is one, and the number of connections that have it.
+    impairment: Option<(Impairment, u16)>,
     mailbox: Mailbox,
     dead: bool,
 }
@@ -118,7 +118,12 @@ impl<E: Endpoint> Peer<E> {
         }
         let slot = &mut self.transports[index];
         if slot.is_none() {
-            *slot = Some(Box::new(Transport::new(self.remote, now)?));
+            let mut transport = Transport::new(self.remote, now)?;
+            if let Some((impairment, connections)) = &mut self.impairment {
+                transport.impair(impairment.network(*connections));
+                *connections += 1;
+            }
+            *slot = Some(Box::new(transport));
             self.fresh[index] = true;
         }
         slot.as_deref_mut().ok_or(NetError::Gone)
@@ -163,9 +168,14 @@ impl<E: Endpoint> Peer<E> {
         self.mailbox.policy = policy;
     }
 
-    /// Starts to drop received audio, as `impairment` decides.
+    /// Puts a simulated network between every socket and what is above it.
     pub(crate) fn impair(&mut self, impairment: Impairment) {
-        self.impairment = Some(impairment);
+        let mut connections = 0;
+        for transport in self.transports.iter_mut().flatten() {
+            transport.impair(impairment.network(connections));
+            connections += 1;
+        }
+        self.impairment = Some((impairment, connections));
     }
 
     /// The first send slot of this peer at or after `now`. Slots are 20 ms apart.
@@ -216,6 +226,7 @@ impl<E: Endpoint> Peer<E> {
                 t.tick(now);
                 self.pass_on_events(index, tools.health);
             }
+            self.let_through(index, now, tools);
         }
         self.timeout(now, tools);
         self.pass_on_messages(now, tools.health);
@@ -249,6 +260,28 @@ impl<E: Endpoint> Peer<E> {
                     break;
                 }
             }
+            self.let_through(index, Instant::now(), tools);
+        }
+    }
+
+    /// Handles the datagrams that the simulated network has let through by `now`, both ways.
+    fn let_through(&mut self, index: usize, now: Instant, tools: &mut Tools<'_>) {
+        while let Some(transport) = self.transports[index].as_mut().filter(|_| !self.dead) {
+            transport.release(now);
+            let Some(held) = transport.come(now) else {
+                return;
+            };
+            let datagram = Datagram {
+                bytes: &held.bytes,
+                from: held.address,
+                wall_ns: None,
+                dropped: 0,
+            };
+            let stamp = Stamp {
+                at: held.due,
+                kernel: held.kernel,
+            };
+            self.arrive(index, (now, stamp), &datagram, tools.room, tools.health);
         }
     }
 
@@ -281,9 +314,29 @@ impl<E: Endpoint> Peer<E> {
         let now = Instant::now();
         let stamp = tools.stamper.arrival(d.wall_ns, now);
         tools.health.dropped(t.drops(d.dropped));
-        let impairment = &mut self.impairment;
-        let lost = &mut || impairment.as_mut().is_some_and(Impairment::loses);
-        match t.receive(now, &d, stamp, tools.room, lost) {
+        match t.enters(now, &d, stamp, tools.room) {
+            None => self.arrive(index, (now, stamp), &d, tools.room, tools.health),
+            Some(false) => tools.health.unauthenticated(),
+            Some(true) => {
+                self.stamped = stamp.kernel;
+                self.let_through(index, now, tools);
+            }
+        }
+    }
+
+    /// Handles a datagram that was read at a time and arrived at a stamp.
+    fn arrive(
+        &mut self,
+        index: usize,
+        (now, stamp): (Instant, Stamp),
+        datagram: &Datagram<'_>,
+        room: &mut [u8],
+        health: &HealthCounters,
+    ) {
+        let Some(t) = self.transports[index].as_mut() else {
+            return;
+        };
+        match t.receive(now, datagram, stamp, room) {
             Received::Packet {
                 section,
                 ssrc,
@@ -292,9 +345,9 @@ impl<E: Endpoint> Peer<E> {
             } => {
                 self.stamped = stamp.kernel;
                 let waited = now.saturating_duration_since(stamp.at);
-                tools.health.received(waited, stamp.kernel);
+                health.received(waited, stamp.kernel);
                 let fate = self.claims.fate(index, section, stamp.at);
-                tools.health.fate(fate);
+                health.fate(fate);
                 if let (Fate::Heard(track), Some(section)) = (fate, section) {
                     t.take_over(section, ssrc, &packet);
                     let stream = RtpStream {
@@ -307,19 +360,19 @@ impl<E: Endpoint> Peer<E> {
             }
             Received::Unplaced => {
                 self.stamped = stamp.kernel;
-                tools.health.fate(self.claims.fate(index, None, stamp.at));
+                health.fate(self.claims.fate(index, None, stamp.at));
             }
-            Received::Other | Received::Lost => self.stamped = stamp.kernel,
+            Received::Other => self.stamped = stamp.kernel,
             Received::Report(None) => {}
             Received::Report(Some(loss)) => {
-                tools.health.lost_upstream(loss.count);
+                health.lost_upstream(loss.count);
                 self.endpoint.lost(now, loss.among);
             }
-            Received::Repeated => tools.health.repeated(),
-            Received::Behind => tools.health.behind(),
-            Received::Unauthenticated => tools.health.unauthenticated(),
+            Received::Repeated => health.repeated(),
+            Received::Behind => health.behind(),
+            Received::Unauthenticated => health.unauthenticated(),
         }
-        self.pass_on_events(index, tools.health);
+        self.pass_on_events(index, health);
     }
 
     /// Sends the packet due at `due`, if there is one, and reports the send time to the endpoint.
@@ -390,8 +443,11 @@ impl<E: Endpoint> Peer<E> {
         if self.dead {
             return now + IDLE;
         }
-        let transports = self.transports.iter().flatten().map(|t| t.timeout());
+        let transports = self.transports.iter().flatten();
+        let held = transports.clone().filter_map(|t| t.network_due());
         transports
+            .map(|t| t.timeout())
+            .chain(held)
             .chain(self.endpoint.poll_send())
             .chain(self.endpoint.poll_timeout())
             .chain(self.mailbox.due())

@@ -10,12 +10,14 @@ use super::NetError;
 use super::clock::{Stamp, since_held_up};
 use super::endpoint::Outgoing;
 use super::health::HealthCounters;
+use super::impair::{HeldDatagram, Network};
 use super::path::{DirectPath, MediaPath as _, Received, Str0mPath, TransportEvent};
 use super::socket::{UdpPort, is_rtp, is_rtp_or_rtcp};
 use crate::os::Datagram;
 use crate::vocab::Packet;
 use std::collections::HashSet;
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 use str0m::change::SdpPendingOffer;
 use str0m::media::Mid;
@@ -49,6 +51,8 @@ pub struct Transport {
     /// Fingerprints of the other side's candidates, and of the streams that it announced.
     candidates: HashSet<u64>,
     announced: HashSet<u64>,
+    /// The simulated network between the socket and everything above it, if there is one.
+    network: Option<Box<Network>>,
 }
 
 impl std::fmt::Debug for Transport {
@@ -75,6 +79,7 @@ impl Transport {
             drops: 0,
             candidates: HashSet::new(),
             announced: HashSet::new(),
+            network: None,
         })
     }
 
@@ -83,35 +88,20 @@ impl Transport {
     ///
     /// RTP is accepted if our keys open it, STUN if it has our password. DTLS and RTCP, which
     /// str0m authenticates itself, must come from an address that has passed ICE.
-    /// `lost` is called for each RTP packet from the other side: if it returns true, the packet is
-    /// dropped, as if it had not arrived.
     pub(super) fn receive<'r>(
         &mut self,
         now: Instant,
         datagram: &Datagram<'_>,
         stamp: Stamp,
         room: &'r mut [u8],
-        lost: &mut dyn FnMut() -> bool,
     ) -> Received<'r> {
         let bytes = datagram.bytes;
         if let Some(direct) = self.direct.as_mut().filter(|direct| direct.carries(bytes)) {
-            return match direct.receive(now, datagram, stamp, room) {
-                Received::Packet { .. } if lost() => Received::Lost,
-                received => received,
-            };
+            return direct.receive(now, datagram, stamp, room);
         }
         let is_audio = is_rtp(bytes);
-        let is_authentic = match self.direct.as_mut().filter(|_| is_audio) {
-            Some(direct) => direct.authenticates(bytes, room),
-            // Nobody can have sealed RTP before the handshake. With a profile that the direct path
-            // does not support, only str0m has the keys.
-            None => (self.str0m.connected || !is_audio) && self.str0m.accepts(now, datagram),
-        };
-        if !is_authentic {
+        if !self.is_authentic(now, datagram, room) {
             return Received::Unauthenticated;
-        }
-        if is_audio && lost() {
-            return Received::Lost;
         }
         if is_audio && self.direct.is_some() {
             self.port.meets(datagram.from);
@@ -123,6 +113,57 @@ impl Transport {
             Received::Unplaced if self.direct.is_none() => Received::Other,
             received => received,
         }
+    }
+
+    /// Whether the other side sent a datagram.
+    fn is_authentic(&mut self, now: Instant, datagram: &Datagram<'_>, room: &mut [u8]) -> bool {
+        let is_audio = is_rtp(datagram.bytes);
+        match self.direct.as_mut().filter(|_| is_audio) {
+            Some(direct) => direct.authenticates(datagram.bytes, room),
+            // Nobody can have sealed RTP before the handshake. With a profile that the direct path
+            // does not support, only str0m has the keys.
+            None => (self.str0m.connected || !is_audio) && self.str0m.accepts(now, datagram),
+        }
+    }
+
+    /// Puts a simulated network between the socket and everything above it.
+    pub(super) fn impair(&mut self, network: Network) {
+        self.network = Some(Box::new(network));
+    }
+
+    /// Passes a datagram that was read at `now` to the simulated network; `None` if there is no
+    /// such network, otherwise whether the other side sent the datagram. Others do not enter it.
+    pub(super) fn enters(
+        &mut self,
+        now: Instant,
+        datagram: &Datagram<'_>,
+        stamp: Stamp,
+        room: &mut [u8],
+    ) -> Option<bool> {
+        self.network.as_ref()?;
+        let is_authentic = self.is_authentic(now, datagram, room);
+        if let Some(network) = self.network.as_mut().filter(|_| is_authentic) {
+            network.comes(stamp, datagram.from, datagram.bytes);
+        }
+        Some(is_authentic)
+    }
+
+    /// The next datagram that the simulated network has let through by `now`.
+    pub(super) fn come(&mut self, now: Instant) -> Option<HeldDatagram> {
+        self.network.as_mut()?.come(now)
+    }
+
+    /// Sends what the simulated network has let through by `now`.
+    pub(super) fn release(&mut self, now: Instant) {
+        while let Some(held) = self.network.as_mut().and_then(|n| n.leave(now)) {
+            // A datagram that the kernel refuses is lost, as in any other network.
+            let _ = self.port.send(&held.bytes, held.address);
+        }
+    }
+
+    /// When the simulated network lets the next datagram through.
+    pub(super) fn network_due(&self) -> Option<Instant> {
+        self.network.as_ref()?.due()
     }
 
     /// Called for each packet of a stream that the peer listens to: once the connection is steady,
@@ -162,7 +203,7 @@ impl Transport {
             // Audio goes to the address that ICE has chosen.
             self.port.meets(to);
             let before = Instant::now();
-            let sent = self.port.send(&room[..length], to);
+            let sent = dispatch(&self.port, &mut self.network, before, &room[..length], to);
             let left = since_held_up(before);
             if sent.is_err() {
                 health.send_error();
@@ -186,7 +227,7 @@ impl Transport {
         let direct = self.direct.as_mut();
         if let Some((length, to)) = direct.and_then(|d| d.report(now, rtp_time, room)) {
             // The next report makes up for a lost one.
-            let _ = self.port.send(&room[..length], to);
+            let _ = dispatch(&self.port, &mut self.network, now, &room[..length], to);
         }
     }
 
@@ -202,7 +243,9 @@ impl Transport {
                 continue;
             }
             // Connectivity checks go to every candidate; some may be refused.
-            let _ = self.port.send(&datagram.contents, datagram.destination);
+            let bytes = &datagram.contents;
+            let (now, to) = (Instant::now(), datagram.destination);
+            let _ = dispatch(&self.port, &mut self.network, now, bytes, to);
         }
     }
 
@@ -228,6 +271,21 @@ impl Transport {
         self.drops = count;
         new
     }
+}
+
+/// Sends a datagram at `now`, through the simulated network if there is one.
+///
+/// # Errors
+/// The operating system's; a datagram that the network drops or delays is no error.
+fn dispatch(
+    port: &UdpPort,
+    network: &mut Option<Box<Network>>,
+    now: Instant,
+    bytes: &[u8],
+    to: SocketAddr,
+) -> io::Result<()> {
+    let times = network.as_mut().map_or(1, |n| n.goes(now, to, bytes));
+    (0..times).try_for_each(|_| port.send(bytes, to).map(drop))
 }
 
 /// Longest time for which str0m may be left unattended.

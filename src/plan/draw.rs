@@ -21,6 +21,9 @@ pub(super) enum Domain {
     /// How the caller sounds.
     Sound,
     WarmupSound,
+    /// Which of the networks of a mix it has.
+    Network,
+    WarmupNetwork,
 }
 
 impl Domain {
@@ -41,6 +44,14 @@ impl Domain {
             Self::WarmupSound
         } else {
             Self::Sound
+        }
+    }
+
+    pub(super) fn network(warmup: bool) -> Self {
+        if warmup {
+            Self::WarmupNetwork
+        } else {
+            Self::Network
         }
     }
 

@@ -17,7 +17,7 @@ pub(crate) use estimate::Estimate;
 pub(crate) use planned::{PlannedTurn, Said};
 pub(crate) use show::{json_line, summary};
 
-use crate::scenario::{Extent, Load, Scenario, Shape, Stage, TurnConfig};
+use crate::scenario::{Extent, Load, Networks, ONE, Scenario, Shape, Stage, TurnConfig};
 use crate::vocab::UtteranceKind;
 use draw::{Domain, Draw};
 use std::sync::Arc;
@@ -50,6 +50,9 @@ pub struct PlannedCall {
     pub(crate) block: Option<u64>,
     /// Which of the scenario's sounds ([`Scenario::sounds`]) the call has, as drawn.
     pub(crate) sound: usize,
+    /// Which of the scenario's networks ([`Networks::mix`]) the call has, as drawn; `None` if there
+    /// are none.
+    pub(crate) network: Option<usize>,
     /// Suffix of the room's name, unique in the plan: `c00042`, `w00003`.
     pub(crate) room: String,
     /// The turns, in order.
@@ -93,6 +96,8 @@ pub struct Plan {
     kinds: Vec<UtteranceKind>,
     /// Number of sounds from which each call has one.
     sounds: u64,
+    /// Networks from which each call has one.
+    networks: Networks,
     turns: Vec<TurnConfig>,
     estimate: Estimate,
 }
@@ -109,6 +114,7 @@ impl Plan {
             names: scenario.utterances.iter().map(|u| u.name.clone()).collect(),
             kinds: scenario.utterances.iter().map(|u| u.kind).collect(),
             sounds: scenario.sounds() as u64,
+            networks: scenario.networks.clone(),
             turns: scenario.call.turns.clone(),
             estimate: estimate::estimate(scenario),
         }
@@ -137,6 +143,7 @@ impl Plan {
             variant: self.variant(warmup, number),
             block: self.block(warmup, number),
             sound: self.sound(warmup, number),
+            network: self.network(warmup, number),
             room: format!("{}{number:05}", if warmup { 'w' } else { 'c' }),
             turns: drawn.turns(&self.turns),
         })
@@ -258,6 +265,12 @@ impl Plan {
     /// of them.
     fn sound(&self, warmup: bool, number: u64) -> usize {
         Draw::new(self.seed, Domain::sound(warmup), number).below(self.sounds) as usize
+    }
+
+    /// Index of the call's network, drawn apart like its sound.
+    fn network(&self, warmup: bool, number: u64) -> Option<usize> {
+        let mut draw = Draw::new(self.seed, Domain::network(warmup), number);
+        self.networks.pick(draw.below(ONE.into()) as u32)
     }
 
     fn block(&self, warmup: bool, number: u64) -> Option<u64> {

@@ -38,6 +38,7 @@ pub(crate) use judge::said::{Rate, SaidFigures};
 pub use judge::samples::Samples;
 pub use judge::sentinels::Sentinels;
 pub use judge::steady::SteadySpan;
+pub(crate) use judge::summary::NetworkPart;
 pub use judge::summary::{Network, RunFacts, Summary};
 pub use judge::threshold::{GateOn, Threshold};
 pub(crate) use judge::usage::{Cost, ModelFigures, UsageFigures};

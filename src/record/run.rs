@@ -270,7 +270,7 @@ fn rebuild(start: &RunStart, calls: &[CallRecord], turns: &[TurnRecord]) -> Summ
         invalid: Vec::new(),
         generator: Generator::default(),
         steady: Vec::new(),
-        network: start.network,
+        network: start.network.clone(),
         sentinels: None,
     };
     let built = Summary::build(&facts, calls, turns, &[]);

@@ -139,6 +139,7 @@ fn worst() -> Summary {
         network: Some(crate::record::Network {
             loss: 0.05,
             burst: Some(2.6),
+            parts: Vec::new(),
         }),
         ..doubted
     }

@@ -97,6 +97,7 @@ pub(crate) const COLUMNS: &[Column<TurnRecord>] = &[
     Column { name: "early_pause_ms", cell: |t| talked(t, |c| c.early_pause_ms) },
     Column { name: "kind", cell: |t| t.kind.map_or("", |kind| kind.name()).into() },
     Column { name: "hang_up_ms", cell: |t| plain(t.hang_up_ms) },
+    Column { name: "network", cell: |t| t.network.as_deref().map_or("".into(), text) },
 ];
 
 /// The columns of `calls.csv`, in order.

@@ -56,7 +56,9 @@ pub(super) const FLAGS: &[Meaning] = &[
         "the second opinion places the onset more than 60 ms earlier or later",
     ),
     Meaning {
-        hint: Some("check the network from here to the server: the agent may have heard gaps"),
+        hint: Some(
+            "unless `network` in the scenario loses it, check the network from here to the server: the agent may have heard gaps",
+        ),
         ..means(
             Flag::UtteranceLost,
             "part of the caller's utterance was lost upstream",

@@ -138,7 +138,8 @@ async fn dialled(
     let desk = shared.evidence.as_ref().filter(|_| !call.warmup);
     let codec = shared.sounds.codec;
     caller.keep(desk.map(|desk| desk.capture(call.index as usize, codec)));
-    let dial = shared.dial(Some(call.index), room, call.variant);
+    let network = shared.network(call, room);
+    let dial = shared.dial(Some(call.index), room, call.variant, network.as_ref());
     Ok(Dialled {
         line: shared.target(call).connect(dial, caller),
         events,

@@ -266,7 +266,12 @@ impl<'a> Collector<'a> {
             playout_model: MODEL,
             failure,
         };
-        TurnRecord::new(&context, turn, self.run_start)
+        let network = self.scenario.network(plan.variant, plan.network);
+        let name = network.map(|network| network.name.clone());
+        TurnRecord {
+            network: name.filter(|name| !name.is_empty()),
+            ..TurnRecord::new(&context, turn, self.run_start)
+        }
     }
 
     /// The utterance that the caller speaks in a turn, if it speaks.

@@ -57,6 +57,9 @@ pub enum RunError {
     /// The evidence folder cannot be created.
     #[error("{0}")]
     Evidence(RecordError),
+    /// The log of the simulated networks cannot be created.
+    #[error("the log of the simulated network cannot be created: {0}")]
+    Impairments(std::io::Error),
     /// The audio codec failed.
     #[error("the audio codec failed: {0}")]
     Codec(AudioError),
@@ -95,6 +98,9 @@ impl RunError {
             ),
             Self::Thread(_) => "check `ulimit -n` and `ulimit -u`".into(),
             Self::Evidence(e) => e.hint().into(),
+            Self::Impairments(_) => {
+                "the run folder must be writable, or `network.log: drop`".into()
+            }
             Self::Codec(e) => e.hint().to_string(),
             Self::Unreadable { .. } => "paths are relative to the scenario file's folder".into(),
             Self::Unusable { source, .. } => source.hint().to_string(),

@@ -22,6 +22,7 @@ mod finished;
 mod generator;
 mod health;
 mod hearing;
+mod impairments;
 mod limits;
 mod line;
 mod mixes;
@@ -60,11 +61,12 @@ use crate::scenario::Scenario;
 use crate::targets::{Media, OwnAgent};
 use crate::vocab::Decode;
 use abort::AbortWatch;
-use clock::{TimeOrigin, now};
+use clock::now;
 use collect::Collector;
 use evidence::Desk;
 use generator::{Meter, Tidy};
 use health::HealthWatch;
+use impairments::ImpairmentLog;
 use mixes::Sounds;
 use opinions::Opinions;
 use shared::Shared;
@@ -98,6 +100,8 @@ pub struct RunSettings {
     pub sentinel: Option<OwnAgent>,
     /// Folder for the evidence: the audio of the turns that the scenario selects.
     pub evidence: Option<PathBuf>,
+    /// File for the log of the simulated networks, if the scenario keeps one.
+    pub impairments: Option<PathBuf>,
     /// Gates that end the run as soon as its records refute them.
     pub abort: Vec<AbortGate>,
     /// Heartbeats of the parts of the run; a watchdog checks them.
@@ -161,6 +165,7 @@ pub async fn run(
         evidence,
         targets,
         media,
+        impairments: OnceLock::new(),
         measured: OnceLock::new(),
         sentinels: OnceLock::new(),
         joins: Arc::new(Semaphore::new(settings.join_concurrency.max(1))),
@@ -219,6 +224,23 @@ fn evidence(scenario: &Scenario, settings: &RunSettings) -> Result<Option<Desk>,
     desk.transpose()
 }
 
+/// Starts to log what the simulated networks do, if the scenario asks for it.
+fn log_impairments(
+    shared: &Shared,
+    settings: &RunSettings,
+    run_start: Instant,
+) -> Result<(), RunError> {
+    let wanted = shared.scenario.networks.log && shared.scenario.is_impaired();
+    let Some(path) = settings.impairments.as_ref().filter(|_| wanted) else {
+        return Ok(());
+    };
+    let file = impairments::create(path).map_err(RunError::Impairments)?;
+    let log = ImpairmentLog::start(file, run_start)?;
+    // Nothing else sets it.
+    let _ = shared.impairments.set(log);
+    Ok(())
+}
+
 /// Executes the plan; starts our own reference agents first and stops them afterwards.
 async fn with_own_agents(
     shared: &Arc<Shared>,
@@ -259,14 +281,13 @@ async fn execute(
         sentinels::prepare(shared, own, tell).await;
     }
     let meter = Meter::start();
-    let TimeOrigin {
-        at: run_start,
-        wall: zero_at,
-    } = settings.clock.zero();
+    let zero = settings.clock.zero();
+    let (run_start, zero_at) = (zero.at, zero.wall);
     tell(RunEvent::Started {
         at: run_start,
         zero_at,
     });
+    log_impairments(shared, settings, run_start)?;
     let mut collector = Collector::new(&shared.scenario, run_start, journal);
     collector.receive(settings.telemetry.clone());
     let signalling = Signalling::watch(settings.clock, &settings.pulses);
@@ -479,7 +500,8 @@ fn hung(settings: &RunSettings) -> Vec<String> {
     over.into_iter().collect()
 }
 
-/// Waits until the evidence is written and forwards the notices about it.
+/// Waits until the evidence and the log of the simulated networks are written, and forwards the
+/// notices about them.
 async fn gather_evidence(
     shared: &Shared,
     settings: &RunSettings,
@@ -496,8 +518,14 @@ async fn gather_evidence(
         }
         None => None,
     };
-    for text in done.iter().flat_map(|done| &done.notices) {
-        tell(RunEvent::Notice(text.clone()));
+    let mut notices = done
+        .as_ref()
+        .map_or_else(Vec::new, |done| done.notices.clone());
+    if let Some(log) = shared.impairments.get() {
+        notices.extend(log.finish().await);
+    }
+    for text in notices {
+        tell(RunEvent::Notice(text));
     }
     done
 }

@@ -66,7 +66,7 @@ async fn preflight(shared: &Shared, first: &PlannedCall, number: usize) -> Resul
         0 => "preflight".to_owned(),
         n => format!("preflight-{n}"),
     });
-    let dial = shared.dial(None, &room, first.variant);
+    let dial = shared.dial(None, &room, first.variant, None);
     let mut connection = target.connect(dial, caller).connection;
     let timeout = shared.scenario.call.agent_timeout;
     let met = match meet_agent(&mut *connection, timeout, &shared.stop).await {

@@ -17,7 +17,7 @@ use crate::call::{
     Anchor, CallEvent, CallScript, Course, Expect, Failure, GreetingPolicy, OnAgentLeft, Phase,
     TurnResult, TurnScript,
 };
-use crate::targets::{CallLine, Dial, OwnAgent};
+use crate::targets::{CallLine, OwnAgent};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -178,10 +178,7 @@ async fn call(
         Ok(made) => made,
         Err(failure) => return Some(failure),
     };
-    let dial = Dial {
-        loss: None,
-        ..shared.dial(Some(id), room, 0)
-    };
+    let dial = shared.dial(Some(id), room, 0, None);
     let mut line = sentinels.agent.connect(dial, caller);
     let failed = talk(shared, room, over, &mut line, &mut events).await;
     line.connection.ignore_all();

@@ -5,12 +5,15 @@
 
 use super::call_report::CallReport;
 use super::caller::{CallerEnd, EndEvent};
+use super::clock::now;
 use super::evidence::Desk;
+use super::impairments::ImpairmentLog;
 use super::mixes::Sounds;
 use super::opinions::Opinions;
 use super::sounds::EncodedUtterance;
 use super::targets::OpenTargets;
 use crate::call::{CallScript, Course, Failure, Leave, TurnCourse, TurnScript};
+use crate::net::Impairment;
 use crate::plan::{PlannedCall, PlannedTurn};
 use crate::scenario::Scenario;
 use crate::targets::{Dial, Media, OpenTarget, Opened, OwnAgent};
@@ -34,6 +37,9 @@ pub(super) struct Shared {
     /// Set before the first call, if the run has sentinel calls.
     pub sentinels: OnceLock<SentinelSetup>,
     pub reports: mpsc::Sender<CallReport>,
+    /// Writes what the simulated networks do, if the scenario keeps a log. Set before the first
+    /// call.
+    pub impairments: OnceLock<ImpairmentLog>,
     pub stop: CancellationToken,
     /// Limits the number of joins in progress.
     pub joins: Arc<Semaphore>,
@@ -143,13 +149,27 @@ impl Shared {
     }
 
     /// The parameters for dialling a call: `number` is `None` for a preflight call.
-    pub(super) fn dial<'a>(&self, number: Option<u64>, room: &'a str, variant: usize) -> Dial<'a> {
-        let loss = self.scenario.network.map(|loss| (loss, self.scenario.seed));
+    /// `network`: the simulated network, if there is one.
+    pub(super) fn dial<'a>(
+        &self,
+        number: Option<u64>,
+        room: &'a str,
+        variant: usize,
+        network: Option<&'a Impairment>,
+    ) -> Dial<'a> {
         Dial {
             number,
             room,
             variant,
-            loss,
+            network,
         }
+    }
+
+    /// The simulated network of a planned call, if it has one.
+    pub(super) fn network(&self, call: &PlannedCall, room: &str) -> Option<Impairment> {
+        let network = self.scenario.network(call.variant, call.network)?;
+        let log = self.impairments.get().and_then(|log| log.sink(room));
+        let new = Impairment::new(network, self.scenario.seed, call.index, now());
+        Some(new.logged(log))
     }
 }

@@ -68,6 +68,7 @@ impl Checker<'_> {
             let variant = Variant {
                 sound: self.effects(entry.sound.as_ref(), &join(&at, "sound"), said),
                 background: self.background(entry.background.as_ref(), &join(&at, "background")),
+                network: self.variant_network(entry.network.as_ref(), &join(&at, "network")),
                 ..self.variant(entry, &at, &common, target)
             };
             let at_name = join(&at, "name");
@@ -118,6 +119,7 @@ impl Checker<'_> {
             agent,
             sound: SoundConfig::default(),
             background: None,
+            network: None,
         }
     }
 
@@ -147,6 +149,7 @@ impl Checker<'_> {
             agent,
             sound: SoundConfig::default(),
             background: None,
+            network: None,
         }
     }
 

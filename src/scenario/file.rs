@@ -7,6 +7,7 @@
 
 use super::behaviour_file::BehaviourFile;
 use super::evidence::EvidenceFile;
+use super::file_network::{BothFile, NetworkFile};
 use super::file_sound::{BackgroundFile, EffectsFile};
 use super::sentinels::SentinelsText;
 pub(super) use super::texts::{DurationText, PERCENT_PATTERN, PercentText};
@@ -78,7 +79,7 @@ pub(super) struct ScenarioFile {
     pub(super) load: Option<LoadFile>,
     /// Warm-up calls before the measured ones; they are not counted. Default: none.
     pub(super) warmup: Option<WarmupFile>,
-    /// Packet loss on the way from the agent to the callers. Default: none.
+    /// A bad network between the callers and the agent. Default: packets pass unchanged.
     pub(super) network: Option<NetworkFile>,
     /// Calls to loadgen's own reference agent, one per hundred calls, that measure the error of the
     /// figures: `auto`, for an embedded target and private hosts; `on`; `off`. Default: auto.
@@ -497,17 +498,6 @@ pub(super) struct ArrivalFile {
     pub(super) max_concurrent: Option<u32>,
 }
 
-/// Packet loss on the way from the agent to the callers.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NetworkFile {
-    /// Share of the agent's packets that the callers lose, such as `5%`. Default: 0%.
-    pub(super) loss: Option<PercentText>,
-    /// Mean number of packets lost in a row. Default: packets are lost independently.
-    #[schemars(range(min = 1.0, max = 1000.0))]
-    pub(super) burst: Option<f64>,
-}
-
 /// Bounds of the generator's own health; beyond them a run is invalid.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -653,6 +643,8 @@ pub(super) struct VariantFile {
     pub(super) sound: Option<EffectsFile>,
     /// Noise that goes on for its whole calls. Default: the call's.
     pub(super) background: Option<BackgroundFile>,
+    /// The network of its callers. Default: as in `network`.
+    pub(super) network: Option<BothFile>,
 }
 
 /// Lists of values, by name.

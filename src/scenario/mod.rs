@@ -32,12 +32,15 @@ mod checker;
 mod evidence;
 mod explain;
 mod file;
+mod file_network;
 mod file_sound;
 mod hints;
 mod matrix;
 mod metric;
+mod network;
 mod overrides;
 mod places;
+mod presets;
 mod problem;
 mod redact;
 mod scenes;
@@ -63,6 +66,7 @@ pub use types::{CallConfig, Scenario, SoundFile, TurnConfig};
 pub(crate) use behaviour::check_behaviour;
 pub(crate) use checker::LoadUtterance;
 pub(crate) use evidence::{EvidenceChoice, EvidenceSelection};
+pub(crate) use network::{Networks, ONE};
 pub(crate) use overrides::Overrides;
 pub(crate) use problem::Code;
 pub(crate) use redact::redacted;
@@ -218,7 +222,7 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
     checker.words_of_turns(file.call.as_ref(), call.as_ref(), target.as_ref());
     let load = checker.load(file.load.as_ref().unwrap_or(&LoadFile::default()));
     let warmup = file.warmup.as_ref().and_then(|warmup| warmup.calls);
-    let network = file.network.as_ref().and_then(|n| checker.network(n));
+    let networks = file.network.as_ref().map(|n| checker.networks(n));
     let variants = checker.variants(
         file.variants.as_ref(),
         &points,
@@ -242,7 +246,7 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
         call: call?,
         load,
         warmup: warmup.unwrap_or(0),
-        network,
+        networks: networks.unwrap_or_default(),
         sentinels: sentinels::policy(file.sentinels),
         evidence: evidence::evidence(file.evidence.as_ref()),
         transcripts: file.transcripts.unwrap_or_default(),

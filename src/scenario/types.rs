@@ -5,13 +5,14 @@
 //! [`Extent::Calls`], at most the number of calls.
 
 use super::evidence::EvidenceSelection;
+use super::network::Networks;
 use super::problem::Place;
 use super::sound::{BackgroundConfig, SoundConfig};
 use super::threshold::Threshold;
 use crate::audio::mix::Digits;
 use crate::vocab::{
     AccountUse, AgentDelay, Anchor, Behaviour, Branch, Channel, Decode, DialledAs, Expect, Filler,
-    GreetingPolicy, Loss, OnAgentLeft, Pattern, Prices, Transcripts, UtteranceKind,
+    GreetingPolicy, NetworkConfig, OnAgentLeft, Pattern, Prices, Transcripts, UtteranceKind,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -36,8 +37,8 @@ pub struct Scenario {
     pub(crate) load: Load,
     /// Calls before the measured ones.
     pub(crate) warmup: u32,
-    /// Packet loss between the agent and the callers, if any.
-    pub(crate) network: Option<Loss>,
+    /// The simulated networks between the callers and the agent.
+    pub(crate) networks: Networks,
     /// Whether to make sentinel calls, which measure loadgen's own error.
     pub(crate) sentinels: SentinelPolicy,
     /// Which turns' audio is kept, if any.
@@ -513,6 +514,8 @@ pub(crate) struct Variant {
     pub sound: SoundConfig,
     /// Noise for its whole calls; `None` for the call's.
     pub background: Option<BackgroundConfig>,
+    /// The network of its callers; `None` for the scenario's.
+    pub network: Option<Arc<NetworkConfig>>,
 }
 
 /// A variant's own LiveKit server.

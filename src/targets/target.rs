@@ -12,7 +12,6 @@ use crate::account::Claim;
 use crate::audio::Codec;
 use crate::call::{AgentState, Failure, ReplyText};
 use crate::net::{Endpoint, Impairment};
-use crate::vocab::Loss;
 use futures_util::future::BoxFuture;
 use std::fmt;
 use std::path::PathBuf;
@@ -65,17 +64,8 @@ pub(crate) struct Dial<'a> {
     pub room: &'a str,
     /// Index of the call's variant in the scenario.
     pub variant: usize,
-    /// Simulated loss of received packets, and the seed that determines which packets are lost.
-    pub loss: Option<(Loss, u64)>,
-}
-
-impl Dial<'_> {
-    /// The simulated loss of the call's packets, if the scenario specifies it; a preflight call has
-    /// none.
-    pub(crate) fn impairment(&self) -> Option<Impairment> {
-        let (loss, seed) = self.loss?;
-        Some(Impairment::new(loss, seed, self.number?))
-    }
+    /// The simulated network of the call; `None` if packets pass unchanged.
+    pub network: Option<&'a Impairment>,
 }
 
 /// A target that is ready for calls.

@@ -32,6 +32,7 @@ mod kind;
 mod loss;
 mod metric;
 mod nearest;
+mod network;
 pub(crate) mod number;
 pub(crate) mod observed;
 mod packet;
@@ -50,6 +51,9 @@ pub use filler::Filler;
 pub use kind::UtteranceKind;
 pub use loss::Loss;
 pub use metric::{Metric, MetricRow};
+pub use network::{
+    Bandwidth, Distribution, Jitter, LinkConfig, LossModel, NetworkConfig, Outage, Reorder,
+};
 pub use packet::Packet;
 #[cfg(test)]
 pub(crate) use prices::ModelPrices;

@@ -13,6 +13,7 @@ mod capacity;
 mod conversations;
 mod habits;
 mod models;
+mod network;
 mod node;
 mod pipeline;
 mod telemetry;

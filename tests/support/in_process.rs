@@ -43,6 +43,7 @@ pub fn settings(agent: InProcess, clock: Clock) -> RunSettings {
         own: None,
         sentinel: None,
         evidence: None,
+        impairments: None,
         abort: Vec::new(),
         telemetry: None,
         stop: CancellationToken::new(),

@@ -7,8 +7,8 @@ use super::errors::{Error, Errors};
 use super::size;
 use super::support::in_repo;
 use loadgen::audio::{Ear, FRAME, Heard, Packet, decode, opus, tone};
-use loadgen::net::Impairment;
-use loadgen::vocab::Loss;
+use loadgen::net::{Kind, Link, LinkKey};
+use loadgen::vocab::{LinkConfig, Loss};
 use std::time::{Duration, Instant};
 
 /// Minimum silence around a reply, in frames: longer than the gap that ends a talk spurt.
@@ -47,13 +47,16 @@ fn stream(reply: &[Box<[u8]>], seed: u64) -> (Vec<Box<[u8]>>, Vec<usize>) {
 }
 
 /// Onsets in ms from the start of the stream, each with its flag, and the frames that were lost.
-fn hear(frames: &[Box<[u8]>], mut lose: Option<&mut Impairment>) -> (Vec<(f64, bool)>, Vec<usize>) {
+fn hear(frames: &[Box<[u8]>], mut lose: Option<&mut Link>) -> (Vec<(f64, bool)>, Vec<usize>) {
     let start = Instant::now();
     let mut ear = Ear::new().expect("libopus");
     let (mut onsets, mut lost) = (Vec::new(), Vec::new());
     for (k, payload) in frames.iter().enumerate() {
         let arrival = start + Duration::from_millis(20) * (k as u32 + 1);
-        if lose.as_mut().is_some_and(|i| i.loses()) {
+        if lose
+            .as_mut()
+            .is_some_and(|l| l.pass(arrival, Kind::Media, 100).arrives.is_err())
+        {
             lost.push(k);
             ear.advance(arrival);
         } else {
@@ -82,8 +85,18 @@ fn measure(reply: &[Box<[u8]>], loss: Loss, ears: u64) -> Score {
         let (frames, starts) = stream(reply, ear);
         let truth = hear(&frames, None).0;
         assert_eq!(truth.len(), REPLIES, "the reply has one onset");
-        let mut impairment = Impairment::new(loss, 17, ear);
-        let (mut heard, lost) = hear(&frames, Some(&mut impairment));
+        let key = LinkKey {
+            seed: 17,
+            caller: ear,
+            down: true,
+            connection: 0,
+        };
+        let config = LinkConfig {
+            loss: Some(loss.into()),
+            ..LinkConfig::default()
+        };
+        let mut link = Link::new(config, key, Instant::now());
+        let (mut heard, lost) = hear(&frames, Some(&mut link));
         for ((true_ms, _), start) in truth.iter().zip(&starts) {
             score.replies += 1;
             // The first packet arrives at 20 ms.

@@ -228,6 +228,7 @@ fn level(
         own,
         sentinel: None,
         evidence: None,
+        impairments: None,
         abort: Vec::new(),
         telemetry: None,
         join_concurrency: None,

@@ -9,7 +9,7 @@ use crate::cli::trouble::Trouble;
 use crate::record::{Conditions, MEASUREMENT_VERSION};
 use crate::run::load_said;
 use crate::scenario::{
-    CallConfig, Delay, Extent, Load, NextTurn, NoiseFrom, Pick, Saying, Scenario, Shape,
+    CallConfig, Delay, Extent, Load, Networks, NextTurn, NoiseFrom, Pick, Saying, Scenario, Shape,
     SoundConfig, TurnConfig, UtteranceConfig, UtteranceSource,
 };
 use crate::vocab::duration::format as time;
@@ -36,14 +36,26 @@ pub(super) fn of_scenario(scenario: &Scenario) -> Result<Conditions, Trouble> {
             .chain(script(&scenario.call, &scenario.utterances))
             .collect(),
         load: load(&scenario.load, scenario.warmup),
-        network: match scenario.network {
-            None => "untouched".to_owned(),
-            Some(n) => {
-                let burst = n.burst.map_or_else(String::new, |b| format!(", burst {b}"));
-                format!("loss {}{burst}", n.share)
-            }
-        },
+        network: network(&scenario.networks),
     })
+}
+
+/// The simulated networks of all variants; those of single variants may differ between runs.
+fn network(networks: &Networks) -> String {
+    if let Some(loss) = networks.flat {
+        let burst = loss
+            .burst
+            .map_or_else(String::new, |b| format!(", burst {b}"));
+        return format!("loss {}{burst}", loss.share);
+    }
+    let words = networks.in_words();
+    let words: Vec<String> = words
+        .map(|(_, share, words)| format!("{share} {words}"))
+        .collect();
+    match words.is_empty() {
+        true => "untouched".to_owned(),
+        false => words.join("; "),
+    }
 }
 
 /// Identifies a sound by its content: another recording of the same words is another utterance.

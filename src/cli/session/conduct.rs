@@ -192,6 +192,7 @@ impl Ready {
             own: None,
             sentinel,
             evidence: Some(folder.file(EVIDENCE_FOLDER)),
+            impairments: Some(folder.file("impairments.csv")),
             abort: gates::that_abort(&self.scenario.thresholds),
             telemetry,
             join_concurrency: request.join_concurrency,

@@ -29,6 +29,8 @@ pub(crate) struct Drive<'a> {
     pub(crate) own: Option<OwnAgent>,
     pub(crate) sentinel: Option<OwnAgent>,
     pub(crate) evidence: Option<PathBuf>,
+    /// File for the log of the simulated networks, if the scenario keeps one.
+    pub(crate) impairments: Option<PathBuf>,
     /// Gates that end the run as soon as its turns refute them.
     pub(crate) abort: Vec<AbortGate>,
     /// Where the agents' telemetry arrives, if it is received.
@@ -53,6 +55,7 @@ impl Drive<'_> {
             own: self.own,
             sentinel: self.sentinel,
             evidence: self.evidence,
+            impairments: self.impairments,
             abort: self.abort,
             join_concurrency: self.join_concurrency.unwrap_or(JOIN_CONCURRENCY),
             telemetry: self.telemetry,

@@ -5,10 +5,13 @@
 use super::gates;
 use crate::call::MODEL;
 use crate::plan::Plan;
-use crate::record::{MEASUREMENT_VERSION, Network, PlannedGate, RunStart, START_VERSION};
+use crate::record::{
+    MEASUREMENT_VERSION, Network, NetworkPart, PlannedGate, RunStart, START_VERSION,
+};
 use crate::run::Targets;
-use crate::scenario::Scenario;
+use crate::scenario::{ONE, Scenario};
 use crate::stats::Decider;
+use crate::vocab::{LossModel, NetworkConfig};
 
 pub(super) fn describe(
     scenario: &Scenario,
@@ -40,10 +43,30 @@ pub(super) fn zero(at: jiff::Timestamp) -> String {
     format!("{at:.6}")
 }
 
-/// The packet loss that the scenario specifies.
+/// The simulated networks that the scenario specifies.
 pub(super) fn network(scenario: &Scenario) -> Option<Network> {
-    scenario.network.map(|n| Network {
-        loss: n.share,
-        burst: n.burst,
+    let networks = &scenario.networks;
+    let lost = |network: &NetworkConfig| network.down.loss.map_or(0.0, LossModel::share);
+    let own = scenario.variants.iter().filter_map(|variant| {
+        let network = variant.network.as_ref()?;
+        Some((variant.name.clone(), None, network.to_string()))
+    });
+    let parts = networks
+        .in_words()
+        .map(|(name, share, words)| (name, Some(share), words));
+    let part = |(name, share, words): (String, Option<f64>, String)| NetworkPart {
+        name: Some(name).filter(|name| !name.is_empty()),
+        share,
+        words,
+    };
+    scenario.is_impaired().then(|| Network {
+        loss: networks.mix.iter().fold(0.0, |sum, (share, network)| {
+            sum + f64::from(*share) / f64::from(ONE) * lost(network)
+        }),
+        burst: networks.flat.and_then(|flat| flat.burst),
+        parts: match networks.flat {
+            Some(_) => own.map(part).collect(),
+            None => parts.chain(own).map(part).collect(),
+        },
     })
 }

@@ -62,6 +62,10 @@ pub struct TurnRecord {
     pub(crate) kind: Option<UtteranceKind>,
     /// Name of the agent's configuration.
     pub(crate) variant: String,
+    /// Name of the simulated network that the call had, if it has a name: that of a preset, or of a
+    /// network of a mix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) network: Option<String>,
     /// Number of the block that the call belongs to, from 0, if measured calls are distributed over
     /// several variants, which are compared within a block.
     #[serde(default)]
@@ -219,9 +223,6 @@ impl TurnRecord {
         let held = result.stop.zip(result.stop_wire);
         let stop_hold = held.map(|(ear, wire)| Ms::from(ear.saturating_sub(wire)));
         let conversation = result.conversation.as_deref();
-        let mut flags = result.flags.clone();
-        flags.sort_unstable();
-        flags.dedup();
         Self {
             version: TURN_VERSION,
             call: context.call,
@@ -230,6 +231,7 @@ impl TurnRecord {
             utterance: context.utterance.to_owned(),
             kind: Some(context.kind).filter(|kind| !kind.is_speech()),
             variant: context.variant.to_owned(),
+            network: None,
             block: context.block,
             warmup: context.warmup,
             sentinel: false,
@@ -273,12 +275,20 @@ impl TurnRecord {
                 .zip(result.speech_end)
                 .map(|(of, end)| ConversationRecord::new(of, end)),
             agent: None,
-            flags,
+            flags: sorted(&result.flags),
             failure: (outcome == Outcome::Failed)
                 .then(|| context.failure.map(|f| f.cause().to_owned()))
                 .flatten(),
         }
     }
+}
+
+/// Each flag once, in order.
+fn sorted(flags: &[Flag]) -> Vec<Flag> {
+    let mut flags = flags.to_vec();
+    flags.sort_unstable();
+    flags.dedup();
+    flags
 }
 
 impl TurnRecord {

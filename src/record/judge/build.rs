@@ -64,7 +64,7 @@ impl Summary {
             version: SUMMARY_VERSION,
             verdict: Verdict::of(&ending, doubts, thresholds, &records),
             run: RunInfo::of(facts),
-            network: facts.network,
+            network: facts.network.clone(),
             metrics: Metrics::of(&samples),
             steady: steady.figures(&facts.steady),
             intervals: Intervals::of(&samples),

@@ -160,13 +160,42 @@ fn yes() -> bool {
     true
 }
 
-/// The impairment of packets on the way from the agent to the callers.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// The simulated networks between the callers and the agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Network {
     /// Share of the agent's packets that the callers dropped on purpose, 0 to 1.
     pub(crate) loss: f64,
-    /// Mean number of packets dropped in a row; null if packets are dropped independently.
+    /// Mean number of packets dropped in a row, if the scenario specifies only the loss of the
+    /// agent's packets; null if packets are dropped independently.
     pub(crate) burst: Option<f64>,
+    /// The networks in words, unless only the loss of the agent's packets is specified.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) parts: Vec<NetworkPart>,
+}
+
+/// One of the simulated networks of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct NetworkPart {
+    /// Name of the preset, of the network in the scenario, or of the variant that has it; null for
+    /// the only network of a run.
+    pub(crate) name: Option<String>,
+    /// Share of the calls, 0 to 1; null for the network of a variant.
+    pub(crate) share: Option<f64>,
+    /// What happens to packets in each direction.
+    pub(crate) words: String,
+}
+
+impl std::fmt::Display for NetworkPart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(name) = &self.name {
+            f.write_str(name)?;
+            if let Some(share) = self.share.filter(|share| *share < 1.0) {
+                write!(f, ", {:.0} % of the calls", share * 100.0)?;
+            }
+            f.write_str(": ")?;
+        }
+        f.write_str(&self.words)
+    }
 }
 
 /// The judgement of a voice detector (or, where the scenario declares a tone, a tone detector) on

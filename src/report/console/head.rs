@@ -50,12 +50,18 @@ fn facts(page: &mut Page, summary: &Summary) {
         clean(&run.loadgen_version, LONGEST_NAME),
     );
     page.entry("", &facts);
-    if let Some(network) = summary.network {
+    if let Some(network) = &summary.network {
         let share = network.loss * 100.0;
         let bursts = network.burst.map_or_else(String::new, |burst| {
             format!(", in bursts of {burst} on average")
         });
-        let text = format!("callers drop {share} % of the agent's packets on purpose{bursts}");
-        page.entry("network", &text);
+        if network.parts.is_empty() {
+            let text = format!("callers drop {share} % of the agent's packets on purpose{bursts}");
+            page.entry("network", &text);
+        }
+        for (index, part) in network.parts.iter().enumerate() {
+            let name = if index == 0 { "network" } else { "" };
+            page.entry(name, &part.to_string());
+        }
     }
 }

@@ -38,7 +38,10 @@ pub(super) fn network(view: &View<'_>) -> Option<Section> {
 
 fn network_rows(summary: &Summary) -> Vec<(&'static str, String)> {
     let mut rows = Vec::new();
-    if let Some(network) = summary.network {
+    for part in summary.network.iter().flat_map(|network| &network.parts) {
+        rows.push(("Simulated network", part.to_string()));
+    }
+    if let Some(network) = summary.network.as_ref().filter(|n| n.parts.is_empty()) {
         let bursts = network
             .burst
             .map_or_else(String::new, |b| format!(", in bursts of {b} on average"));

@@ -89,6 +89,7 @@ async fn dispatched_with(load: &str, port: u16, stop: Option<Duration>, joins: u
         ),
         opinions: Opinions::start(None, Pulses::default()).expect("a thread"),
         evidence: None,
+        impairments: std::sync::OnceLock::new(),
         targets: at_port(port, &media).await,
         media,
         measured: std::sync::OnceLock::new(),

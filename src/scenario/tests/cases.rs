@@ -236,6 +236,48 @@ const CASES: &[(&str, &str)] = &[
     ),
     ("loss above 100%", "network: {loss: 101%}"),
     ("bursts without loss", "network: {burst: 2.6}"),
+    (
+        "a loss beside directions",
+        "network: {loss: 5%, down: {delay: 20ms}}",
+    ),
+    (
+        "two models of loss",
+        "network: {up: {loss: 5%, gilbert_elliott: {enter: 1%, leave: 0%}}}",
+    ),
+    (
+        "a state of loss that never ends",
+        "network: {up: {gilbert_elliott: {enter: 1%, leave: 0%}}}",
+    ),
+    (
+        "settings of a jitter that there is not",
+        "network: {up: {correlation: 20%, order: free, reorder_by: 20ms, queue: 1s}}",
+    ),
+    (
+        "delays and rates out of bounds",
+        "network: {down: {delay: 6s, jitter: 3s, bandwidth: 0.5kbit/s, reorder: 1%, reorder_by: 3s}}",
+    ),
+    (
+        "a rate without a unit of time",
+        "network: {down: {bandwidth: 64kbit}}",
+    ),
+    (
+        "an outage without an end",
+        "network: {down: {outages: [{at: 1s, length: 2s, every: 2s}, {at: 1s, length: 0ms}]}}",
+    ),
+    ("an unknown preset", "network: {preset: wify}"),
+    (
+        "mixes",
+        "network: {mix: {wifi: 70%, wify: 20%, mine: 20%}, networks: {mine: {up: {delay: 10ms}}, spare: {}}}",
+    ),
+    (
+        "a mix beside a direction, and one that is not whole",
+        "network: {mix: {wifi: 70%, 4g: 20%}, up: {delay: 10ms}}",
+    ),
+    ("networks without a mix", "network: {networks: {mine: {}}}"),
+    (
+        "the network of a variant",
+        "variants: [{name: a, network: {down: {loss: 120%}}}]",
+    ),
     ("loss too high for bursts", "network: {loss: 80%, burst: 2}"),
     ("calls and duration", "load: {calls: 5, duration: 1m}"),
     (

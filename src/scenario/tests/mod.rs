@@ -278,7 +278,10 @@ fn integers_are_accepted_in_every_notation() {
     assert_eq!(scenario.call.reply_tone, Some(1_000));
     assert_eq!(scenario.health.own_drops, 100);
     assert_eq!(scenario.evidence.map(|e| e.slowest), Some(3));
-    assert_eq!(scenario.network.and_then(|loss| loss.burst), Some(3.0));
+    assert_eq!(
+        scenario.networks.flat.and_then(|loss| loss.burst),
+        Some(3.0)
+    );
 }
 
 #[test]
@@ -289,7 +292,7 @@ fn blanks_around_the_value_of_a_variable_are_ignored() {
     ) + "network: {loss: \"${LOSS}\"}\n";
     let scenario = check_text(&text, Unset::Problem).expect("valid");
     assert_eq!(scenario.call.agent_timeout, Duration::from_secs(5));
-    assert_eq!(scenario.network.map(|loss| loss.share), Some(0.05));
+    assert_eq!(scenario.networks.flat.map(|loss| loss.share), Some(0.05));
 }
 
 #[test]

@@ -73,7 +73,7 @@ impl<E: Endpoint> OpenTarget<E> for OpenEmbedded<E> {
         let peer = Arc::new(peer);
         // The number only has to distinguish the calls on the pipe.
         let number = dial.number.unwrap_or(u64::MAX);
-        if let Some(impairment) = dial.impairment() {
+        if let Some(impairment) = dial.network.cloned() {
             peer.tell(move |p, _| p.impair(impairment));
         }
         let call = EmbeddedCall::begin(

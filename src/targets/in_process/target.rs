@@ -127,13 +127,7 @@ impl<E: Endpoint> OpenTarget<E> for OpenInProcess {
             true => Vec::new(),
             false => self.settings.mishaps.clone(),
         };
-        let wire = Wire::new(
-            caller,
-            self.agent.end(dial.room),
-            *path,
-            dial.impairment(),
-            tell,
-        );
+        let wire = Wire::new(caller, self.agent.end(dial.room), *path, dial.network, tell);
         tokio::spawn(wire.run(mishaps, befallen.clone(), inbox));
         CallLine {
             handle: Arc::new(TaskHandle(commands.clone())),

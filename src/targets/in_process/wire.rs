@@ -6,7 +6,7 @@
 //! a [`Mishap`] delays it further.
 
 use crate::call::{Failure, TargetFailure};
-use crate::net::{Endpoint, Impairment, Outgoing, RtpStream};
+use crate::net::{Endpoint, Impairment, Kind, Link, Outgoing, RtpStream};
 use crate::targets::agent::AgentEnd;
 use crate::targets::{CallerJob, Event, Moment, now, until};
 use crate::vocab::Packet;
@@ -102,7 +102,9 @@ impl Way {
     /// Sends a frame that arrives at `arrival`; with `None` it is lost.
     fn send(&mut self, arrival: Option<Instant>, frame: Outgoing) {
         if let Some(arrival) = arrival {
-            self.frames.push_back((arrival, self.sent, frame));
+            // A frame may overtake others.
+            let place = self.frames.partition_point(|(at, ..)| *at <= arrival);
+            self.frames.insert(place, (arrival, self.sent, frame));
         }
         self.sent += 1;
     }
@@ -162,8 +164,8 @@ pub(super) struct Wire<E> {
     drops: Option<Instant>,
     /// Frames to the caller and events are delivered twice.
     repeats: bool,
-    /// Decides which of the agent's frames are lost on the way.
-    loss: Option<Impairment>,
+    /// The simulated network, to the agent and to the caller.
+    network: Option<(Link, Link)>,
     /// The agent's audio is passed on to the caller.
     listened: bool,
     /// Every step that was due up to this instant has been executed.
@@ -180,7 +182,7 @@ impl<E: Endpoint> Wire<E> {
         caller: E,
         mut agent: AgentEnd,
         path: Duration,
-        loss: Option<Impairment>,
+        network: Option<&Impairment>,
         tell: mpsc::UnboundedSender<Event>,
     ) -> Self {
         let (states, changed) = mpsc::channel(STATES);
@@ -197,7 +199,7 @@ impl<E: Endpoint> Wire<E> {
             stalled: None,
             drops: None,
             repeats: false,
-            loss,
+            network: network.map(|n| (n.link(false, 0), n.link(true, 0))),
             listened: false,
             done,
             states: changed,
@@ -376,7 +378,9 @@ impl<E: Endpoint> Wire<E> {
             Step::CallerSends => {
                 if let Some(frame) = self.caller.send(at) {
                     let sequence = self.to_agent.sent;
-                    self.to_agent.send(self.arrival(at), frame);
+                    let up = self.network.as_mut().map(|(up, _)| up);
+                    let arrival = passes(up, at, &frame).and_then(|at| self.arrival(at));
+                    self.to_agent.send(arrival, frame);
                     self.caller.sent(at, at, sequence);
                 }
             }
@@ -384,7 +388,9 @@ impl<E: Endpoint> Wire<E> {
                 let Some(agent) = &mut self.agent else { return };
                 if let Some(frame) = agent.send(at) {
                     agent.sent(at, at, self.to_caller.sent);
-                    self.to_caller.send(self.arrival(at), frame);
+                    let down = self.network.as_mut().map(|(_, down)| down);
+                    let arrival = passes(down, at, &frame).and_then(|at| self.arrival(at));
+                    self.to_caller.send(arrival, frame);
                 }
             }
             Step::AgentHears => {
@@ -396,8 +402,7 @@ impl<E: Endpoint> Wire<E> {
                 });
             }
             Step::CallerHears => {
-                let lost = self.loss.as_mut().is_some_and(Impairment::loses);
-                let caller = Some(&mut self.caller).filter(|_| self.listened && !lost);
+                let caller = Some(&mut self.caller).filter(|_| self.listened);
                 let times = if self.repeats { 2 } else { 1 };
                 self.to_caller.arrives(|at, packet| {
                     if let Some(caller) = caller {
@@ -412,5 +417,17 @@ impl<E: Endpoint> Wire<E> {
             }
             Step::CallerTimer => self.caller.timeout(self.done),
         }
+    }
+}
+
+/// When a frame that is sent at `at` has passed the simulated network; `None` if it is lost.
+fn passes(link: Option<&mut Link>, at: Instant, frame: &Outgoing) -> Option<Instant> {
+    match link {
+        // With the header of RTP and its seal.
+        Some(link) => link
+            .pass(at, Kind::Media, frame.payload.len() + 22)
+            .arrives
+            .ok(),
+        None => Some(at),
     }
 }

@@ -139,7 +139,7 @@ impl<E: Endpoint> OpenTarget<E> for OpenLivekit<E> {
     fn connect(&self, dial: Dial<'_>, caller: E) -> CallLine<E> {
         let (peer, media) = self.server.engine.add(caller, self.server.remote);
         let peer = Arc::new(peer);
-        if let Some(impairment) = dial.impairment() {
+        if let Some(impairment) = dial.network.cloned() {
             peer.tell(move |p, _| p.impair(impairment));
         }
         let ask = self.ask(dial.variant);

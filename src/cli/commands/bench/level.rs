@@ -171,6 +171,7 @@ fn level(args: &LevelArgs) -> Result<Came, Trouble> {
         own: None,
         sentinel: None,
         evidence: None,
+        impairments: None,
         abort: Vec::new(),
         telemetry: None,
         join_concurrency: None,

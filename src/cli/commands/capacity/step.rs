@@ -148,6 +148,7 @@ impl Taker {
             own: None,
             sentinel: None,
             evidence: None,
+            impairments: None,
             abort: Vec::new(),
             telemetry: None,
             join_concurrency: None,
