@@ -100,7 +100,11 @@ fn every_example_runs() {
     let named = [&delay[..], &["--agent-name", "pipeline"]].concat();
     let _named = Loadgen::agent(&server, &named);
     let changes = "{publish_after: 500ms, republish: 50%}";
-    let changes = [&delay[..], &["--agent-name", "changes", "--behaviour", changes]].concat();
+    let changes = [
+        &delay[..],
+        &["--agent-name", "changes", "--behaviour", changes],
+    ]
+    .concat();
     let _changes = Loadgen::agent(&server, &changes);
     let start = |(name, variables, flags, _): &(&str, &[(&str, &str)], &[&str], u64)| {
         let path = in_repo(&format!("scenarios/{name}.yaml"));
