@@ -10,7 +10,7 @@ use super::level::judge;
 use super::mix::{Dialled, Digits, dial};
 use super::pauses::pauses;
 use super::segments::{SHORTEST_PAUSE, SpeechSegment, check_pauses, segments};
-use super::{AudioError, opus, samples_in, time_of};
+use super::{AudioError, FRAME, opus, samples_in, time_of};
 use crate::vocab::Channel;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -215,8 +215,9 @@ impl Utterance {
         })
     }
 
-    /// An utterance in which the caller dials: it "speaks" from the first tone to the last, even
-    /// if the tones are not audible.
+    /// An utterance in which the caller dials: it "speaks" from the first tone to the last. If the
+    /// tones are not audible, each key is an event, which is sent with the first frame of its tone;
+    /// the agent knows everything when the last one is sent, so that is the end.
     ///
     /// # Errors
     /// An error of the encoder.
@@ -228,7 +229,10 @@ impl Utterance {
         let time = |at: Option<usize>| time_of(at.unwrap_or_default() as u64);
         // There is at least one tone.
         let start = time(tones.first().map(|tone| tone.0));
-        let end = time(tones.last().map(|tone| tone.1));
+        let end = match audible {
+            true => time(tones.last().map(|tone| tone.1)),
+            false => time(tones.last().map(|tone| tone.0 + FRAME)),
+        };
         let pauses = tones
             .windows(2)
             .map(|pair| (time(Some(pair[0].1)), time(Some(pair[1].0))));
@@ -259,9 +263,9 @@ impl Utterance {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audio::OPUS_LOOKAHEAD;
     use crate::audio::speech_span;
     use crate::audio::test_signals::{CALLERS, FIXTURES, sine};
-    use crate::audio::{FRAME, OPUS_LOOKAHEAD};
 
     #[test]
     fn fixtures_load_with_the_annotated_end_of_speech() {

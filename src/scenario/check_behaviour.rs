@@ -133,14 +133,11 @@ impl Checker<'_> {
             self.problem_at_key(&at_length, Code::Contradiction, message, "leave it out");
         }
         let gap = self.need(file.gap.as_ref(), &at_gap)?;
+        let length = file.length.as_ref();
+        let length = self.bounded_delay(length, &at_length, FILLER_LENGTH, Zero::Refused);
         Some(SpokenFiller {
+            length: sound.is_none().then_some(length),
             sound,
-            length: self.bounded_delay(
-                file.length.as_ref(),
-                &at_length,
-                FILLER_LENGTH,
-                Zero::Refused,
-            ),
             gap: self.bounded_delay(Some(gap), &at_gap, Duration::ZERO, Zero::Refused),
             state: match file.state {
                 Some(BetweenText::Listening) => Between::Listening,

@@ -96,9 +96,9 @@ pub(crate) struct SpokenFiller {
     /// A sound file; `None`: a tone.
     #[serde(serialize_with = "sound")]
     pub sound: Option<PathBuf>,
-    /// Length of the tone.
-    #[serde(serialize_with = "text")]
-    pub length: Duration,
+    /// Length of the tone; `None` with a sound file, whose settings must not have it.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "maybe_text")]
+    pub length: Option<Duration>,
     /// From the last audible sample of the filler to the first one of the answer.
     #[serde(serialize_with = "text")]
     pub gap: Duration,

@@ -16,6 +16,9 @@ type Example = (
     u64,
 );
 
+/// Shows what troubles look like: its calls fail on purpose.
+const TROUBLED: Example = ("troubles", &[], &["--rooms", "6"], 4);
+
 const EXAMPLES: &[Example] = &[
     ("100-calls", &[], &["--rooms", "2"], 6),
     ("capacity", &[], &["--rooms", "2"], 8),
@@ -26,6 +29,9 @@ const EXAMPLES: &[Example] = &[
         &["--rooms", "4", "--concurrency", "4"],
         12,
     ),
+    ("conversation", &[], &["--rooms", "2"], 2),
+    ("fillers", &[], &["--rooms", "4"], 6),
+    ("interruptions", &[], &["--rooms", "1"], 5),
     ("noisy-callers", &[], &["--rooms", "3"], 4),
     ("pipeline", &[], &["--rooms", "1"], 3),
     ("quickstart", &[], &["--rooms", "2"], 6),
@@ -47,6 +53,7 @@ const EXAMPLES: &[Example] = &[
         &[],
         9,
     ),
+    ("track-changes", &[], &["--rooms", "2"], 4),
 ];
 
 #[test]
@@ -62,13 +69,15 @@ fn every_example_has_an_expectation() {
                 .into_owned()
         })
         .collect();
-    let here: BTreeSet<String> = EXAMPLES.iter().map(|e| e.0.to_owned()).collect();
+    let here: BTreeSet<String> = (EXAMPLES.iter().chain([&TROUBLED]))
+        .map(|e| e.0.to_owned())
+        .collect();
     assert_eq!(there, here);
 }
 
 #[test]
 fn every_example_begins_with_a_comment_and_is_valid() {
-    for (name, ..) in EXAMPLES {
+    for (name, ..) in EXAMPLES.iter().chain([&TROUBLED]) {
         let path = in_repo(&format!("scenarios/{name}.yaml"));
         let text = std::fs::read_to_string(&path).expect("readable");
         assert!(
@@ -90,6 +99,13 @@ fn every_example_runs() {
     let _anybodys = Loadgen::agent(&server, &delay);
     let named = [&delay[..], &["--agent-name", "pipeline"]].concat();
     let _named = Loadgen::agent(&server, &named);
+    let changes = "{publish_after: 500ms, republish: 50%}";
+    let changes = [
+        &delay[..],
+        &["--agent-name", "changes", "--behaviour", changes],
+    ]
+    .concat();
+    let _changes = Loadgen::agent(&server, &changes);
     let start = |(name, variables, flags, _): &(&str, &[(&str, &str)], &[&str], u64)| {
         let path = in_repo(&format!("scenarios/{name}.yaml"));
         let mut run = Loadgen::new(["run", "--quiet", "--out", "run"]).arg(path);
@@ -115,6 +131,13 @@ fn every_example_runs() {
         // A run this small has too few turns for some gates, and this machine may be busy.
         let code = run.finished.code;
         assert!(matches!(code, Some(0 | 99 | 110)), "{name}: {code:?}");
+    }
+    // Its calls fail on purpose, and each trouble has its own outcome.
+    let run = start(&TROUBLED).finish();
+    let reports = Reports::read(&run.dir().join("run"));
+    for outcome in ["replied", "missed", "early", "failed"] {
+        let count = reports.count(&format!("/outcomes/{outcome}"));
+        assert!(count > 0, "{outcome}: {:#}", reports.summary);
     }
     let left = server.rooms().into_iter().map(|room| room.name);
     assert_eq!(left.collect::<Vec<_>>(), Vec::<String>::new());

@@ -20,6 +20,7 @@ from typing import Any
 from livekit import api, rtc
 from livekit.agents import (
     Agent,
+    AgentFalseInterruptionEvent,
     AgentSession,
     AgentStateChangedEvent,
     JobContext,
@@ -36,6 +37,8 @@ logger = logging.getLogger("pipeline.habits")
 INSTRUCTIONS = "You are a helpful voice agent. Your answers are scripted."
 # Maximum wait for a successor to join; after that, the agent stays.
 SUCCESSOR_S = 15.0
+# Digits that are remembered until the caller dials `#`.
+MAX_DIGITS = 64
 
 
 class Habits:
@@ -47,6 +50,7 @@ class Habits:
         self._ctx = ctx
         self._heard = settings.first_turn
         self._replied: int | None = None
+        self._digits = ""
         self._tasks: set[asyncio.Task[None]] = set()
         output.on_segment = self._segment_begins
 
@@ -59,6 +63,8 @@ class Habits:
         """Listens to the session until it closes."""
         session.on("user_state_changed", self._on_user_state)
         session.on("agent_state_changed", self._on_agent_state)
+        session.on("agent_false_interruption", self._on_false_interruption)
+        self._ctx.room.on("sip_dtmf_received", lambda dtmf: self._on_digit(session, dtmf))
         self._ctx.add_shutdown_callback(self._left)
 
     async def before_reply(self, agent: Agent) -> None:
@@ -83,6 +89,19 @@ class Habits:
         if event.new_state == "listening" and self._replied is not None:
             turn, self._replied = self._replied, None
             self._spawn(self._after_reply(turn))
+
+    def _on_false_interruption(self, event: AgentFalseInterruptionEvent) -> None:
+        self.output.write("false_interruption", resumed=event.resumed, turn=self.output.turn)
+
+    def _on_digit(self, session: AgentSession, dtmf: rtc.SipDTMF) -> None:
+        self.output.write("digit", digit=dtmf.digit, code=dtmf.code)
+        if not self.settings.answer_digits:
+            return
+        if dtmf.digit != "#":
+            self._digits = (self._digits + dtmf.digit)[-MAX_DIGITS:]
+            return
+        digits, self._digits = self._digits, ""
+        session.say(f"You have dialled {' '.join(digits) or 'nothing'}. Thank you.")
 
     def _segment_begins(self, turn: int | None) -> None:
         self._replied = turn

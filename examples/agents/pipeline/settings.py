@@ -46,6 +46,7 @@ class Settings:
     endpointing_delay_ms: int = 500
     stt: str = "scripted"
     stt_delay_ms: int = 150
+    stt_min_ms: int = 0
     stt_text: tuple[str, ...] = ("This is what the caller said.",)
     llm_ttft_ms: int = 300
     llm_tokens_per_s: int = 50
@@ -71,12 +72,14 @@ class Settings:
     republish_before_reply: bool = False
     publish_late: bool = False
     text_only: bool = False
+    answer_digits: bool = False
 
 
 _RANGES = {
     "vad_silence_ms": (50, 5_000),
     "endpointing_delay_ms": (0, 10_000),
     "stt_delay_ms": (0, 30_000),
+    "stt_min_ms": (0, 10_000),
     "llm_ttft_ms": (0, 60_000),
     "llm_tokens_per_s": (1, 10_000),
     "words_per_minute": (80, 450),
@@ -99,6 +102,7 @@ _FLAGS = (
     "republish_before_reply",
     "publish_late",
     "text_only",
+    "answer_digits",
 )
 # These act on a pipeline's request to its language model; speech to speech has no such request.
 _NOT_WITH_REALTIME = ("preemptive", "fallback_after_turns", "filler", "republish_before_reply")

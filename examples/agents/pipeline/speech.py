@@ -49,12 +49,16 @@ def make_llm(settings: Settings) -> llm.LLM:
 
 
 class ScriptedSTT(stt.STT):
-    """Returns the scripted transcripts in order, one per utterance, each after a fixed delay."""
+    """Returns the scripted transcripts in order, one per utterance, each after a fixed delay.
+
+    An utterance shorter than `stt_min_ms`, such as a cough, has no words, and takes no transcript.
+    """
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(capabilities=stt.STTCapabilities(streaming=False, interim_results=False))
         self._texts = settings.stt_text
         self._delay = settings.stt_delay_ms / 1000
+        self._shortest = settings.stt_min_ms / 1000
         self._heard = settings.first_turn
 
     @property
@@ -72,6 +76,10 @@ class ScriptedSTT(stt.STT):
         language: NotGivenOr[str] = NOT_GIVEN,
         conn_options: APIConnectOptions,
     ) -> stt.SpeechEvent:
+        frames = buffer if isinstance(buffer, list) else [buffer]
+        if sum(frame.duration for frame in frames) < self._shortest:
+            await asyncio.sleep(self._delay)
+            return _final("")
         text = self._texts[self._heard % len(self._texts)]
         self._heard += 1
         await asyncio.sleep(self._delay)

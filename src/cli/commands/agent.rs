@@ -186,7 +186,7 @@ mod tests {
             }),
             filler: Some(SpokenFiller {
                 sound: None,
-                length: ms(400),
+                length: Some(ms(400)),
                 gap: ms(1_000),
                 state: Between::Listening,
                 share: 1.0,
@@ -228,5 +228,23 @@ mod tests {
         assert_eq!(read.truth, settings.truth);
         let behaviour = behaviour::read(&read.behaviour.expect("a behaviour"));
         assert_eq!(behaviour.ok(), Some(*settings.behaviour));
+    }
+
+    #[test]
+    fn a_filler_from_a_file_round_trips() {
+        let filler = SpokenFiller {
+            sound: Some(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/door.wav").into()),
+            length: None,
+            gap: ms(800),
+            state: Between::Thinking,
+            share: 1.0,
+        };
+        let behaviour = Behaviour {
+            filler: Some(filler),
+            ..Behaviour::default()
+        };
+        let text = serde_json::to_string(&behaviour).expect("JSON");
+        assert!(!text.contains("length"), "{text}");
+        assert_eq!(behaviour::read(&text).ok(), Some(behaviour));
     }
 }

@@ -56,7 +56,8 @@ fn bad_usage_exits_with_2_and_a_hint() {
             &["validate", "nope.yaml"],
             "there is no file `nope.yaml`\n  hint: give a path, or a \
           scenario that comes with loadgen: quickstart, 100-calls, capacity, \
-          ci-gate, compare-providers, noisy-callers, pipeline, soak, spike",
+          ci-gate, compare-providers, conversation, fillers, interruptions, noisy-callers, \
+          pipeline, soak, spike, track-changes, troubles",
         ),
     ];
     for (args, message) in cases {

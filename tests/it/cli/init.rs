@@ -32,10 +32,15 @@ fn init_writes_valid_scenarios() {
         "capacity",
         "ci-gate",
         "compare-providers",
+        "conversation",
+        "fillers",
+        "interruptions",
         "noisy-callers",
         "pipeline",
         "soak",
         "spike",
+        "track-changes",
+        "troubles",
     ] {
         let output = loadgen(&folder, &["validate", &format!("scenarios/{name}.yaml")]);
         assert_eq!(output.status.code(), Some(0), "{}", shown(&output));

@@ -98,7 +98,7 @@ fn prepare(service: &Service) -> Result<Agent, Trouble> {
         Some(SpokenFiller {
             sound: Some(path), ..
         }) => Some(recording(path)?),
-        Some(filler) => Some(tone(filler.length)?),
+        Some(filler) => Some(tone(filler.length.unwrap_or_default())?),
     };
     let voice = Voice::behaving(reply, greeting, filler, behaviour).map_err(|e| usage(&e))?;
     let truth = settings

@@ -11,7 +11,10 @@ fn agent(delay: u64, reply: u64, behaviour: Behaviour) -> Table {
 
 fn agent_at(phase: u64, delay: u64, reply: u64, behaviour: Behaviour) -> Table {
     let clip = |length: Duration| Clip::tone(length, Codec::Opus).expect("tone");
-    let filler = behaviour.filler.as_ref().map(|filler| clip(filler.length));
+    let filler = behaviour
+        .filler
+        .as_ref()
+        .map(|filler| clip(filler.length.unwrap_or_default()));
     let greeting = behaviour.greeting_delay.map(|_| clip(ms(500)));
     let voice = Voice::behaving(clip(ms(reply)), greeting, filler, behaviour).expect("voice");
     Table::of(ms(phase), ms(delay), voice)
@@ -324,7 +327,7 @@ fn fills(gap: u64, state: Between) -> Behaviour {
     Behaviour {
         filler: Some(SpokenFiller {
             sound: None,
-            length: ms(400),
+            length: Some(ms(400)),
             gap: ms(gap),
             state,
             share: 1.0,
