@@ -13,6 +13,7 @@ macro_rules! files {
 pub(super) const BUILTINS: &[(&str, &[u8])] = files![
     "scenarios/quickstart.yaml",
     "scenarios/100-calls.yaml",
+    "scenarios/bad-networks.yaml",
     "scenarios/capacity.yaml",
     "scenarios/ci-gate.yaml",
     "scenarios/compare-providers.yaml",

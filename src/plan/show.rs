@@ -24,6 +24,9 @@ struct CallLine<'a> {
     start_ms: Option<f64>,
     room: String,
     variant: &'a str,
+    /// The simulated network; absent without a name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network: Option<String>,
     /// Absent if there is only one variant, and for warm-up calls.
     #[serde(skip_serializing_if = "Option::is_none")]
     block: Option<u64>,
@@ -69,6 +72,10 @@ pub(crate) fn json_line(scenario: &Scenario, call: &PlannedCall) -> String {
         },
         room: call.room.clone(),
         variant: &scenario.variants[call.variant].name,
+        network: scenario
+            .network(call.variant, call.network)
+            .map(|network| network.name.clone())
+            .filter(|name| !name.is_empty()),
         block: call.block,
         turns: call.turns.iter().map(planned_turn).collect(),
     };

@@ -21,6 +21,7 @@ const TROUBLED: Example = ("troubles", &[], &["--rooms", "6"], 4);
 
 const EXAMPLES: &[Example] = &[
     ("100-calls", &[], &["--rooms", "2"], 6),
+    ("bad-networks", &[], &["--rooms", "4"], 4),
     ("capacity", &[], &["--rooms", "2"], 8),
     ("ci-gate", &[], &["--rooms", "2"], 8),
     (

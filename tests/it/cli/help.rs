@@ -55,8 +55,8 @@ fn bad_usage_exits_with_2_and_a_hint() {
         (
             &["validate", "nope.yaml"],
             "there is no file `nope.yaml`\n  hint: give a path, or a \
-          scenario that comes with loadgen: quickstart, 100-calls, capacity, \
-          ci-gate, compare-providers, conversation, fillers, interruptions, noisy-callers, \
+          scenario that comes with loadgen: quickstart, 100-calls, bad-networks, \
+          capacity, ci-gate, compare-providers, conversation, fillers, interruptions, noisy-callers, \
           pipeline, soak, spike, track-changes, troubles",
         ),
     ];

@@ -29,6 +29,7 @@ fn init_writes_valid_scenarios() {
     for name in [
         "quickstart",
         "100-calls",
+        "bad-networks",
         "capacity",
         "ci-gate",
         "compare-providers",
