@@ -25,6 +25,7 @@ class FromEnv(unittest.TestCase):
             ),
             ("a habit", {"PIPELINE_PUBLISH_LATE": "1"}, Settings(publish_late=True)),
             ("no voice", {"PIPELINE_TEXT_ONLY": "1"}, Settings(text_only=True)),
+            ("digits", {"PIPELINE_ANSWER_DIGITS": "1"}, Settings(answer_digits=True)),
         ]
         for name, env, expected in cases:
             with self.subTest(name):

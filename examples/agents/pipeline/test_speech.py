@@ -85,6 +85,14 @@ class Recogniser(unittest.IsolatedAsyncioTestCase):
         heard = [await recogniser.recognize(silence) for _ in range(3)]
         self.assertEqual([event.alternatives[0].text for event in heard], ["no", "yes", "no"])
 
+    async def test_short_sounds_have_no_words_and_take_no_text(self) -> None:
+        recogniser = make_stt(Settings(**QUICK, stt_text=("yes", "no"), stt_min_ms=500))
+        lengths = (8_000, 7_984, 1_600, 16_000)
+        sounds = [rtc.AudioFrame.create(16_000, 1, length) for length in lengths]
+        heard = [await recogniser.recognize(sound) for sound in sounds]
+        texts = [event.alternatives[0].text for event in heard]
+        self.assertEqual(texts, ["yes", "", "", "no"])
+
     async def test_the_recogniser_reports_the_duration_of_its_audio(self) -> None:
         recogniser = make_stt(Settings(**QUICK))
         reported = []

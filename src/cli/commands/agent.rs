@@ -235,7 +235,7 @@ mod tests {
         let filler = SpokenFiller {
             sound: Some(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/door.wav").into()),
             length: None,
-            gap: ms(800),
+            gap: Duration::from_millis(800),
             state: Between::Thinking,
             share: 1.0,
         };

@@ -132,7 +132,7 @@ fn outcomes(summary: &Summary) -> Vec<Finding> {
         };
         let missed = grouped(turns.missed as u64);
         let text = format!("{missed} of {ended} turns were missed{late}");
-        let hint = "the report lists them, and plays them if the run was made with --evidence";
+        let hint = "the report lists them, and plays those kept with --evidence";
         findings.push(finding(text, hint));
     }
     if turns.early > 0 {
