@@ -29,6 +29,7 @@ pub use facts::lines::Torn;
 pub use facts::measurement::MEASUREMENT_VERSION;
 pub use facts::ms::Ms;
 pub use facts::observed::Reading;
+pub use facts::reply_audio::ReplyAudio;
 pub use facts::storage::Storage;
 pub use facts::telemetry::SpanCounts;
 pub use facts::turns::{TurnContext, TurnCounts, TurnRecord};

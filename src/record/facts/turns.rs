@@ -7,6 +7,7 @@ use super::account::{AgentAccount, SaidWords};
 use super::conversation::ConversationRecord;
 use super::level::tenth_db;
 use super::ms::Ms;
+use super::reply_audio::ReplyAudio;
 use crate::account::{TurnAccount, TurnSpans};
 use crate::call::{Failure, TurnResult};
 use crate::record::TURN_VERSION;
@@ -177,6 +178,9 @@ pub struct TurnRecord {
     /// for one whose caller sent a text, and in files of earlier releases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) conversation: Option<ConversationRecord>,
+    /// What broke in the reply's audio; absent if no talk spurt began in the turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reply_audio: Option<ReplyAudio>,
     /// The agent's account of the turn, if it reports anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentAccount>,
@@ -272,6 +276,7 @@ impl TurnRecord {
             conversation: conversation
                 .zip(result.speech_end)
                 .map(|(of, end)| ConversationRecord::new(of, end)),
+            reply_audio: result.reply_audio.as_ref().map(ReplyAudio::from),
             agent: None,
             flags,
             failure: (outcome == Outcome::Failed)

@@ -6,7 +6,7 @@
 
 use super::conversation::{Disturbed, Interrupted};
 use super::samples::{counting_calls, counting_turns, finite, of_call, of_reply_end, of_turn};
-use crate::record::{AgentAccount, CallRecord, Ms, TurnRecord};
+use crate::record::{AgentAccount, CallRecord, Ms, ReplyAudio, TurnRecord};
 use crate::stats::{Distribution, Population, Proportion, Sample};
 use crate::vocab::{Expect, Metric, Outcome};
 use std::collections::BTreeMap;
@@ -53,6 +53,12 @@ const fn found(of: fn(&TurnRecord) -> Option<Ms>) -> ValueSource {
         of,
         sample: |_, ms| finite(ms),
     }
+}
+
+/// Whether this is so of the turn's reply; `None` if no talk spurt began in the turn.
+fn of_reply(turn: &TurnRecord, is: fn(&ReplyAudio) -> bool) -> Option<(usize, usize)> {
+    let audio = turn.reply_audio.as_ref()?;
+    Some((usize::from(is(audio)), 1))
 }
 
 /// Counts a negative time as 0, so that quantiles are those of all turns.
@@ -141,6 +147,7 @@ impl Metric {
                 of: |t| t.text_reply_ms,
                 sample: of_reply_end,
             },
+            Self::ReplyGap => found(|t| Some(t.reply_audio.as_ref()?.longest_stall())),
             Self::TranscriptionDelay => found(|t| t.agent.as_ref()?.transcription_delay_ms),
             Self::EndOfTurnDelay => found(|t| t.agent.as_ref()?.end_of_turn_delay_ms),
             Self::OnUserTurnCompletedDelay => {
@@ -188,6 +195,13 @@ impl Metric {
                 Disturbed::Stopped => Some(true),
                 Disturbed::Spoke | Disturbed::NoChance => None,
             }),
+            Self::Stalled => ValueSource::Parts(|t| of_reply(t, ReplyAudio::is_stalled)),
+            Self::Underrun => ValueSource::Parts(|t| of_reply(t, |r| r.underruns.count > 0)),
+            Self::Burst => ValueSource::Parts(|t| of_reply(t, |r| r.bursts.count > 0)),
+            Self::TruncatedHead => ValueSource::Parts(|t| of_reply(t, |r| r.truncated_head)),
+            Self::TruncatedTail => ValueSource::Parts(|t| of_reply(t, |r| r.truncated_tail)),
+            Self::Clipped => ValueSource::Parts(|t| of_reply(t, |r| r.clipped)),
+            Self::LevelJump => ValueSource::Parts(|t| of_reply(t, |r| r.level_jump_db.is_some())),
         }
     }
 
@@ -364,6 +378,7 @@ mod tests {
             ("hang_up", 0, 0),
             ("text_ttft", 0, 0),
             ("text_reply", 0, 0),
+            ("reply_gap", 0, 0),
             ("transcription_delay", 0, 0),
             ("end_of_turn_delay", 1, 1),
             ("on_user_turn_completed_delay", 0, 0),
@@ -392,6 +407,13 @@ mod tests {
             ("awkward_silence", 2, 2),
             ("interruption_ignored", 0, 0),
             ("false_interruption", 1, 1),
+            ("stalled", 0, 0),
+            ("underrun", 0, 0),
+            ("burst", 0, 0),
+            ("truncated_head", 0, 0),
+            ("truncated_tail", 0, 0),
+            ("clipped", 0, 0),
+            ("level_jump", 0, 0),
         ];
         let names: Vec<&str> = Metric::ALL.iter().map(|m| m.name()).collect();
         assert_eq!(names, expected.map(|(name, ..)| name));
