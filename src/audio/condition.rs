@@ -4,6 +4,7 @@
 //! talk spurts of one reply. Invariants: nothing comes from the agent; at most [`FINDINGS`]
 //! findings are kept; a finding belongs to the last talk spurt that began before it.
 
+use crate::vocab::{ReplyCondition, StereoDefect};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ const SLACK: Duration = Duration::from_millis(60);
 
 /// What accounts for a stall.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StallKind {
+pub(super) enum StallKind {
     /// The sender: packets that are late against media time although their sequence is unbroken,
     /// or silence inserted between voiced sounds.
     Sender,
@@ -27,13 +28,15 @@ pub enum StallKind {
 
 /// A defect of the received audio.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Defect {
+pub(super) enum Defect {
     /// A hole of this length.
     Stall(StallKind, Duration),
     /// Audio of this length was due for playout before it arrived.
     Underrun(Duration),
     /// Audio arrived this far ahead of the time that passed.
     Burst(Duration),
+    /// The channels of a stereo stream disagree.
+    Stereo(StereoDefect),
     /// A sound began at full level, in mid-voice.
     TruncatedHead,
     /// A sound ended at full level, in mid-voice, and did not go on.
@@ -53,96 +56,39 @@ pub enum Defect {
 
 /// A defect, with the instant at which it was received.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Finding {
+pub(super) struct Finding {
     /// Where it begins, on the caller's clock.
-    pub at: Instant,
+    pub(super) at: Instant,
     /// What it is.
-    pub defect: Defect,
+    pub(super) defect: Defect,
 }
 
-/// Defects of one kind: how many, the longest, the sum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Sum {
-    /// Number of defects.
-    pub count: u32,
-    /// The longest.
-    pub longest: Duration,
-    /// The sum of all.
-    pub total: Duration,
-}
-
-impl Sum {
-    fn add(&mut self, length: Duration) {
-        self.count += 1;
-        self.longest = self.longest.max(length);
-        self.total += length;
-    }
-}
-
-/// The condition of one reply.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct ReplyCondition {
-    /// Holes that the sender accounts for.
-    pub sender_stalls: Sum,
-    /// Holes that the network accounts for.
-    pub network_stalls: Sum,
-    /// Audio that was due for playout before it arrived.
-    pub underruns: Sum,
-    /// Audio that arrived ahead of time; the lengths are those of the lead.
-    pub bursts: Sum,
-    /// Whether a talk spurt began in mid-voice.
-    pub truncated_head: bool,
-    /// Whether a talk spurt ended in mid-voice.
-    pub truncated_tail: bool,
-    /// Largest change of the level inside a talk spurt, in dB, if there was one.
-    pub level_jump_db: Option<f32>,
-    /// Active level, in dBFS, once the reply has ended.
-    pub level_dbfs: Option<f32>,
-    /// Length of the clipped parts.
-    pub clipped: Duration,
-    /// Length of the sound, pauses left out.
-    pub active: Duration,
-}
-
-/// A reply is clipped if more than this share of its sound is, in percent.
-const CLIPPED_PERCENT: u32 = 1;
-
-impl ReplyCondition {
-    /// The longest stall of either kind.
-    pub fn longest_stall(&self) -> Duration {
-        self.sender_stalls.longest.max(self.network_stalls.longest)
-    }
-
-    /// Whether so much of the sound is clipped that it is audible.
-    pub fn is_clipped(&self) -> bool {
-        self.clipped * 100 > self.active * CLIPPED_PERCENT
-    }
-
-    fn add(&mut self, defect: Defect) {
-        match defect {
-            Defect::Stall(StallKind::Sender, length) => self.sender_stalls.add(length),
-            Defect::Stall(StallKind::Network, length) => self.network_stalls.add(length),
-            Defect::Underrun(length) => self.underruns.add(length),
-            Defect::Burst(lead) => self.bursts.add(lead),
-            Defect::TruncatedHead => self.truncated_head = true,
-            Defect::TruncatedTail => self.truncated_tail = true,
-            Defect::LevelJump(db) => {
-                let larger = |other: f32| if db.abs() > other.abs() { db } else { other };
-                self.level_jump_db = Some(self.level_jump_db.map_or(db, larger));
-            }
-            Defect::Level {
-                dbfs,
-                active,
-                clipped,
-            } => {
-                let (before, now) = (self.active.as_secs_f32(), active.as_secs_f32());
-                let power = |dbfs: f32| 10f32.powf(dbfs / 10.0);
-                let sum = self.level_dbfs.map_or(0.0, power) * before + power(dbfs) * now;
-                self.active += active;
-                self.clipped += clipped;
-                if before + now > 0.0 {
-                    self.level_dbfs = Some(10.0 * (sum / (before + now)).log10());
-                }
+/// Adds a defect to the condition of a reply.
+fn add(reply: &mut ReplyCondition, defect: Defect) {
+    match defect {
+        Defect::Stall(StallKind::Sender, length) => reply.sender_stalls.add(length),
+        Defect::Stall(StallKind::Network, length) => reply.network_stalls.add(length),
+        Defect::Underrun(length) => reply.underruns.add(length),
+        Defect::Burst(lead) => reply.bursts.add(lead),
+        Defect::TruncatedHead => reply.truncated_head = true,
+        Defect::TruncatedTail => reply.truncated_tail = true,
+        Defect::Stereo(defect) => reply.stereo = Some(defect),
+        Defect::LevelJump(db) => {
+            let larger = |other: f32| if db.abs() > other.abs() { db } else { other };
+            reply.level_jump_db = Some(reply.level_jump_db.map_or(db, larger));
+        }
+        Defect::Level {
+            dbfs,
+            active,
+            clipped,
+        } => {
+            let (before, now) = (reply.active.as_secs_f32(), active.as_secs_f32());
+            let power = |dbfs: f32| 10f32.powf(dbfs / 10.0);
+            let sum = reply.level_dbfs.map_or(0.0, power) * before + power(dbfs) * now;
+            reply.active = reply.active.saturating_add(active);
+            reply.clipped = reply.clipped.saturating_add(clipped);
+            if before + now > 0.0 {
+                reply.level_dbfs = Some(10.0 * (sum / (before + now)).log10());
             }
         }
     }
@@ -161,10 +107,19 @@ pub struct ReplyWindow {
 }
 
 /// The most recent findings about one stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Findings {
     found: VecDeque<Finding>,
     onsets: VecDeque<Instant>,
+}
+
+impl Default for Findings {
+    fn default() -> Self {
+        Self {
+            found: VecDeque::with_capacity(FINDINGS),
+            onsets: VecDeque::with_capacity(SPURTS),
+        }
+    }
 }
 
 impl Findings {
@@ -220,7 +175,7 @@ impl Findings {
                     _ => true,
                 };
                 if counts {
-                    reply.add(finding.defect);
+                    add(&mut reply, finding.defect);
                 }
             }
         }

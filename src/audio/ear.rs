@@ -18,12 +18,13 @@ mod talk;
 mod track;
 
 use super::codec::Codec;
-use super::condition::{ReplyCondition, ReplyWindow};
+use super::condition::ReplyWindow;
 use super::sparing::Sparing;
 use super::{
     AudioError, FRAME, Heard, MAX_PACKET, Onset, Packet, RATE, SPURT_GAP, Segment, samples_in,
     time_of,
 };
+use crate::vocab::ReplyCondition;
 use condition::Condition;
 use losses::Losses;
 use reorder::{Order, Reorder};
@@ -261,7 +262,11 @@ impl Ear {
         let samples = match decoded {
             Ok(pcm) => {
                 self.track.push(pcm, Some(arrival));
-                pcm.len() as u64
+                let samples = pcm.len() as u64;
+                if let Some(energy) = self.decoder.channels() {
+                    self.condition.channels(energy);
+                }
+                samples
             }
             Err(_) => {
                 // The packet is not of this codec: treat it as lost.

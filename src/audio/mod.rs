@@ -35,7 +35,7 @@ mod utterance;
 
 pub use crate::vocab::{Confidence, Packet};
 pub use codec::Codec;
-pub use condition::{Defect, Finding, ReplyCondition, ReplyWindow, StallKind, Sum};
+pub use condition::ReplyWindow;
 pub use decode::decode;
 pub use ear::Ear;
 pub use error::AudioError;

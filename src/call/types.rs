@@ -3,9 +3,11 @@
 use super::conversation::Conversation;
 use super::course::Course;
 use super::floor::Floor;
+use crate::audio::Onset;
 use crate::audio::opinion::DISAGREEMENT;
-use crate::audio::{Onset, ReplyCondition};
-use crate::vocab::{Anchor, Expect, Filler, Flag, GreetingPolicy, OnAgentLeft, Outcome};
+use crate::vocab::{
+    Anchor, Expect, Filler, Flag, GreetingPolicy, OnAgentLeft, Outcome, ReplyCondition,
+};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

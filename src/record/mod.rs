@@ -59,6 +59,7 @@ pub(crate) use facts::measurement::MEASUREMENTS;
 pub(crate) use facts::measurement::changes_between;
 pub(crate) use facts::spans::SpanRecord;
 pub(crate) use facts::wave::Wave;
+pub(crate) use judge::broken::BrokenReplies;
 pub(crate) use judge::calibration::{CALIBRATION_VERSION, Calibration, CalibrationLevel};
 pub(crate) use judge::conversation::{
     ConversationFigures, EarlyByPause, FalseInterruptions, InterruptionFigures, RateFigures,

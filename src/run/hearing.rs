@@ -5,9 +5,10 @@
 //! carries no voice is held back only while there is another track; at most [`EARS`] ears are kept.
 
 use super::opinions::Excerpt;
-use crate::audio::{AudioError, Codec, Ear, Heard, Packet, ReplyCondition, ReplyWindow};
+use crate::audio::{AudioError, Codec, Ear, Heard, Packet, ReplyWindow};
 use crate::call::{StreamId, TurnResult};
 use crate::net::RtpStream;
+use crate::vocab::ReplyCondition;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -5,8 +5,9 @@
 //! left out; a turn is amended at most once, when the next one begins.
 
 use super::hearing::Hearing;
-use crate::audio::{ReplyCondition, ReplyWindow};
+use crate::audio::ReplyWindow;
 use crate::call::TurnResult;
+use crate::vocab::ReplyCondition;
 use std::time::Instant;
 
 /// The conditions of a call's replies.

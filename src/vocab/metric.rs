@@ -67,7 +67,6 @@ pub enum Metric {
     Underrun,
     Burst,
     TruncatedHead,
-    TruncatedTail,
     Clipped,
     LevelJump,
 }
@@ -149,12 +148,19 @@ const fn of_words(definition: &'static str) -> MetricRow {
     }
 }
 
-/// A share that is shown and compared only if a threshold or a comparison asks for it.
+/// A share that `loadgen compare` compares only if it is asked to.
 const fn asked_share(definition: &'static str) -> MetricRow {
     MetricRow {
-        shown: Visibility::Asked,
         compared: false,
         ..share(definition)
+    }
+}
+
+/// A share of broken replies: shown and compared only if a threshold or a comparison asks for it.
+const fn broken_share(definition: &'static str) -> MetricRow {
+    MetricRow {
+        shown: Visibility::Asked,
+        ..asked_share(definition)
     }
 }
 
@@ -223,7 +229,6 @@ const UNDERRUN: &str =
     "share of replies with audio that the modelled jitter buffer was to play before it arrived";
 const BURST: &str = "share of replies with audio that arrived 100 ms or more ahead of time";
 const TRUNCATED_HEAD: &str = "share of replies that began in mid-voice";
-const TRUNCATED_TAIL: &str = "share of replies that ended in mid-voice";
 const CLIPPED: &str = "share of replies of whose sound more than 1 % is at full scale";
 const LEVEL_JUMP: &str =
     "share of replies whose level changed by 13 dB or more within a talk spurt";
@@ -282,10 +287,7 @@ impl Metric {
             // The texts to match may differ between two runs: compared only if requested.
             Self::Wer => of_words(WER),
             Self::ReplyWer => of_words(REPLY_WER),
-            Self::ReplyMismatched => MetricRow {
-                compared: false,
-                ..share(REPLY_MISMATCHED)
-            },
+            Self::ReplyMismatched => asked_share(REPLY_MISMATCHED),
             Self::OverlapRatio => MetricRow {
                 about: SampleUnit::Word,
                 ..asked_share(OVERLAP_RATIO)
@@ -293,13 +295,12 @@ impl Metric {
             Self::AwkwardSilence => asked_share(AWKWARD_SILENCE),
             Self::InterruptionIgnored => asked_share(INTERRUPTION_IGNORED),
             Self::FalseInterruption => asked_share(FALSE_INTERRUPTION),
-            Self::Stalled => asked_share(STALLED),
-            Self::Underrun => asked_share(UNDERRUN),
-            Self::Burst => asked_share(BURST),
-            Self::TruncatedHead => asked_share(TRUNCATED_HEAD),
-            Self::TruncatedTail => asked_share(TRUNCATED_TAIL),
-            Self::Clipped => asked_share(CLIPPED),
-            Self::LevelJump => asked_share(LEVEL_JUMP),
+            Self::Stalled => broken_share(STALLED),
+            Self::Underrun => broken_share(UNDERRUN),
+            Self::Burst => broken_share(BURST),
+            Self::TruncatedHead => broken_share(TRUNCATED_HEAD),
+            Self::Clipped => broken_share(CLIPPED),
+            Self::LevelJump => broken_share(LEVEL_JUMP),
         }
     }
 

@@ -4,16 +4,24 @@
 //! each at its instant. Invariants: memory is bounded; samples are examined only where a sound
 //! begins or ends, or may be clipped; a hole counts only between audible sounds.
 
+mod channels;
+mod cut;
 mod edge;
 mod envelope;
 mod pace;
 mod playhead;
 mod steps;
+#[cfg(test)]
+mod tests;
+mod weights;
 
 use super::burst::HOP;
 use super::track::Track;
-use crate::audio::condition::{Defect, Findings, ReplyCondition, ReplyWindow, StallKind};
+use crate::audio::condition::{Defect, Findings, ReplyWindow, StallKind};
+use crate::audio::stereo::ChannelEnergy;
 use crate::audio::{Packet, samples_in, time_of};
+use crate::vocab::ReplyCondition;
+use channels::Channels;
 use envelope::{Envelope, Heard};
 use pace::Pace;
 use playhead::Playhead;
@@ -49,6 +57,7 @@ pub(super) struct Condition {
     playhead: Playhead,
     envelope: Envelope,
     steps: Steps,
+    channels: Channels,
     holes: Vec<Hole>,
     findings: Findings,
 }
@@ -60,6 +69,7 @@ impl Condition {
             playhead: Playhead::default(),
             envelope: Envelope::new(),
             steps: Steps::default(),
+            channels: Channels::default(),
             holes: Vec::with_capacity(PENDING),
             findings: Findings::default(),
         }
@@ -107,20 +117,31 @@ impl Condition {
     ) {
         let sounding = self.envelope.sounding(at);
         if lost > 0 {
-            self.envelope.lost(at + unsent, at + unsent + lost);
+            let from = at.saturating_add(unsent);
+            self.envelope.lost(from, from.saturating_add(lost));
         }
         if !sounding {
             return;
         }
+        if (STALL..LONGEST).contains(&time_of(unsent)) {
+            // The silence that fills the hole is not one that the sender inserted.
+            self.envelope.lost(at, at.saturating_add(unsent));
+        }
         let late = self.pace.late_at(arrival);
         // A single lost packet beside a hole of the sender does not make it the network's.
         let (kind, length) = match time_of(lost) >= STALL {
-            true => (StallKind::Network, time_of(lost) + late),
-            false => (StallKind::Sender, time_of(unsent) + late),
+            true => (StallKind::Network, time_of(lost).saturating_add(late)),
+            false => (StallKind::Sender, time_of(unsent).saturating_add(late)),
         };
         if (STALL..LONGEST).contains(&length) {
-            self.pending(Defect::Stall(kind, length), from, at + lost + unsent);
+            let behind = at.saturating_add(lost).saturating_add(unsent);
+            self.pending(Defect::Stall(kind, length), from, behind);
         }
+    }
+
+    /// Takes the energies of the channels in a packet of a stereo stream.
+    pub(super) fn channels(&mut self, energy: ChannelEnergy) {
+        self.channels.packet(energy);
     }
 
     /// A talk spurt begins at this instant.
@@ -144,13 +165,15 @@ impl Condition {
         if let Some(at) = heard.head {
             self.tell(track, at, Defect::TruncatedHead);
         }
-        if let Some((from, to)) = heard.silence
-            && let Some(at) = track.heard_by(from)
+        if let Some(hole) = heard.silence
+            && let Some(at) = track.heard_by(hole.silent)
         {
             self.findings.withdraw_tail(at.wire());
-            let length = time_of(to - from);
-            let defect = Defect::Stall(StallKind::Sender, length);
-            self.findings.add(at.wire(), defect);
+            let length = time_of(hole.to.saturating_sub(hole.from));
+            if (STALL..LONGEST).contains(&length) {
+                let defect = Defect::Stall(StallKind::Sender, length);
+                self.findings.add(at.wire(), defect);
+            }
         }
         if let Some(from) = heard.tail
             && let Some(at) = track.heard_by(from)
@@ -159,6 +182,9 @@ impl Condition {
         }
         if let Some((at, level)) = heard.ended {
             self.steps.clear();
+            if let Some(defect) = self.channels.ended() {
+                self.tell(track, at, Defect::Stereo(defect));
+            }
             self.tell(track, at, level);
         }
     }
@@ -185,10 +211,10 @@ impl Condition {
     fn go_on(&mut self, end: u64) {
         let findings = &mut self.findings;
         self.holes.retain_mut(|hole| {
-            if end <= hole.behind + HOP {
+            if end <= hole.behind.saturating_add(HOP) {
                 return true;
             }
-            if end > hole.behind + samples_in(GOES_ON) {
+            if end > hole.behind.saturating_add(samples_in(GOES_ON)) {
                 return false;
             }
             hole.loud += 1;

@@ -4,7 +4,7 @@
 //! what did not occur is zero or false.
 
 use super::ms::Ms;
-use crate::audio::{ReplyCondition, Sum};
+use crate::vocab::{self, ReplyCondition, StereoDefect};
 use serde::{Deserialize, Serialize};
 
 /// Defects of one kind.
@@ -18,8 +18,8 @@ pub(crate) struct DefectSum {
     pub(crate) total_ms: Ms,
 }
 
-impl From<Sum> for DefectSum {
-    fn from(sum: Sum) -> Self {
+impl From<vocab::DefectSum> for DefectSum {
+    fn from(sum: vocab::DefectSum) -> Self {
         Self {
             count: sum.count,
             longest_ms: sum.longest.into(),
@@ -49,6 +49,9 @@ pub struct ReplyAudio {
     pub(crate) level_dbfs: Option<f64>,
     /// Largest sudden change of the level, in dB, to a tenth.
     pub(crate) level_jump_db: Option<f64>,
+    /// What is wrong with the channels of a stereo stream, if anything is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) stereo: Option<StereoDefect>,
 }
 
 impl From<&ReplyCondition> for ReplyAudio {
@@ -64,6 +67,7 @@ impl From<&ReplyCondition> for ReplyAudio {
             clipped: condition.is_clipped(),
             level_dbfs: condition.level_dbfs.map(tenth),
             level_jump_db: condition.level_jump_db.map(tenth),
+            stereo: condition.stereo,
         }
     }
 }

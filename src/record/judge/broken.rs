@@ -33,6 +33,9 @@ pub(crate) struct BrokenReplies {
     pub clipped: usize,
     /// Whose level changed suddenly.
     pub level_jump: usize,
+    /// In stereo with only one channel, or with channels that cancel each other out.
+    #[serde(default)]
+    pub stereo: usize,
 }
 
 impl BrokenReplies {
@@ -51,6 +54,7 @@ impl BrokenReplies {
             counts.truncated_tail += usize::from(reply.truncated_tail);
             counts.clipped += usize::from(reply.clipped);
             counts.level_jump += usize::from(reply.level_jump_db.is_some());
+            counts.stereo += usize::from(reply.stereo.is_some());
         }
         (counts.replies > 0).then_some(counts)
     }
@@ -76,6 +80,10 @@ impl BrokenReplies {
             (self.truncated_tail, "ended in mid-voice"),
             (self.clipped, "were clipped"),
             (self.level_jump, "changed their level suddenly"),
+            (
+                self.stereo,
+                "had one silent channel, or channels that cancel each other out",
+            ),
         ];
         let occurred = kinds.into_iter().filter(|(count, _)| *count > 0);
         sentences.extend(occurred.map(|(count, what)| format!("{count} of {of} replies {what}")));

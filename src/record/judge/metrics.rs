@@ -55,10 +55,27 @@ const fn found(of: fn(&TurnRecord) -> Option<Ms>) -> ValueSource {
     }
 }
 
-/// Whether this is so of the turn's reply; `None` if no talk spurt began in the turn.
-fn of_reply(turn: &TurnRecord, is: fn(&ReplyAudio) -> bool) -> Option<(usize, usize)> {
-    let audio = turn.reply_audio.as_ref()?;
-    Some((usize::from(is(audio)), 1))
+/// The time in which both spoke, and the time in which anybody did, in ms.
+fn overlap_ratio(turn: &TurnRecord) -> Option<(usize, usize)> {
+    let floor = turn.conversation.as_ref()?.floor;
+    let ms = |ms: Ms| usize::try_from(ms.micros() / 1_000).unwrap_or(0);
+    Some((ms(floor.overlap_ms), ms(floor.speech_ms)))
+}
+
+fn interruption_ignored(turn: &TurnRecord) -> Option<bool> {
+    match Interrupted::of(turn)? {
+        Interrupted::Obeyed => Some(false),
+        Interrupted::Ignored => Some(true),
+        Interrupted::NoChance => None,
+    }
+}
+
+fn false_interruption(turn: &TurnRecord) -> Option<bool> {
+    match Disturbed::of(turn)? {
+        Disturbed::WentOn => Some(false),
+        Disturbed::Stopped => Some(true),
+        Disturbed::Spoke | Disturbed::NoChance => None,
+    }
 }
 
 /// Counts a negative time as 0, so that quantiles are those of all turns.
@@ -84,6 +101,16 @@ macro_rules! one_of_each {
         ValueSource::Parts(|t| {
             let of: fn(&TurnRecord) -> Option<bool> = $of;
             Some((usize::from(of(t)?), 1))
+        })
+    };
+}
+
+/// A share of the replies whose audio was watched.
+macro_rules! of_reply {
+    ($is:expr) => {
+        one_of_each!(|t| {
+            let is: fn(&ReplyAudio) -> bool = $is;
+            t.reply_audio.as_ref().map(is)
         })
     };
 }
@@ -173,35 +200,19 @@ impl Metric {
             Self::Failed => ValueSource::ShareOfCalls(|t| t.outcome == Outcome::Failed),
             Self::Wer => ValueSource::Parts(|t| Some(understood(t)?.heard_errors?.capped())),
             Self::ReplyWer => ValueSource::Parts(|t| Some(understood(t)?.reply_errors?.capped())),
-            Self::ReplyMismatched => ValueSource::Parts(|t| {
-                let matches = understood(t)?.reply_matches?;
-                Some((usize::from(!matches), 1))
-            }),
-            Self::OverlapRatio => ValueSource::Parts(|t| {
-                let floor = t.conversation.as_ref()?.floor;
-                let ms = |ms: Ms| usize::try_from(ms.micros() / 1_000).unwrap_or(0);
-                Some((ms(floor.overlap_ms), ms(floor.speech_ms)))
-            }),
+            Self::ReplyMismatched => one_of_each!(|t| Some(!understood(t)?.reply_matches?)),
+            Self::OverlapRatio => ValueSource::Parts(overlap_ratio),
             Self::AwkwardSilence => {
                 one_of_each!(|t| Some(t.conversation.as_ref()?.awkward.count > 0))
             }
-            Self::InterruptionIgnored => one_of_each!(|t| match Interrupted::of(t)? {
-                Interrupted::Obeyed => Some(false),
-                Interrupted::Ignored => Some(true),
-                Interrupted::NoChance => None,
-            }),
-            Self::FalseInterruption => one_of_each!(|t| match Disturbed::of(t)? {
-                Disturbed::WentOn => Some(false),
-                Disturbed::Stopped => Some(true),
-                Disturbed::Spoke | Disturbed::NoChance => None,
-            }),
-            Self::Stalled => ValueSource::Parts(|t| of_reply(t, ReplyAudio::is_stalled)),
-            Self::Underrun => ValueSource::Parts(|t| of_reply(t, |r| r.underruns.count > 0)),
-            Self::Burst => ValueSource::Parts(|t| of_reply(t, |r| r.bursts.count > 0)),
-            Self::TruncatedHead => ValueSource::Parts(|t| of_reply(t, |r| r.truncated_head)),
-            Self::TruncatedTail => ValueSource::Parts(|t| of_reply(t, |r| r.truncated_tail)),
-            Self::Clipped => ValueSource::Parts(|t| of_reply(t, |r| r.clipped)),
-            Self::LevelJump => ValueSource::Parts(|t| of_reply(t, |r| r.level_jump_db.is_some())),
+            Self::InterruptionIgnored => one_of_each!(interruption_ignored),
+            Self::FalseInterruption => one_of_each!(false_interruption),
+            Self::Stalled => of_reply!(ReplyAudio::is_stalled),
+            Self::Underrun => of_reply!(|r| r.underruns.count > 0),
+            Self::Burst => of_reply!(|r| r.bursts.count > 0),
+            Self::TruncatedHead => of_reply!(|r| r.truncated_head),
+            Self::Clipped => of_reply!(|r| r.clipped),
+            Self::LevelJump => of_reply!(|r| r.level_jump_db.is_some()),
         }
     }
 
@@ -411,7 +422,6 @@ mod tests {
             ("underrun", 0, 0),
             ("burst", 0, 0),
             ("truncated_head", 0, 0),
-            ("truncated_tail", 0, 0),
             ("clipped", 0, 0),
             ("level_jump", 0, 0),
         ];

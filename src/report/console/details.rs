@@ -160,9 +160,6 @@ impl Details {
         for (key, text) in talk::sentences(summary) {
             self.0.entry(key, &text);
         }
-        for sentence in summary.broken.iter().flat_map(|b| b.sentences()) {
-            self.0.entry("broken", &sentence);
-        }
         self.second_opinion(summary);
         if !summary.flags.is_empty() {
             let flags = summary.flags.iter();

@@ -2,23 +2,28 @@
 //!
 //! In: the energies of the track's hops of 5 ms. Out: positions of cuts and of inserted silence;
 //! the level of each talk spurt. Invariants: an edge next to lost audio is not judged; samples are
-//! read only at edges; the active level follows ITU-T P.56 in hops.
+//! read only at edges; the active level follows ITU-T P.56 in hops; memory is allocated once.
 
-use super::edge::{Edge, SILENT_DBFS, inserted_score, likeness};
+use super::cut::{is_head, is_inserted, is_tail};
+use super::edge::{BEHIND, Edge, SILENT_DBFS};
 use crate::audio::condition::Defect;
 use crate::audio::ear::burst::HOP;
 use crate::audio::ear::track::Track;
 use crate::audio::level::{dbfs_of, power_at};
 use crate::audio::time_of;
+use std::collections::VecDeque;
 
-/// Silence of this length is a stall if it was inserted: 55 ms. Codecs smear both of its ends.
-const HOLE: u64 = 2640;
+/// Silence of this length may have been inserted: 25 ms. After a hard cut, a codec rings for up to
+/// 25 ms more, and the shortest hole that counts is 60 ms.
+const HOLE: u64 = 1200;
 /// Silence of this length ends a talk spurt, and what follows begins a new one: 1 s.
 const SPURT_ENDS: u64 = 48_000;
-/// Both ends of a silence are judged this long after it, when the samples are there: 110 ms.
-const JUDGE_AFTER: u64 = 5280;
+/// The end of a silence is judged this long after it, when the samples are there: 160 ms.
+const JUDGE_AFTER: u64 = BEHIND as u64 * 48;
 /// The beginning of a talk spurt is judged once its level is known: after 500 ms.
 const LEVEL_AFTER: u64 = 24_000;
+/// Number of sounds that wait to be judged, and of ends of sounds that are kept for that.
+const WAITING: usize = 4;
 /// Lost audio this close to an edge makes it doubtful: 20 ms, for the decoder's memory.
 const DOUBT: u64 = 960;
 /// Loud hops are at most this far below the active level, and at least this loud, in dB and dBFS.
@@ -35,13 +40,6 @@ const ACTIVE: u32 = 30;
 const FULL_SCALE: i16 = 32_600;
 const IN_A_ROW: u32 = 3;
 
-/// A cut begins or ends in voiced sound, at this autocorrelation at least.
-const VOICED: f32 = 0.5;
-/// Scores from which on an edge is a cut, and a silence was inserted. See [`Edge::head_score`].
-const HEAD: f32 = 21.6;
-const TAIL: f32 = -5.2;
-const INSERTED: f32 = 0.9;
-
 /// What a hop completed.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Heard {
@@ -50,28 +48,61 @@ pub(super) struct Heard {
     /// A talk spurt that began in mid-voice here.
     pub(super) head: Option<u64>,
     /// Silence inserted between voiced sounds.
-    pub(super) silence: Option<(u64, u64)>,
+    pub(super) silence: Option<Inserted>,
     /// A sound that ended in mid-voice here.
     pub(super) tail: Option<u64>,
     /// The level of the talk spurt that ended, and where it ended.
     pub(super) ended: Option<(u64, Defect)>,
 }
 
+/// A silence that was inserted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Inserted {
+    /// Where the silence behind the sound begins.
+    pub(super) silent: u64,
+    /// Where the hole begins: a codec rings, and the silence begins later.
+    pub(super) from: u64,
+    /// Where it ends.
+    pub(super) to: u64,
+}
+
 /// A silence behind a sound.
 #[derive(Debug, Clone, Copy)]
 struct Silence {
     from: u64,
-    /// How the sound before it ended, once the silence is long enough; not if that is doubtful.
-    end: Option<Edge>,
+    /// Whether its beginning was examined.
     judged: bool,
+    /// Whether the end of the talk spurt was reported.
     told: bool,
+}
+
+impl Silence {
+    fn at(from: u64) -> Self {
+        Self {
+            from,
+            judged: false,
+            told: false,
+        }
+    }
 }
 
 /// A sound behind a silence, still to be judged.
 #[derive(Debug, Clone, Copy)]
 struct Rise {
     at: u64,
-    silence: Option<Silence>,
+    /// Where the silence began; `None` if the sound begins a talk spurt.
+    silent: Option<u64>,
+}
+
+impl Rise {
+    fn due(&self) -> u64 {
+        let wait = if self.silent.is_some() {
+            JUDGE_AFTER
+        } else {
+            LEVEL_AFTER
+        };
+        self.at + wait
+    }
 }
 
 /// Level of a talk spurt.
@@ -109,11 +140,14 @@ pub(super) struct Envelope {
     loud: f64,
     last_loud: Option<u64>,
     silence: Option<Silence>,
-    rise: Option<Rise>,
+    rises: VecDeque<Rise>,
+    /// How sounds ended, each with the position at which the silence behind it begins.
+    endings: VecDeque<(u64, Edge)>,
     /// Lost audio: the last two stretches.
     lost: [(u64, u64); 2],
     level: Level,
-    began: u64,
+    /// End of the last hop.
+    end: u64,
 }
 
 impl Envelope {
@@ -124,37 +158,39 @@ impl Envelope {
             last_loud: None,
             silence: Some(Silence {
                 from: 0,
-                end: None,
                 judged: true,
                 told: true,
             }),
-            rise: None,
+            rises: VecDeque::with_capacity(WAITING),
+            endings: VecDeque::with_capacity(WAITING),
             lost: [(0, 0); 2],
             level: Level::default(),
-            began: 0,
+            end: 0,
         }
     }
 
     /// Whether there was sound right before a position.
     pub(super) fn sounding(&self, at: u64) -> bool {
-        self.last_loud.is_some_and(|last| last + RECENT >= at)
+        self.last_loud
+            .is_some_and(|last| last.saturating_add(RECENT) >= at)
     }
 
-    /// This part of the track was lost, or is about to be.
+    /// This part of the track was lost or left out, or is about to be.
     pub(super) fn lost(&mut self, from: u64, to: u64) {
         self.lost = [self.lost[1], (from, to)];
     }
 
     fn is_doubtful(&self, at: u64) -> bool {
-        self.lost
-            .iter()
-            .any(|&(from, to)| to > from && at + DOUBT >= from && at <= to + DOUBT)
+        self.lost.iter().any(|&(from, to)| {
+            to > from && at.saturating_add(DOUBT) >= from && at <= to.saturating_add(DOUBT)
+        })
     }
 
     /// Takes the hop that ends at `end`.
     pub(super) fn hop(&mut self, track: &Track, end: u64, energy: i64) -> Heard {
-        let from = end - HOP;
+        let from = end.saturating_sub(HOP);
         let energy_sum = energy as f64;
+        self.end = end;
         let mut heard = Heard {
             loud: energy_sum >= self.loud,
             ..Heard::default()
@@ -174,55 +210,71 @@ impl Envelope {
         if let Some(level) = self.level.dbfs() {
             self.loud = power_at((level - LOUD_BELOW_DB).max(LOUD_DBFS)) * HOP as f64;
         }
-        self.judge_rise(track, end, &mut heard);
+        while let Some(due) = self.rises.iter().position(|rise| end >= rise.due()) {
+            self.judge_rise(track, due, &mut heard);
+        }
         heard
     }
 
     fn sound_begins(&mut self, at: u64, silence: Silence) {
-        let length = at - silence.from;
-        if length >= SPURT_ENDS || silence.from == 0 {
+        let length = at.saturating_sub(silence.from);
+        let begins = length >= SPURT_ENDS || silence.from == 0;
+        if begins {
             self.level = Level::default();
             self.loud = power_at(LOUD_DBFS) * HOP as f64;
-            self.began = at;
-            self.rise = Some(Rise { at, silence: None });
-        } else if length >= HOLE {
-            self.rise = Some(Rise {
-                at,
-                silence: Some(silence),
-            });
+        } else if length < HOLE {
+            return;
         }
+        if self.rises.len() == WAITING {
+            self.rises.pop_front();
+        }
+        self.rises.push_back(Rise {
+            at,
+            silent: (!begins).then_some(silence.from),
+        });
     }
 
     fn quiet_hop(&mut self, track: &Track, (from, end): (u64, u64), heard: &mut Heard) {
-        let mut silence = self.silence.unwrap_or(Silence {
-            from,
-            end: None,
-            judged: false,
-            told: false,
-        });
-        let length = end - silence.from;
+        let mut silence = self.silence.unwrap_or(Silence::at(from));
+        let length = end.saturating_sub(silence.from);
         if length >= HOLE && !silence.judged {
             silence.judged = true;
-            silence.end = self.ending(track, silence.from);
+            self.examine_end(track, silence.from);
         }
         if length >= SPURT_ENDS && !silence.told {
             silence.told = true;
-            self.spurt_ends(&silence, heard);
+            self.spurt_ends(silence.from, heard);
         }
         self.silence = Some(silence);
     }
 
-    fn ending(&self, track: &Track, at: u64) -> Option<Edge> {
-        let active = self.level.dbfs().filter(|_| !self.is_doubtful(at))?;
-        let back = |distance: i64| track.at(at.saturating_add_signed(-1 - distance));
-        Edge::of(back, active)
+    /// Examines how the sound before `at` ended.
+    fn examine_end(&mut self, track: &Track, at: u64) {
+        let Some(active) = self.level.dbfs().filter(|_| !self.is_doubtful(at)) else {
+            return;
+        };
+        let back = |distance: i64| {
+            let at = at.checked_add_signed(-1 - distance);
+            at.map_or(0, |at| track.at(at))
+        };
+        let Some(edge) = Edge::of(back, active) else {
+            return;
+        };
+        if self.endings.len() == WAITING {
+            self.endings.pop_front();
+        }
+        self.endings.push_back((at, edge));
     }
 
-    fn spurt_ends(&mut self, silence: &Silence, heard: &mut Heard) {
-        heard.tail = silence
-            .end
-            .filter(|end| end.voicing >= VOICED && end.tail_score() >= TAIL)
-            .map(|_| silence.from);
+    /// How the sound ended behind which there is silence from `at` on, if it was examined.
+    fn ending(&self, at: u64) -> Option<&Edge> {
+        let ending = self.endings.iter().find(|(from, _)| *from == at)?;
+        Some(&ending.1)
+    }
+
+    fn spurt_ends(&mut self, from: u64, heard: &mut Heard) {
+        let cut = self.ending(from).is_some_and(is_tail);
+        heard.tail = cut.then_some(from);
         if let Some(dbfs) = self.level.dbfs() {
             let time = |hops: u32| time_of(u64::from(hops) * HOP);
             let level = Defect::Level {
@@ -230,66 +282,60 @@ impl Envelope {
                 active: time(self.level.hops),
                 clipped: time(self.level.clipped),
             };
-            heard.ended = Some((silence.from, level));
+            heard.ended = Some((from, level));
         }
     }
 
-    fn judge_rise(&mut self, track: &Track, end: u64, heard: &mut Heard) {
-        let Some(rise) = self.rise else { return };
-        let wait = if rise.silence.is_some() {
-            JUDGE_AFTER
-        } else {
-            LEVEL_AFTER
-        };
-        if end < rise.at + wait {
+    fn judge_rise(&mut self, track: &Track, waiting: usize, heard: &mut Heard) {
+        let Some(rise) = self.rises.remove(waiting) else {
             return;
-        }
-        self.rise = None;
+        };
         let Some(active) = self.level.dbfs().filter(|_| !self.is_doubtful(rise.at)) else {
             return;
         };
-        let forth = |distance: i64| track.at(rise.at.saturating_add_signed(distance));
+        let before = rise.silent.map(|from| (from, self.ending(from)));
+        if matches!(before, Some((_, None))) {
+            return;
+        }
+        let forth = |distance: i64| {
+            let at = rise.at.checked_add_signed(distance);
+            at.map_or(0, |at| track.at(at))
+        };
         let Some(edge) = Edge::of(forth, active) else {
             return;
         };
-        match rise.silence {
-            None if edge.voicing >= VOICED && edge.head_score() >= HEAD => {
-                heard.head = Some(rise.at)
-            }
-            Some(Silence {
-                from,
-                end: Some(before),
-                ..
-            }) if before.voicing.min(edge.voicing) >= VOICED => {
-                let alike = likeness(
-                    |k| track.at(from.saturating_sub(1 + k as u64)),
-                    |k| track.at(rise.at + k as u64),
-                );
-                if inserted_score(&before, &edge, alike) >= INSERTED {
-                    heard.silence = Some((from, rise.at));
-                }
-            }
-            _ => {}
+        let Some((silent, Some(before))) = before else {
+            heard.head = is_head(&edge).then_some(rise.at);
+            return;
+        };
+        if is_inserted(before, &edge, rise.at.saturating_sub(silent)) {
+            let shift = |ms: i32| i64::from(ms) * 48;
+            heard.silence = Some(Inserted {
+                silent,
+                from: silent.saturating_add_signed(-shift(before.reached)),
+                to: rise.at.saturating_add_signed(shift(edge.reached)),
+            });
         }
     }
 
     /// Settles the end of a spurt after which nothing more was received.
     pub(super) fn settle(&mut self, track: &Track) -> Heard {
         let mut heard = Heard::default();
-        let end = track.end();
-        let mut silence = self.silence.unwrap_or(Silence {
-            from: end,
-            end: None,
-            judged: false,
-            told: false,
-        });
+        while let Some(first) = self
+            .rises
+            .iter()
+            .position(|rise| rise.silent.is_none() && self.end >= rise.at + JUDGE_AFTER)
+        {
+            self.judge_rise(track, first, &mut heard);
+        }
+        let mut silence = self.silence.unwrap_or(Silence::at(self.end));
         if !silence.judged {
             silence.judged = true;
-            silence.end = self.ending(track, silence.from);
+            self.examine_end(track, silence.from);
         }
         if !silence.told {
             silence.told = true;
-            self.spurt_ends(&silence, &mut heard);
+            self.spurt_ends(silence.from, &mut heard);
         }
         self.silence = Some(silence);
         heard

@@ -84,10 +84,11 @@ impl Pace {
         if packet.sequence <= last.sequence {
             return None;
         }
-        let media = last.media + step;
-        let transit = nanos(packet.arrival.saturating_duration_since(origin)) - samples(media);
-        let late = transit - last.transit;
-        let unbroken = packet.sequence == last.sequence + 1;
+        let media = last.media.saturating_add(step);
+        let passed = nanos(packet.arrival.saturating_duration_since(origin));
+        let transit = passed.saturating_sub(samples(media));
+        let late = transit.saturating_sub(last.transit);
+        let unbroken = last.sequence.checked_add(1) == Some(packet.sequence);
         if !unbroken {
             self.behind_gap = Some((packet.arrival, late));
         }
@@ -102,19 +103,22 @@ impl Pace {
             self.sounded = Some(packet.arrival);
         }
         let covered = late.clamp(0, self.lead);
-        self.lead -= covered;
+        self.lead = self.lead.saturating_sub(covered);
         if covered > 0 || late > AHEAD && !sounding {
             // The sender pauses because it is ahead, or because there is nothing to send.
             self.quickest = [None; SPANS];
         }
         let burst = self.burst(packet.arrival, transit);
-        if self.sounded.is_none_or(|at| packet.arrival > at + PAUSE) {
+        if self
+            .sounded
+            .is_none_or(|at| since(at, packet.arrival) > PAUSE)
+        {
             self.lead = 0;
         }
         Some(Step {
             transit,
             last_end: last.arrival,
-            late: (unbroken && late > covered).then(|| duration(late - covered)),
+            late: (unbroken && late > covered).then(|| duration(late.saturating_sub(covered))),
             burst,
         })
     }
@@ -143,11 +147,9 @@ impl Pace {
 
     /// Updates the pace; returns a burst in progress.
     fn burst(&mut self, arrival: Instant, transit: i64) -> Option<(Duration, bool)> {
-        let since = self
-            .origin
-            .map_or(Duration::ZERO, |o| arrival.saturating_duration_since(o));
-        let span = (since.as_millis() / SPAN.as_millis()) as u64;
-        for passed in self.span + 1..=span.min(self.span + SPANS as u64) {
+        let passed = self.origin.map_or(Duration::ZERO, |o| since(o, arrival));
+        let span = (passed.as_millis() / SPAN.as_millis()) as u64;
+        for passed in (self.span..span).take(SPANS).map(|before| before + 1) {
             self.quickest[passed as usize % SPANS] = None;
         }
         self.span = span;
@@ -155,7 +157,7 @@ impl Pace {
         let here = &mut self.quickest[span as usize % SPANS];
         *here = Some(here.map_or(transit, |h| h.min(transit)));
         let pace = pace.filter(|pace| transit < *pace)?;
-        let over = |b: &Burst| arrival > b.began + AT_ONCE;
+        let over = |b: &Burst| since(b.began, arrival) > AT_ONCE;
         if self.burst.as_ref().is_none_or(over) {
             self.burst = Some(Burst {
                 began: arrival,
@@ -164,7 +166,7 @@ impl Pace {
             });
         }
         let burst = self.burst.as_mut()?;
-        let ahead = burst.base - transit;
+        let ahead = burst.base.saturating_sub(transit);
         if ahead < AHEAD {
             return None;
         }
@@ -174,13 +176,18 @@ impl Pace {
     }
 }
 
+/// The time from `earlier` to `later`; none if they are in the other order.
+fn since(earlier: Instant, later: Instant) -> Duration {
+    later.saturating_duration_since(earlier)
+}
+
 fn nanos(time: Duration) -> i64 {
     i64::try_from(time.as_nanos()).unwrap_or(i64::MAX / 4)
 }
 
 /// Converts samples to ns: one sample is exactly 62,500 / 3 ns.
 fn samples(count: i64) -> i64 {
-    count * 62_500 / 3
+    count.saturating_mul(62_500) / 3
 }
 
 fn duration(nanos: i64) -> Duration {

@@ -28,12 +28,12 @@ impl Playhead {
         packet: &Packet<'_>,
         hold: Duration,
     ) -> Option<Duration> {
-        let due = transit + i64::try_from(hold.as_nanos()).unwrap_or(0);
+        let due = transit.saturating_add(i64::try_from(hold.as_nanos()).unwrap_or(0));
         let (plays, since) = self.plays.replace((due, packet.arrival))?;
         let passed = packet.arrival.saturating_duration_since(since).as_nanos();
-        let caught = plays - i64::try_from(passed).unwrap_or(i64::MAX) / CATCH_UP;
+        let caught = plays.saturating_sub(i64::try_from(passed).unwrap_or(i64::MAX) / CATCH_UP);
         self.plays = Some((due.max(caught), packet.arrival));
-        let missing = transit - plays;
+        let missing = transit.saturating_sub(plays);
         (hold.is_zero() && missing >= SHORTEST)
             .then(|| Duration::from_nanos(u64::try_from(missing).unwrap_or(0)))
     }

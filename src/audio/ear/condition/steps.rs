@@ -38,7 +38,7 @@ impl Steps {
         self.blocks.rotate_left(1);
         self.blocks[2 * SIDE - 1] = (self.energy as f64 / f64::from(BLOCK), end);
         (self.energy, self.hops) = (0, 0);
-        self.count += 1;
+        self.count = self.count.saturating_add(1);
         if self.count < 2 * SIDE {
             return None;
         }
