@@ -197,7 +197,10 @@ impl Condition {
 
     fn pending(&mut self, defect: Defect, at: Instant, behind: u64) {
         if self.holes.len() == PENDING {
-            self.holes.remove(0);
+            // Packets that stay late can cause many underruns, and must not displace a stall.
+            let underrun = |hole: &Hole| matches!(hole.defect, Defect::Underrun(_));
+            let first = self.holes.iter().position(underrun).unwrap_or(0);
+            self.holes.remove(first);
         }
         self.holes.push(Hole {
             defect,

@@ -223,6 +223,7 @@ impl TurnRecord {
         let held = result.stop.zip(result.stop_wire);
         let stop_hold = held.map(|(ear, wire)| Ms::from(ear.saturating_sub(wire)));
         let conversation = result.conversation.as_deref();
+        let spoken = conversation.zip(result.speech_end);
         let mut flags = result.flags.clone();
         flags.sort_unstable();
         flags.dedup();
@@ -273,9 +274,7 @@ impl TurnRecord {
             agent_track: result.track.as_deref().map(str::to_owned),
             track_changed_ms: since(result.track_changed),
             waited_ms: result.waited.map(Ms::from),
-            conversation: conversation
-                .zip(result.speech_end)
-                .map(|(of, end)| ConversationRecord::new(of, end)),
+            conversation: spoken.map(|(of, end)| ConversationRecord::new(of, end)),
             reply_audio: result.reply_audio.as_ref().map(ReplyAudio::from),
             agent: None,
             flags,

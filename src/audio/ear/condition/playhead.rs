@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 /// A buffer that plays too late catches up by this share of the time, as NetEQ's acceleration
 /// does on average: a tenth.
 const CATCH_UP: i64 = 10;
-/// Shorter underruns are rounding.
-const SHORTEST: i64 = 1_000_000;
+/// Shorter underruns are jitter: after an underrun, a real buffer stretches the sound until it has
+/// some reserve again, which this model does not.
+const SHORTEST: i64 = 5_000_000;
 
 /// Where the modelled buffer plays.
 #[derive(Debug, Default)]

@@ -1,5 +1,8 @@
 //! Tests of what an ear says about the condition of a reply.
 
+use super::Condition;
+use crate::audio::ear::burst::HOP;
+use crate::audio::ear::track::Track;
 use crate::audio::test_signals::FIXTURES;
 use crate::audio::{Ear, Packet, ReplyWindow, opus};
 use crate::vocab::ReplyCondition;
@@ -177,4 +180,54 @@ fn streams_of_any_timing_and_order_are_judged_without_panic() {
             }
         }
     }
+}
+
+/// Prints what the condition costs, as a share of everything that an ear does for a packet.
+#[test]
+#[ignore = "a measurement: cargo test --lib -- --ignored condition_costs --nocapture"]
+fn the_condition_costs_a_small_part_of_an_ear() {
+    let frames: Vec<_> = FIXTURES
+        .iter()
+        .flat_map(|fixture| opus::encode(&fixture.pcm()).expect("libopus"))
+        .collect();
+    let zero = Instant::now();
+    let packet = |k: usize| Packet {
+        arrival: zero + FRAME * k as u32,
+        kernel_stamp: true,
+        rtp_time: k as u32 * 960,
+        sequence: k as u64,
+        level: None,
+        payload: &frames[k % frames.len()],
+    };
+    let count = 10 * frames.len();
+    let mut ear = Ear::new().expect("libopus");
+    let begun = Instant::now();
+    for k in 0..count {
+        ear.arrived(&packet(k), HELD);
+        ear.packet(&packet(k));
+        while ear.poll_heard().is_some() {}
+    }
+    let whole = begun.elapsed();
+    let mut decoder = opus::Decoder::new().expect("libopus");
+    let (mut track, mut condition) = (Track::new(), Condition::new());
+    let mut spent = Duration::ZERO;
+    for k in 0..count {
+        let pcm = decoder.decode(packet(k).payload).expect("own packet");
+        let end = track.end();
+        track.push(pcm, Some(packet(k).arrival));
+        let begun = Instant::now();
+        condition.arrived(&packet(k), HELD, end);
+        for hop in (end..track.end()).step_by(HOP as usize) {
+            condition.hop(&track, hop + HOP, track.energy(hop, hop + HOP));
+        }
+        spent += begun.elapsed();
+    }
+    let share = spent.as_secs_f64() / whole.as_secs_f64();
+    println!(
+        "{count} packets: ear {:.2} µs, condition {:.2} µs a packet: {:.1} %",
+        whole.as_secs_f64() * 1e6 / count as f64,
+        spent.as_secs_f64() * 1e6 / count as f64,
+        100.0 * share
+    );
+    assert!(share < 0.5, "{share}");
 }
