@@ -55,29 +55,6 @@ const fn found(of: fn(&TurnRecord) -> Option<Ms>) -> ValueSource {
     }
 }
 
-/// The time in which both spoke, and the time in which anybody did, in ms.
-fn overlap_ratio(turn: &TurnRecord) -> Option<(usize, usize)> {
-    let floor = turn.conversation.as_ref()?.floor;
-    let ms = |ms: Ms| usize::try_from(ms.micros() / 1_000).unwrap_or(0);
-    Some((ms(floor.overlap_ms), ms(floor.speech_ms)))
-}
-
-fn interruption_ignored(turn: &TurnRecord) -> Option<bool> {
-    match Interrupted::of(turn)? {
-        Interrupted::Obeyed => Some(false),
-        Interrupted::Ignored => Some(true),
-        Interrupted::NoChance => None,
-    }
-}
-
-fn false_interruption(turn: &TurnRecord) -> Option<bool> {
-    match Disturbed::of(turn)? {
-        Disturbed::WentOn => Some(false),
-        Disturbed::Stopped => Some(true),
-        Disturbed::Spoke | Disturbed::NoChance => None,
-    }
-}
-
 /// Counts a negative time as 0, so that quantiles are those of all turns.
 fn not_negative(ms: Option<Ms>) -> Option<Ms> {
     ms.map(|ms| ms.max(Ms::default()))
@@ -113,6 +90,29 @@ macro_rules! of_reply {
             t.reply_audio.as_ref().map(is)
         })
     };
+}
+
+/// The time in which both spoke, and the time in which anybody did, in ms.
+fn overlap_ratio(turn: &TurnRecord) -> Option<(usize, usize)> {
+    let floor = turn.conversation.as_ref()?.floor;
+    let ms = |ms: Ms| usize::try_from(ms.micros() / 1_000).unwrap_or(0);
+    Some((ms(floor.overlap_ms), ms(floor.speech_ms)))
+}
+
+fn interruption_ignored(turn: &TurnRecord) -> Option<bool> {
+    match Interrupted::of(turn)? {
+        Interrupted::Obeyed => Some(false),
+        Interrupted::Ignored => Some(true),
+        Interrupted::NoChance => None,
+    }
+}
+
+fn false_interruption(turn: &TurnRecord) -> Option<bool> {
+    match Disturbed::of(turn)? {
+        Disturbed::WentOn => Some(false),
+        Disturbed::Stopped => Some(true),
+        Disturbed::Spoke | Disturbed::NoChance => None,
+    }
 }
 
 impl ValueSource {

@@ -9,6 +9,8 @@ use super::weights::{HEAD, HEAD_FROM, INSERTED, INSERTED_FROM, TAIL, TAIL_FROM, 
 
 /// A cut begins or ends in voiced sound, at this autocorrelation at least.
 const VOICED: f32 = 0.4;
+/// A sound that stays this close to its own active level, in dB, is a tone: it begins at full level.
+const STEADY_DB: f32 = 0.7;
 /// Features of a silence: those of its edges, and how they differ.
 pub(super) const BOTH: usize = 2 * FEATURES + 5;
 /// A feature counts as at most so many standard deviations from its mean.
@@ -16,12 +18,17 @@ const FAR: f32 = 4.0;
 
 /// Whether a sound that begins like this was cut at its beginning.
 pub(super) fn is_head(edge: &Edge) -> bool {
-    edge.voicing() >= VOICED && sum(HEAD, edge) >= HEAD_FROM
+    is_voice(edge) && sum(HEAD, edge) >= HEAD_FROM
 }
 
 /// Whether a sound that ends like this was cut at its end.
 pub(super) fn is_tail(edge: &Edge) -> bool {
-    edge.voicing() >= VOICED && sum(TAIL, edge) >= TAIL_FROM
+    is_voice(edge) && sum(TAIL, edge) >= TAIL_FROM
+}
+
+/// Whether the sound is voiced, and no tone.
+fn is_voice(edge: &Edge) -> bool {
+    edge.voicing() >= VOICED && edge.levels().iter().any(|level| level.abs() > STEADY_DB)
 }
 
 /// Whether a silence between these edges was inserted; `samples`: its length.

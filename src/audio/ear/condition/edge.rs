@@ -175,6 +175,12 @@ impl Edge {
         self.features[11]
     }
 
+    /// Levels from 5 to 100 ms, relative to the active level, in dB.
+    pub(super) fn levels(&self) -> [f32; 5] {
+        let [_, first, growth, third, _, l10, l20, l40, ..] = self.features;
+        [l10, l20, l40, first + growth, third]
+    }
+
     /// The pitch period in samples at 8 kHz; 0 without one.
     pub(super) fn period(&self) -> f32 {
         self.features[12]
