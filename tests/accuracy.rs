@@ -5,6 +5,8 @@
 //! a failure if a figure exceeds its limit. Invariants: no label comes from a detector; time is
 //! virtual, so nothing depends on the machine's load.
 
+#[path = "accuracy/broken.rs"]
+pub mod broken;
 #[path = "accuracy/chirps.rs"]
 pub mod chirps;
 #[path = "accuracy/listen.rs"]

@@ -63,14 +63,16 @@ fn an_ear_allocates_nothing_in_the_steady_state() {
     let mut hear = |payload: &[u8]| {
         let arrival = zero + Duration::from_millis(20 * n);
         let (rtp_time, sequence) = ((n * 960) as u32, n);
-        ear.packet(&Packet {
+        let packet = Packet {
             arrival,
             kernel_stamp: true,
             rtp_time,
             sequence,
             level: None,
             payload,
-        });
+        };
+        ear.arrived(&packet, Duration::from_millis(40));
+        ear.packet(&packet);
         n += 1;
         std::iter::from_fn(|| ear.poll_heard()).count()
     };

@@ -3,6 +3,7 @@
 //! In: mono PCM at 48 kHz, or frames of a codec. Out: frames, or PCM. Invariant: a stream keeps one
 //! codec from its first frame to its last.
 
+use super::stereo::ChannelEnergy;
 use super::{AudioError, FRAME, MAX_PACKET, OPUS_LOOKAHEAD, opus};
 use std::sync::Arc;
 
@@ -136,6 +137,14 @@ impl FrameDecoder {
                 samples.extend(pairs.map(|pair| i16::from_le_bytes([pair[0], pair[1]])));
                 Ok(samples)
             }
+        }
+    }
+
+    /// The energies of the channels in the last frame, once the stream has been stereo.
+    pub(super) fn channels(&self) -> Option<ChannelEnergy> {
+        match self {
+            Self::Opus(decoder) => decoder.channels(),
+            Self::Pcm(_) => None,
         }
     }
 

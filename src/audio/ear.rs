@@ -7,6 +7,7 @@
 
 mod background;
 mod burst;
+mod condition;
 mod floor;
 mod levels;
 mod losses;
@@ -17,10 +18,14 @@ mod talk;
 mod track;
 
 use super::codec::Codec;
+use super::condition::ReplyWindow;
 use super::sparing::Sparing;
 use super::{
-    AudioError, FRAME, Heard, MAX_PACKET, Onset, Packet, RATE, Segment, samples_in, time_of,
+    AudioError, FRAME, Heard, MAX_PACKET, Onset, Packet, RATE, SPURT_GAP, Segment, samples_in,
+    time_of,
 };
+use crate::vocab::ReplyCondition;
+use condition::Condition;
 use losses::Losses;
 use reorder::{Order, Reorder};
 use spurt::Spurts;
@@ -55,6 +60,7 @@ pub struct Ear {
     spurts: Spurts,
     last: Option<Last>,
     losses: Losses,
+    condition: Condition,
     /// Number of packets lost before padding; they count as lost before the next packet with audio.
     lost: u64,
 }
@@ -89,8 +95,26 @@ impl Ear {
             spurts: Spurts::new(),
             last: None,
             losses: Losses::new(codec),
+            condition: Condition::new(),
             lost: 0,
         })
+    }
+
+    /// Takes note of a packet's arrival, for the condition of the audio. Call this before
+    /// [`Ear::packet`]; `hold`: the time for which a jitter buffer would hold the packet back.
+    pub fn arrived(&mut self, packet: &Packet<'_>, hold: Duration) {
+        self.condition.arrived(packet, hold, self.track.end());
+    }
+
+    /// The condition of the talk spurts that began inside the window; `None` if there are none.
+    /// `now`: if the agent has been silent for [`SPURT_GAP`] by then, the ends of its talk spurts
+    /// are judged.
+    pub fn reply(&mut self, window: &ReplyWindow, now: Instant) -> Option<ReplyCondition> {
+        let silent = self.last.is_none_or(|last| now >= last.arrival + SPURT_GAP);
+        if silent {
+            self.condition.settle(&self.track);
+        }
+        self.condition.reply(window)
     }
 
     /// Takes a packet. Packets may arrive twice, late or in the wrong order; a missing packet
@@ -143,7 +167,12 @@ impl Ear {
     /// Returns the oldest event not yet reported.
     pub fn poll_heard(&mut self) -> Option<Heard> {
         match self.spurts.poll()? {
-            Heard::Onset(onset) => Some(Heard::Onset(self.weighed(onset))),
+            Heard::Onset(onset) => {
+                if onset.after.is_none() {
+                    self.condition.onset(onset.at.wire());
+                }
+                Some(Heard::Onset(self.weighed(onset)))
+            }
             heard => Some(heard),
         }
     }
@@ -233,7 +262,11 @@ impl Ear {
         let samples = match decoded {
             Ok(pcm) => {
                 self.track.push(pcm, Some(arrival));
-                pcm.len() as u64
+                let samples = pcm.len() as u64;
+                if let Some(energy) = self.decoder.channels() {
+                    self.condition.channels(energy);
+                }
+                samples
             }
             Err(_) => {
                 // The packet is not of this codec: treat it as lost.
@@ -248,7 +281,7 @@ impl Ear {
             samples,
             next_rtp,
         });
-        self.spurts.run(&self.track);
+        self.spurts.run(&self.track, &mut self.condition);
     }
 
     /// Fills the gap between the last packet and this one with silence or concealed losses.
@@ -268,6 +301,8 @@ impl Ear {
             if gap - missing > PAUSE {
                 self.track.segment = Segment::default();
             }
+            let before = (self.track.end(), last.arrival + time_of(last.samples));
+            self.condition.gap(before, missing, gap - missing, arrival);
             self.silence(gap - missing);
             self.conceal(missing);
         }
@@ -300,7 +335,7 @@ impl Ear {
         while samples - left < watched {
             let step = left.min(SILENCE_STEP);
             self.track.silence(step);
-            self.spurts.run(&self.track);
+            self.spurts.run(&self.track, &mut self.condition);
             left -= step;
         }
         if left > 0 {
@@ -324,7 +359,7 @@ impl Ear {
             };
             self.track.push(pcm, None);
             left -= pcm.len() as u64;
-            self.spurts.run(&self.track);
+            self.spurts.run(&self.track, &mut self.condition);
         }
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod chirp;
 mod codec;
+mod condition;
 pub(crate) mod decode;
 mod doubt;
 mod ear;
@@ -34,6 +35,7 @@ mod utterance;
 
 pub use crate::vocab::{Confidence, Packet};
 pub use codec::Codec;
+pub use condition::ReplyWindow;
 pub use decode::decode;
 pub use ear::Ear;
 pub use error::AudioError;

@@ -4,7 +4,7 @@
 //! at 48 kHz. Invariants: decoded audio lags its input by [`OPUS_LOOKAHEAD`] samples; an
 //! utterance's packets end in silence.
 
-use super::stereo::{Stereo, is_stereo};
+use super::stereo::{ChannelEnergy, Stereo, is_stereo};
 use super::{AudioError, FRAME, MAX_PACKET, OPUS_LOOKAHEAD, RATE};
 use opus::{Application, Bitrate, Channels};
 
@@ -229,6 +229,11 @@ impl Decoder {
             Some(stereo) => stereo.decode(payload, samples),
             None => Ok(self.inner.decode(payload, samples, false)?),
         }
+    }
+
+    /// The energies of the channels in the last packet, once the stream has been stereo.
+    pub(super) fn channels(&self) -> Option<ChannelEnergy> {
+        self.stereo.as_ref().map(|stereo| stereo.energy())
     }
 
     /// Number of samples that a packet holds.

@@ -6,6 +6,7 @@
 //! reaches the same state as without skipping.
 
 use super::codec::{Codec, FrameDecoder};
+use super::stereo::ChannelEnergy;
 use super::{AudioError, MAX_PACKET};
 use std::collections::VecDeque;
 
@@ -67,6 +68,11 @@ impl Sparing {
         room.extend_from_slice(packet);
         self.kept.push_back(room);
         Ok(&SILENCE[..samples])
+    }
+
+    /// Like [`FrameDecoder::channels`].
+    pub(super) fn channels(&self) -> Option<ChannelEnergy> {
+        self.decoder.channels()
     }
 
     /// Like [`FrameDecoder::conceal`].

@@ -21,14 +21,25 @@ pub(super) fn is_stereo(payload: &[u8]) -> bool {
 #[derive(Debug)]
 pub(super) struct Stereo {
     inner: opus::Decoder,
+    /// Of the last packet.
+    energy: ChannelEnergy,
     /// Output buffer: left, right, left, …
     interleaved: Vec<i16>,
+}
+
+/// Energies of both channels and of their mean: sums of squares.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ChannelEnergy {
+    pub(super) left: f64,
+    pub(super) right: f64,
+    pub(super) mean: f64,
 }
 
 impl Stereo {
     pub(super) fn new() -> Result<Self, AudioError> {
         Ok(Self {
             inner: opus::Decoder::new(RATE, Channels::Stereo)?,
+            energy: ChannelEnergy::default(),
             interleaved: vec![0; 2 * MAX_PACKET],
         })
     }
@@ -42,13 +53,18 @@ impl Stereo {
         let room = self.interleaved.len().min(2 * mono.len());
         let interleaved = &mut self.interleaved[..room];
         let count = self.inner.decode(payload, interleaved, false)?;
-        mix(&interleaved[..2 * count], mono);
+        self.energy = mix(&interleaved[..2 * count], mono);
         Ok(count)
+    }
+
+    /// The energies of the channels in the last packet.
+    pub(super) fn energy(&self) -> ChannelEnergy {
+        self.energy
     }
 }
 
 /// Writes the mean of both channels, or the louder channel if they cancel each other out.
-fn mix(interleaved: &[i16], mono: &mut [i16]) {
+fn mix(interleaved: &[i16], mono: &mut [i16]) -> ChannelEnergy {
     let (mut left, mut right, mut mean) = (0.0, 0.0, 0.0);
     for (both, mono) in interleaved.chunks_exact(2).zip(&mut *mono) {
         let (l, r) = (f64::from(both[0]), f64::from(both[1]));
@@ -58,13 +74,15 @@ fn mix(interleaved: &[i16], mono: &mut [i16]) {
         // The mean of two `i16` fits in an `i16`.
         *mono = ((i32::from(both[0]) + i32::from(both[1])) / 2) as i16;
     }
+    let energy = ChannelEnergy { left, right, mean };
     if mean >= (left + right) / 2.0 * CANCELLED {
-        return;
+        return energy;
     }
     let louder = usize::from(right > left);
     for (both, mono) in interleaved.chunks_exact(2).zip(mono) {
         *mono = both[louder];
     }
+    energy
 }
 
 #[cfg(test)]

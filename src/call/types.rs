@@ -5,7 +5,9 @@ use super::course::Course;
 use super::floor::Floor;
 use crate::audio::Onset;
 use crate::audio::opinion::DISAGREEMENT;
-use crate::vocab::{Anchor, Expect, Filler, Flag, GreetingPolicy, OnAgentLeft, Outcome};
+use crate::vocab::{
+    Anchor, Expect, Filler, Flag, GreetingPolicy, OnAgentLeft, Outcome, ReplyCondition,
+};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -132,6 +134,8 @@ pub struct TurnResult {
     /// caller was still speaking. For a reply in text whose end the caller did not wait for: time
     /// from the sending of the text until the caller stopped waiting.
     pub(crate) waited: Option<Duration>,
+    /// What broke in the reply's audio; `None` if no talk spurt began in the turn.
+    pub(crate) reply_audio: Option<ReplyCondition>,
     /// Doubts about the figures, sorted, without duplicates.
     pub flags: Vec<Flag>,
 }
@@ -177,6 +181,7 @@ impl TurnResult {
             track_changed: None,
             second: None,
             waited: None,
+            reply_audio: None,
             flags: Vec::new(),
         }
     }

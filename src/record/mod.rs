@@ -29,6 +29,7 @@ pub use facts::lines::Torn;
 pub use facts::measurement::MEASUREMENT_VERSION;
 pub use facts::ms::Ms;
 pub use facts::observed::Reading;
+pub use facts::reply_audio::ReplyAudio;
 pub use facts::storage::Storage;
 pub use facts::telemetry::SpanCounts;
 pub use facts::turns::{TurnContext, TurnCounts, TurnRecord};
@@ -59,6 +60,7 @@ pub(crate) use facts::measurement::MEASUREMENTS;
 pub(crate) use facts::measurement::changes_between;
 pub(crate) use facts::spans::SpanRecord;
 pub(crate) use facts::wave::Wave;
+pub(crate) use judge::broken::BrokenReplies;
 pub(crate) use judge::calibration::{CALIBRATION_VERSION, Calibration, CalibrationLevel};
 pub(crate) use judge::conversation::{
     ConversationFigures, EarlyByPause, FalseInterruptions, InterruptionFigures, RateFigures,

@@ -6,9 +6,10 @@
 //! spreadsheet never interprets text from outside as a formula.
 
 use crate::record::{
-    AgentAccount, CALL_VERSION, CallOutcome, CallRecord, ConversationRecord, Ms, TURN_VERSION,
-    TurnRecord, WordErrors,
+    AgentAccount, CALL_VERSION, CallOutcome, CallRecord, ConversationRecord, Ms, ReplyAudio,
+    TURN_VERSION, TurnRecord, WordErrors,
 };
+use crate::vocab::StereoDefect;
 use std::borrow::Cow;
 
 /// A column of a file: its name, and how to get its cell from a record.
@@ -98,6 +99,16 @@ pub(crate) const COLUMNS: &[Column<TurnRecord>] = &[
     Column { name: "kind", cell: |t| t.kind.map_or("", |kind| kind.name()).into() },
     Column { name: "hang_up_ms", cell: |t| plain(t.hang_up_ms) },
     Column { name: "network", cell: |t| t.network.as_deref().map_or("".into(), text) },
+    Column { name: "sender_stall_ms", cell: |t| audio(t, |a| a.sender_stalls.longest_ms) },
+    Column { name: "network_stall_ms", cell: |t| audio(t, |a| a.network_stalls.longest_ms) },
+    Column { name: "underrun_ms", cell: |t| audio(t, |a| a.underruns.total_ms) },
+    Column { name: "burst_ms", cell: |t| audio(t, |a| a.bursts.longest_ms) },
+    Column { name: "truncated_head", cell: |t| audio(t, |a| a.truncated_head) },
+    Column { name: "truncated_tail", cell: |t| audio(t, |a| a.truncated_tail) },
+    Column { name: "clipped", cell: |t| audio(t, |a| a.clipped) },
+    Column { name: "level_dbfs", cell: |t| plain(t.reply_audio.and_then(|a| a.level_dbfs)) },
+    Column { name: "level_jump_db", cell: |t| plain(t.reply_audio.and_then(|a| a.level_jump_db)) },
+    Column { name: "stereo", cell: |t| t.reply_audio.and_then(|a| a.stereo).map_or("", StereoDefect::name).into() },
 ];
 
 /// The columns of `calls.csv`, in order.
@@ -182,6 +193,11 @@ fn path(turn: &TurnRecord) -> Cow<'static, str> {
     let path = turn.agent.iter().flat_map(|a| &a.path);
     let steps = path.map(|step| format!("{} {}", step.step.name(), step.ms));
     steps.collect::<Vec<_>>().join("; ").into()
+}
+
+/// A property of the reply's audio; empty if no talk spurt began in the turn.
+fn audio<T: ToString>(turn: &TurnRecord, of: fn(&ReplyAudio) -> T) -> Cow<'static, str> {
+    plain(turn.reply_audio.as_ref().map(of))
 }
 
 fn heard(turn: &TurnRecord) -> Option<WordErrors> {

@@ -6,15 +6,18 @@
 use super::figures::figure;
 use super::text::{grouped, plural};
 use crate::record::{
-    ConversationFigures, EarlyByPause, FalseInterruptions, InterruptionFigures, Ms, RateFigures,
-    Summary,
+    BrokenReplies, ConversationFigures, EarlyByPause, FalseInterruptions, InterruptionFigures, Ms,
+    RateFigures, Summary,
 };
 
 /// The sentences, each with its key.
 pub(super) fn sentences(summary: &Summary) -> Vec<(&'static str, String)> {
-    let Some(talk) = &summary.conversation else {
-        return Vec::new();
-    };
+    let talk = summary.conversation.iter().flat_map(conversation);
+    let broken = summary.broken.iter().flat_map(BrokenReplies::sentences);
+    talk.chain(broken.map(|text| ("broken", text))).collect()
+}
+
+fn conversation(talk: &ConversationFigures) -> Vec<(&'static str, String)> {
     let ignored: Vec<String> = talk.false_interruptions.iter().map(disturbance).collect();
     let early: Vec<String> = talk.early_by_pause.iter().filter_map(early).collect();
     [

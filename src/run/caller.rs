@@ -7,6 +7,7 @@ use super::background::Background;
 use super::evidence::Capture;
 use super::hearing::{Detection, Hearing};
 use super::opinions::Excerpt;
+use super::reply_audio::ReplyAudio;
 use super::sounds::EncodedUtterance;
 use crate::audio::{AudioError, Codec, FRAME, FRAME_TIME, Heard, Onset, Packet, echo};
 use crate::call::{
@@ -66,6 +67,8 @@ pub(crate) struct CallerEnd {
     decode: Decode,
     /// Set once any caller receives a packet with an audio level (only with `decode: level`).
     levels: Arc<AtomicBool>,
+    /// The condition of the replies.
+    audio: ReplyAudio,
     events: mpsc::Sender<EndEvent>,
 }
 
@@ -95,6 +98,7 @@ impl CallerEnd {
             evidence: None,
             decode: Decode::default(),
             levels: Arc::default(),
+            audio: ReplyAudio::default(),
             events,
         };
         Ok((end, inbox))
@@ -132,6 +136,7 @@ impl CallerEnd {
         while let Some(mut event) = self.call.as_mut().and_then(Call::poll_event) {
             if let CallEvent::TurnEnded(turn) | CallEvent::TurnAmended(turn) = &mut event {
                 self.hearing.name_track(turn);
+                self.audio.ended(&mut self.hearing, turn, now);
             }
             if let (Some(evidence), CallEvent::TurnEnded(turn)) = (&mut self.evidence, &event) {
                 evidence.ended(turn, now);
@@ -219,7 +224,17 @@ impl CallerEnd {
             self.said.pop_front();
         }
         let start = due.checked_sub(length).unwrap_or(due);
+        self.turn_begins(start);
         self.said.push_back((start, turn));
+    }
+
+    /// The next turn begins: what the agent says from here on belongs to it, and the condition of
+    /// the last reply is complete.
+    fn turn_begins(&mut self, start: Instant) {
+        if let Some(turn) = self.audio.turn_begins(&mut self.hearing, start) {
+            let amended = CallEvent::TurnAmended(turn);
+            let _ = self.events.try_send(EndEvent::Call(Box::new(amended)));
+        }
     }
 
     /// Handles the completed join: media flows, and packets are sent from `slot` on.
@@ -303,6 +318,7 @@ impl CallerEnd {
         let mut result = self.call.take()?.finish(now);
         for turn in &mut result.turns {
             self.hearing.name_track(turn);
+            self.audio.ended(&mut self.hearing, turn, now);
         }
         Some(result)
     }
@@ -334,6 +350,9 @@ impl Endpoint for CallerEnd {
         if level.is_some() {
             self.levels.store(true, Relaxed);
         }
+        let hold = self.call.as_ref().and_then(|call| call.hold(stream));
+        self.hearing
+            .arrived(stream, &packet, hold.unwrap_or_default());
         self.hearing.packet(stream, &Packet { level, ..packet });
         self.listen(now);
         if let Some(excerpt) = self.hearing.asks_late(stream, packet.arrival) {
@@ -384,6 +403,7 @@ impl Endpoint for CallerEnd {
                 (payload.clone(), true)
             }
             Say::Text { turn } => {
+                self.turn_begins(due);
                 if self.events.try_send(EndEvent::Text(turn)).is_err() {
                     // The turn would wait forever for its text to be sent.
                     let detail = "the call is too busy to send a text".into();

@@ -5,9 +5,10 @@
 //! carries no voice is held back only while there is another track; at most [`EARS`] ears are kept.
 
 use super::opinions::Excerpt;
-use crate::audio::{AudioError, Codec, Ear, Heard, Packet};
+use crate::audio::{AudioError, Codec, Ear, Heard, Packet, ReplyWindow};
 use crate::call::{StreamId, TurnResult};
 use crate::net::RtpStream;
+use crate::vocab::ReplyCondition;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -163,6 +164,27 @@ impl Hearing {
         let voices = self.voices.iter().enumerate();
         let (oldest, _) = voices.min_by_key(|(_, voice)| voice.last)?;
         Some(self.voices.remove(oldest).stream)
+    }
+
+    /// Notes the arrival of a packet of `stream`; `hold`: the time for which a jitter buffer would
+    /// hold it back. Call this before [`Hearing::packet`].
+    pub(super) fn arrived(&mut self, stream: StreamId, packet: &Packet<'_>, hold: Duration) {
+        if let Some(voice) = self.of(stream) {
+            voice.ear.arrived(packet, hold);
+        }
+    }
+
+    /// The condition of the reply on the stream that the turn was judged by, or on the stream that
+    /// was received last.
+    pub(super) fn reply(
+        &mut self,
+        stream: Option<StreamId>,
+        window: &ReplyWindow,
+        now: Instant,
+    ) -> Option<ReplyCondition> {
+        let latest = self.voices.iter().max_by_key(|v| v.last);
+        let stream = stream.or(latest.map(|v| v.stream))?;
+        self.of(stream)?.ear.reply(window, now)
     }
 
     /// Passes a packet of `stream` to its ear.

@@ -30,6 +30,7 @@ pub(crate) mod observe;
 mod opinions;
 mod preflight;
 mod read;
+mod reply_audio;
 mod room;
 mod sentinels;
 mod shared;

@@ -79,6 +79,13 @@ const READ: &[(&str, &str)] = &[
         "false_interruption: rate<0.1",
         "false_interruption: rate<0.1",
     ),
+    ("reply_gap: max<500ms", "reply_gap: max<500ms"),
+    ("stalled: rate<0.01", "stalled: rate<0.01"),
+    ("underrun: rate<0.05", "underrun: rate<0.05"),
+    ("burst: rate<0.05", "burst: rate<0.05"),
+    ("truncated_head: rate<0.01", "truncated_head: rate<0.01"),
+    ("clipped: rate<=0", "clipped: rate<=0"),
+    ("level_jump: rate<0.01", "level_jump: rate<0.01"),
     ("failed: rate >= 1.", "failed: rate>=1"),
     ("ttfa{variant:fast}: med<1s", "ttfa{variant:fast}: med<1s"),
     (

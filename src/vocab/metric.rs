@@ -34,6 +34,7 @@ pub enum Metric {
     HangUp,
     TextTtft,
     TextReply,
+    ReplyGap,
     TranscriptionDelay,
     EndOfTurnDelay,
     OnUserTurnCompletedDelay,
@@ -62,6 +63,12 @@ pub enum Metric {
     AwkwardSilence,
     InterruptionIgnored,
     FalseInterruption,
+    Stalled,
+    Underrun,
+    Burst,
+    TruncatedHead,
+    Clipped,
+    LevelJump,
 }
 
 /// The kind of a metric's values.
@@ -149,6 +156,14 @@ const fn asked_share(definition: &'static str) -> MetricRow {
     }
 }
 
+/// A share of broken replies: shown and compared only if a threshold or a comparison asks for it.
+const fn broken_share(definition: &'static str) -> MetricRow {
+    MetricRow {
+        shown: Visibility::Asked,
+        ..asked_share(definition)
+    }
+}
+
 const fn compared(row: MetricRow) -> MetricRow {
     MetricRow {
         compared: true,
@@ -207,6 +222,17 @@ const REPLY_WER: &str =
 const REPLY_MISMATCHED: &str =
     "share of turns with `reply_matches` whose reply's transcript does not match";
 
+// What broke in the audio of replies.
+const REPLY_GAP: &str = "the longest stall inside a reply, 0 in a reply without one: a hole of 60 ms or more that packets or inserted silence account for, not the voice";
+const STALLED: &str = "share of replies with a stall of 60 ms or more";
+const UNDERRUN: &str =
+    "share of replies with audio that the modelled jitter buffer was to play before it arrived";
+const BURST: &str = "share of replies with audio that arrived 100 ms or more ahead of time";
+const TRUNCATED_HEAD: &str = "share of replies that began in mid-voice";
+const CLIPPED: &str = "share of replies of whose sound more than 1 % is at full scale";
+const LEVEL_JUMP: &str =
+    "share of replies whose level changed by 13 dB or more within a talk spurt";
+
 named!(pub for Metric);
 
 impl Metric {
@@ -229,6 +255,7 @@ impl Metric {
             Self::HangUp => compared(latency(Turn, Measured, HANG_UP)),
             Self::TextTtft => compared(latency(Turn, Measured, TEXT_TTFT)),
             Self::TextReply => latency(Turn, Measured, TEXT_REPLY),
+            Self::ReplyGap => latency(Turn, Asked, REPLY_GAP),
             Self::TranscriptionDelay => latency(Turn, Asked, TRANSCRIPTION_DELAY),
             Self::EndOfTurnDelay => latency(Turn, Account, END_OF_TURN_DELAY),
             Self::OnUserTurnCompletedDelay => latency(Turn, Asked, ON_USER_TURN_COMPLETED_DELAY),
@@ -268,6 +295,12 @@ impl Metric {
             Self::AwkwardSilence => asked_share(AWKWARD_SILENCE),
             Self::InterruptionIgnored => asked_share(INTERRUPTION_IGNORED),
             Self::FalseInterruption => asked_share(FALSE_INTERRUPTION),
+            Self::Stalled => broken_share(STALLED),
+            Self::Underrun => broken_share(UNDERRUN),
+            Self::Burst => broken_share(BURST),
+            Self::TruncatedHead => broken_share(TRUNCATED_HEAD),
+            Self::Clipped => broken_share(CLIPPED),
+            Self::LevelJump => broken_share(LEVEL_JUMP),
         }
     }
 

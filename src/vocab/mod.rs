@@ -22,6 +22,7 @@ macro_rules! named {
 mod address;
 mod behaviour;
 mod call;
+mod condition;
 mod course;
 mod delay;
 pub(crate) mod duration;
@@ -45,6 +46,7 @@ mod turn;
 
 pub use behaviour::Behaviour;
 pub use call::{AgentState, GreetingPolicy, OnAgentLeft};
+pub use condition::{DefectSum, ReplyCondition, StereoDefect};
 pub use course::{Branch, Go, When};
 pub use delay::{AgentDelay, DelayError};
 pub use filler::Filler;

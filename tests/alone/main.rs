@@ -9,6 +9,7 @@ use support::reports::Reports;
 pub mod support;
 
 mod all_examples;
+mod broken;
 mod capacity;
 mod conversations;
 mod habits;

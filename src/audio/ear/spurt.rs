@@ -7,6 +7,7 @@
 
 use super::background::{LOUDEST_DBFS, is_background};
 use super::burst::{HOP, SUSTAINED};
+use super::condition::Condition;
 use super::floor::{Floor, LOWEST};
 use super::levels::Levels;
 use super::refine::{QUIETEST_DBFS, Refined, SPREAD_AT_MOST_DB, Under};
@@ -155,10 +156,12 @@ impl Spurts {
         self.loud = 0;
     }
 
-    /// Examines the windows added to the track.
-    pub(super) fn run(&mut self, track: &Track) {
+    /// Examines the windows added to the track; `condition` takes the energies of their hops.
+    pub(super) fn run(&mut self, track: &Track, condition: &mut Condition) {
         while self.next <= track.end() {
-            self.window(track, self.next);
+            let hop = track.energy(self.next - HOP, self.next);
+            condition.hop(track, self.next, hop);
+            self.window(track, self.next, hop);
             self.next += HOP;
         }
     }
@@ -190,8 +193,7 @@ impl Spurts {
         }
     }
 
-    fn window(&mut self, track: &Track, end: u64) {
-        let hop = track.energy(end - HOP, end);
+    fn window(&mut self, track: &Track, end: u64, hop: i64) {
         let energy = self.half + hop;
         self.half = hop;
         let level = (dbfs_of(energy as f64 / (2 * HOP) as f64) as f32).max(LOWEST);

@@ -17,6 +17,7 @@ pub(super) mod lines;
 pub(super) mod measurement;
 pub(super) mod ms;
 pub(super) mod observed;
+pub(super) mod reply_audio;
 pub(super) mod spans;
 pub(super) mod storage;
 pub(super) mod telemetry;

@@ -7,6 +7,7 @@ use super::account::{AgentAccount, SaidWords};
 use super::conversation::ConversationRecord;
 use super::level::tenth_db;
 use super::ms::Ms;
+use super::reply_audio::ReplyAudio;
 use crate::account::{TurnAccount, TurnSpans};
 use crate::call::{Failure, TurnResult};
 use crate::record::TURN_VERSION;
@@ -181,6 +182,9 @@ pub struct TurnRecord {
     /// for one whose caller sent a text, and in files of earlier releases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) conversation: Option<ConversationRecord>,
+    /// What broke in the reply's audio; absent if no talk spurt began in the turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reply_audio: Option<ReplyAudio>,
     /// The agent's account of the turn, if it reports anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentAccount>,
@@ -223,6 +227,7 @@ impl TurnRecord {
         let held = result.stop.zip(result.stop_wire);
         let stop_hold = held.map(|(ear, wire)| Ms::from(ear.saturating_sub(wire)));
         let conversation = result.conversation.as_deref();
+        let spoken = conversation.zip(result.speech_end);
         Self {
             version: TURN_VERSION,
             call: context.call,
@@ -271,9 +276,8 @@ impl TurnRecord {
             agent_track: result.track.as_deref().map(str::to_owned),
             track_changed_ms: since(result.track_changed),
             waited_ms: result.waited.map(Ms::from),
-            conversation: conversation
-                .zip(result.speech_end)
-                .map(|(of, end)| ConversationRecord::new(of, end)),
+            conversation: spoken.map(|(of, end)| ConversationRecord::new(of, end)),
+            reply_audio: result.reply_audio.as_ref().map(ReplyAudio::from),
             agent: None,
             flags: sorted(&result.flags),
             failure: (outcome == Outcome::Failed)

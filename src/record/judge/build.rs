@@ -4,6 +4,7 @@
 //! every figure comes from the records as they are on disk, so a report generated again later shows
 //! the same figures.
 
+use super::broken::BrokenReplies;
 use super::conversation::ConversationFigures;
 use super::figures::Intervals;
 use super::gate::Records;
@@ -74,6 +75,7 @@ impl Summary {
             conversation: ConversationFigures::of(calls, turns),
             critical_path: PathFigures::of(turns),
             said: SaidFigures::of(calls, turns),
+            broken: BrokenReplies::of(turns),
             usage: UsageFigures::of(calls),
             second_opinion: SecondOpinions::of(turns),
             echoes: calls.iter().filter(|c| !c.warmup).map(|c| c.echoes).sum(),

@@ -6,7 +6,7 @@
 
 use super::conversation::{Disturbed, Interrupted};
 use super::samples::{counting_calls, counting_turns, finite, of_call, of_reply_end, of_turn};
-use crate::record::{AgentAccount, CallRecord, Ms, TurnRecord};
+use crate::record::{AgentAccount, CallRecord, Ms, ReplyAudio, TurnRecord};
 use crate::stats::{Distribution, Population, Proportion, Sample};
 use crate::vocab::{Expect, Metric, Outcome};
 use std::collections::BTreeMap;
@@ -82,6 +82,39 @@ macro_rules! one_of_each {
     };
 }
 
+/// A share of the replies whose audio was watched.
+macro_rules! of_reply {
+    ($is:expr) => {
+        one_of_each!(|t| {
+            let is: fn(&ReplyAudio) -> bool = $is;
+            t.reply_audio.as_ref().map(is)
+        })
+    };
+}
+
+/// The time in which both spoke, and the time in which anybody did, in ms.
+fn overlap_ratio(turn: &TurnRecord) -> Option<(usize, usize)> {
+    let floor = turn.conversation.as_ref()?.floor;
+    let ms = |ms: Ms| usize::try_from(ms.micros() / 1_000).unwrap_or(0);
+    Some((ms(floor.overlap_ms), ms(floor.speech_ms)))
+}
+
+fn interruption_ignored(turn: &TurnRecord) -> Option<bool> {
+    match Interrupted::of(turn)? {
+        Interrupted::Obeyed => Some(false),
+        Interrupted::Ignored => Some(true),
+        Interrupted::NoChance => None,
+    }
+}
+
+fn false_interruption(turn: &TurnRecord) -> Option<bool> {
+    match Disturbed::of(turn)? {
+        Disturbed::WentOn => Some(false),
+        Disturbed::Stopped => Some(true),
+        Disturbed::Spoke | Disturbed::NoChance => None,
+    }
+}
+
 impl ValueSource {
     /// The sample that a turn adds, if any.
     pub(in crate::record) fn of_turn(self, turn: &TurnRecord) -> Option<Sample> {
@@ -141,6 +174,7 @@ impl Metric {
                 of: |t| t.text_reply_ms,
                 sample: of_reply_end,
             },
+            Self::ReplyGap => found(|t| Some(t.reply_audio.as_ref()?.longest_stall())),
             Self::TranscriptionDelay => found(|t| t.agent.as_ref()?.transcription_delay_ms),
             Self::EndOfTurnDelay => found(|t| t.agent.as_ref()?.end_of_turn_delay_ms),
             Self::OnUserTurnCompletedDelay => {
@@ -166,28 +200,19 @@ impl Metric {
             Self::Failed => ValueSource::ShareOfCalls(|t| t.outcome == Outcome::Failed),
             Self::Wer => ValueSource::Parts(|t| Some(understood(t)?.heard_errors?.capped())),
             Self::ReplyWer => ValueSource::Parts(|t| Some(understood(t)?.reply_errors?.capped())),
-            Self::ReplyMismatched => ValueSource::Parts(|t| {
-                let matches = understood(t)?.reply_matches?;
-                Some((usize::from(!matches), 1))
-            }),
-            Self::OverlapRatio => ValueSource::Parts(|t| {
-                let floor = t.conversation.as_ref()?.floor;
-                let ms = |ms: Ms| usize::try_from(ms.micros() / 1_000).unwrap_or(0);
-                Some((ms(floor.overlap_ms), ms(floor.speech_ms)))
-            }),
+            Self::ReplyMismatched => one_of_each!(|t| Some(!understood(t)?.reply_matches?)),
+            Self::OverlapRatio => ValueSource::Parts(overlap_ratio),
             Self::AwkwardSilence => {
                 one_of_each!(|t| Some(t.conversation.as_ref()?.awkward.count > 0))
             }
-            Self::InterruptionIgnored => one_of_each!(|t| match Interrupted::of(t)? {
-                Interrupted::Obeyed => Some(false),
-                Interrupted::Ignored => Some(true),
-                Interrupted::NoChance => None,
-            }),
-            Self::FalseInterruption => one_of_each!(|t| match Disturbed::of(t)? {
-                Disturbed::WentOn => Some(false),
-                Disturbed::Stopped => Some(true),
-                Disturbed::Spoke | Disturbed::NoChance => None,
-            }),
+            Self::InterruptionIgnored => one_of_each!(interruption_ignored),
+            Self::FalseInterruption => one_of_each!(false_interruption),
+            Self::Stalled => of_reply!(ReplyAudio::is_stalled),
+            Self::Underrun => of_reply!(|r| r.underruns.count > 0),
+            Self::Burst => of_reply!(|r| r.bursts.count > 0),
+            Self::TruncatedHead => of_reply!(|r| r.truncated_head),
+            Self::Clipped => of_reply!(|r| r.clipped),
+            Self::LevelJump => of_reply!(|r| r.level_jump_db.is_some()),
         }
     }
 
@@ -364,6 +389,7 @@ mod tests {
             ("hang_up", 0, 0),
             ("text_ttft", 0, 0),
             ("text_reply", 0, 0),
+            ("reply_gap", 0, 0),
             ("transcription_delay", 0, 0),
             ("end_of_turn_delay", 1, 1),
             ("on_user_turn_completed_delay", 0, 0),
@@ -392,6 +418,12 @@ mod tests {
             ("awkward_silence", 2, 2),
             ("interruption_ignored", 0, 0),
             ("false_interruption", 1, 1),
+            ("stalled", 0, 0),
+            ("underrun", 0, 0),
+            ("burst", 0, 0),
+            ("truncated_head", 0, 0),
+            ("clipped", 0, 0),
+            ("level_jump", 0, 0),
         ];
         let names: Vec<&str> = Metric::ALL.iter().map(|m| m.name()).collect();
         assert_eq!(names, expected.map(|(name, ..)| name));

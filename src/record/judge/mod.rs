@@ -3,6 +3,7 @@
 //! In: the records of calls and turns, thresholds. Out: the summary and its parts.
 //! Invariant: the same records always give the same judgement.
 
+pub(super) mod broken;
 pub(super) mod build;
 pub(super) mod calibration;
 pub(super) mod conversation;

@@ -3,6 +3,7 @@
 //! In: nothing; [`Summary::build`] fills them. Out: JSON through serde, and its JSON Schema.
 //! Invariant: warm-up calls are in no figure.
 
+use super::broken::BrokenReplies;
 use super::conversation::ConversationFigures;
 use super::figures::Intervals;
 use super::latencies::Metrics;
@@ -90,6 +91,9 @@ pub struct Summary {
     /// Accuracy of the agent's transcripts and of its replies; absent without transcripts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) said: Option<SaidFigures>,
+    /// Replies whose audio broke; absent if no reply's audio was watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) broken: Option<BrokenReplies>,
     /// Usage and cost of the agents' models; absent if no agent reports its usage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) usage: Option<UsageFigures>,
