@@ -9,8 +9,10 @@ use super::weights::{HEAD, HEAD_FROM, INSERTED, INSERTED_FROM, TAIL, TAIL_FROM, 
 
 /// A cut begins or ends in voiced sound, at this autocorrelation at least.
 const VOICED: f32 = 0.4;
-/// A sound that stays this close to its own active level, in dB, is a tone: it begins at full level.
-const STEADY_DB: f32 = 0.7;
+/// The level of a tone stays this close to its active level, in dB, once the codec has settled.
+const STEADY_DB: f32 = 1.5;
+/// What remains of a tone beside its sine is the codec's noise, at most this share of its energy.
+const SINE: f32 = 0.05;
 /// Features of a silence: those of its edges, and how they differ.
 pub(super) const BOTH: usize = 2 * FEATURES + 5;
 /// A feature counts as at most so many standard deviations from its mean.
@@ -28,7 +30,12 @@ pub(super) fn is_tail(edge: &Edge) -> bool {
 
 /// Whether the sound is voiced, and no tone.
 fn is_voice(edge: &Edge) -> bool {
-    edge.voicing() >= VOICED && edge.levels().iter().any(|level| level.abs() > STEADY_DB)
+    edge.voicing() >= VOICED && !is_tone(edge)
+}
+
+/// Whether the sound is a tone: one sine, whose level stays at its own active level.
+fn is_tone(edge: &Edge) -> bool {
+    edge.beside_sine <= SINE && edge.levels().iter().all(|level| level.abs() <= STEADY_DB)
 }
 
 /// Whether a silence between these edges was inserted; `samples`: its length.

@@ -32,6 +32,8 @@ const LATER: usize = 20;
 const LAGS: std::ops::RangeInclusive<usize> = 20..=133;
 /// Length of the sound that is kept for [`likeness`], at 8 kHz: 50 ms.
 const KEPT: usize = 400;
+/// By then a codec has settled after a hard beginning, at 8 kHz: 10 ms.
+const SETTLED: usize = 10 * MS_8;
 /// Sounds are compared by this length: 20 ms; and so far apart at most: 25 ms.
 const COMPARED: usize = 20 * MS_8;
 const SHIFTED: usize = 25 * MS_8;
@@ -55,6 +57,8 @@ pub(super) struct Edge {
     pub(super) reached: i32,
     /// The sound from there on, at 8 kHz.
     pub(super) sound: [f32; KEPT],
+    /// What remains of the sound if one sine is taken away, as a share of its energy.
+    pub(super) beside_sine: f32,
 }
 
 /// The samples around an edge.
@@ -161,6 +165,7 @@ impl Edge {
                 window.bright(reached + 20, reached + 60),
             ],
             reached: reached as i32 - BEFORE as i32,
+            beside_sine: beside_sine(&sound[SETTLED..]),
             sound,
         })
     }
@@ -175,10 +180,10 @@ impl Edge {
         self.features[11]
     }
 
-    /// Levels from 5 to 100 ms, relative to the active level, in dB.
-    pub(super) fn levels(&self) -> [f32; 5] {
-        let [_, first, growth, third, _, l10, l20, l40, ..] = self.features;
-        [l10, l20, l40, first + growth, third]
+    /// Levels from 20 to 100 ms, relative to the active level, in dB.
+    pub(super) fn levels(&self) -> [f32; 3] {
+        let [_, first, growth, third, _, _, _, l40, ..] = self.features;
+        [l40, first + growth, third]
     }
 
     /// The pitch period in samples at 8 kHz; 0 without one.
@@ -220,6 +225,18 @@ fn alike(sound: &[f32], period: usize, from: usize) -> f32 {
         (1.., Some(a), Some(b)) => dot(a, b) / ((dot(a, a) + 1.0) * (dot(b, b) + 1.0)).sqrt(),
         _ => 0.0,
     }
+}
+
+/// What remains of a sound if one sine is taken away, as a share of its energy: two samples on
+/// either side of a sine's sample add up to that sample times a constant.
+fn beside_sine(sound: &[f32]) -> f32 {
+    let around = |k: usize| sound[k - 1] + sound[k + 1];
+    let inside = 1..sound.len() - 1;
+    let energy: f32 = inside.clone().map(|k| sound[k] * sound[k]).sum();
+    let product: f32 = inside.clone().map(|k| around(k) * sound[k]).sum();
+    let constant = product / energy.max(1.0);
+    let rest = |k: usize| around(k) - constant * sound[k];
+    inside.map(|k| rest(k) * rest(k)).sum::<f32>() / energy.max(1.0)
 }
 
 /// Energy of the first difference, as a share of the energy: small for a hum.

@@ -3,7 +3,7 @@
 use super::Condition;
 use crate::audio::ear::burst::HOP;
 use crate::audio::ear::track::Track;
-use crate::audio::test_signals::FIXTURES;
+use crate::audio::test_signals::{FIXTURES, sine};
 use crate::audio::{Ear, Packet, ReplyWindow, opus};
 use crate::vocab::ReplyCondition;
 use std::time::{Duration, Instant};
@@ -128,6 +128,38 @@ fn a_frame_that_comes_after_its_playout_is_an_underrun() {
     assert_eq!(reply.underruns.count, 1);
     assert_eq!(reply.underruns.total, Duration::from_millis(15));
     assert_eq!(heard(&sent, HELD).underruns.count, 0, "held back");
+}
+
+#[test]
+fn a_tone_is_neither_a_cut_head_nor_a_cut_tail() {
+    for hz in [440.0, 1_000.0] {
+        let mut pcm = vec![0; 48_000];
+        pcm.extend(sine(hz, -20.0, 48_000));
+        pcm.extend([0; 96_000]);
+        let mut ear = Ear::new().expect("libopus");
+        let zero = Instant::now();
+        for (k, payload) in (0u64..).zip(opus::encode(&pcm).expect("libopus")) {
+            let packet = Packet {
+                arrival: zero + FRAME * k as u32,
+                kernel_stamp: true,
+                rtp_time: k as u32 * 960,
+                sequence: k,
+                level: None,
+                payload: &payload,
+            };
+            ear.arrived(&packet, HELD);
+            ear.packet(&packet);
+            while ear.poll_heard().is_some() {}
+        }
+        let window = ReplyWindow {
+            from: zero,
+            speech_end: zero,
+            until: None,
+        };
+        let reply = ear.reply(&window, zero + Duration::from_secs(9));
+        let reply = reply.expect("a reply");
+        assert!(!reply.truncated_head && !reply.truncated_tail, "{hz} Hz");
+    }
 }
 
 #[test]
