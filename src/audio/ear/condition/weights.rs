@@ -136,7 +136,7 @@ pub(super) const HEAD: &[Tree] = &[
      [0.0503, -0.1035, -0.0362, 0.1066, 0.0904, -0.0618, 0.0314, -0.0896]),
 ];
 /// Sums from which on an end is a cut.
-pub(super) const TAIL_FROM: f32 = 5.2114;
+pub(super) const TAIL_FROM: f32 = 4.2114;
 /// For the ends of sounds.
 #[rustfmt::skip]
 pub(super) const TAIL: &[Tree] = &[
