@@ -1,7 +1,7 @@
 //! What broke in a reply's audio, as a part of its turn's record.
 //!
-//! In: the condition of a reply. Out: its record. Invariant: times are in ms, to the microsecond;
-//! what did not occur is zero or false.
+//! In: the condition of a reply. Out: its record. Invariants: times are in ms, to the
+//! microsecond; what did not occur is absent, because most replies are whole.
 
 use super::ms::Ms;
 use crate::vocab::{self, ReplyCondition, StereoDefect};
@@ -30,28 +30,43 @@ impl From<vocab::DefectSum> for DefectSum {
 
 /// The condition of the talk spurts of one reply.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ReplyAudio {
     /// Holes of 60 ms or more that the sender accounts for.
+    #[serde(skip_serializing_if = "did_not_occur")]
     pub(crate) sender_stalls: DefectSum,
     /// Holes of 60 ms or more that the network accounts for.
+    #[serde(skip_serializing_if = "did_not_occur")]
     pub(crate) network_stalls: DefectSum,
     /// Audio that was due for playout before it arrived.
+    #[serde(skip_serializing_if = "did_not_occur")]
     pub(crate) underruns: DefectSum,
     /// Audio that arrived ahead of time, by the lead.
+    #[serde(skip_serializing_if = "did_not_occur")]
     pub(crate) bursts: DefectSum,
     /// The reply began in mid-voice.
+    #[serde(skip_serializing_if = "did_not_occur")]
     pub(crate) truncated_head: bool,
     /// The reply ended in mid-voice.
+    #[serde(skip_serializing_if = "did_not_occur")]
     pub(crate) truncated_tail: bool,
     /// Audibly much of the reply is at full scale.
+    #[serde(skip_serializing_if = "did_not_occur")]
     pub(crate) clipped: bool,
     /// Active level in dBFS, to a tenth, once the reply has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) level_dbfs: Option<f64>,
     /// Largest sudden change of the level, in dB, to a tenth.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) level_jump_db: Option<f64>,
     /// What is wrong with the channels of a stereo stream, if anything is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stereo: Option<StereoDefect>,
+}
+
+/// Whether a part of the record is zero or false.
+fn did_not_occur<T: Default + PartialEq>(part: &T) -> bool {
+    *part == T::default()
 }
 
 impl From<&ReplyCondition> for ReplyAudio {
