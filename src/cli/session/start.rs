@@ -54,15 +54,18 @@ pub(super) fn network(scenario: &Scenario) -> Option<Network> {
     let parts = networks
         .in_words()
         .map(|(name, share, words)| (name, Some(share), words));
+    // Sums of rounded numbers are rounded too: 5 % are not 5.000000000000001 %.
+    let mean = networks.mix.iter().fold(0.0, |sum, (share, network)| {
+        sum + f64::from(*share) / f64::from(ONE) * lost(network)
+    });
+    let mean = (mean * 1e9).round() / 1e9;
     let part = |(name, share, words): (String, Option<f64>, String)| NetworkPart {
         name: Some(name).filter(|name| !name.is_empty()),
         share,
         words,
     };
     scenario.is_impaired().then(|| Network {
-        loss: networks.mix.iter().fold(0.0, |sum, (share, network)| {
-            sum + f64::from(*share) / f64::from(ONE) * lost(network)
-        }),
+        loss: networks.flat.map_or(mean, |flat| flat.share),
         burst: networks.flat.and_then(|flat| flat.burst),
         parts: match networks.flat {
             Some(_) => own.map(part).collect(),
