@@ -4,8 +4,7 @@
 
 use super::checker::Checker;
 use super::file_network::{
-    BothFile, ChainFile, LinkFile, LogText, NetworkFile, OrderText, OutageFile, PresetName,
-    RateText,
+    BothFile, ChainFile, LinkFile, LogText, NetworkFile, OrderText, OutageFile, Parts, RateText,
 };
 use super::network::{Networks, ONE};
 use super::places::join;
@@ -72,8 +71,7 @@ impl Checker<'_> {
                 self.mix(mix, file)
             }
             None => {
-                let both = (file.preset, file.up.as_ref(), file.down.as_ref());
-                let mut network = self.network_of(both, at);
+                let mut network = self.network_of(file.parts(), at);
                 if let Some(loss) = flat {
                     network.down = LinkConfig {
                         loss: Some(loss.into()),
@@ -97,9 +95,7 @@ impl Checker<'_> {
         file: Option<&BothFile>,
         at: &str,
     ) -> Option<Arc<NetworkConfig>> {
-        let file = file?;
-        let both = (file.preset, file.up.as_ref(), file.down.as_ref());
-        Some(Arc::new(self.network_of(both, at)))
+        Some(Arc::new(self.network_of(file?.parts(), at)))
     }
 
     fn mix(
@@ -120,7 +116,7 @@ impl Checker<'_> {
                 (Some((_, both)), _) => {
                     let at = join("/network/networks", name);
                     let both = self.need(both.as_ref(), &at);
-                    both.map(|b| self.network_of((b.preset, b.up.as_ref(), b.down.as_ref()), &at))
+                    both.map(|b| self.network_of(b.parts(), &at))
                 }
                 (None, Some(preset)) => Some(presets::network(preset)),
                 (None, None) => {
@@ -157,11 +153,7 @@ impl Checker<'_> {
         found
     }
 
-    fn network_of(
-        &mut self,
-        (preset, up, down): (Option<PresetName>, Option<&LinkFile>, Option<&LinkFile>),
-        at: &str,
-    ) -> NetworkConfig {
+    fn network_of(&mut self, (preset, up, down): Parts<'_>, at: &str) -> NetworkConfig {
         let base = preset.map(presets::network).unwrap_or_default();
         let up = up.map(|up| self.link(up, &join(at, "up")));
         let down = down.map(|down| self.link(down, &join(at, "down")));
@@ -207,28 +199,26 @@ impl Checker<'_> {
             .unwrap_or_default()
     }
 
-    /// Says that a key has no effect without another one.
-    fn pointless(&mut self, at: &str, key: &str, other: &str) {
-        let at = join(at, key);
-        if self.is_unset(&at) {
+    /// Refuses the settings among `keys` that are set, if the one that they belong to is not.
+    fn need_for(&mut self, at: &str, other: (&str, bool), keys: &[(&str, bool)]) {
+        let (other, other_is_set) = other;
+        if other_is_set || self.is_unset(&join(at, other)) {
             return;
         }
-        let message = format!("`{key}` has no effect without `{other}`");
-        let hint = format!("set `{other}` too, or leave it out");
-        self.problem_at_key(&at, Code::Contradiction, message, hint);
+        for (key, _) in keys.iter().filter(|(_, is_set)| *is_set) {
+            let message = format!("`{key}` has no effect without `{other}`");
+            let hint = format!("set `{other}` too, or leave it out");
+            self.problem_at_key(&join(at, key), Code::Contradiction, message, hint);
+        }
     }
 
     fn jitter(&mut self, file: &LinkFile, at: &str) -> Option<Jitter> {
-        let set = [
+        let keys = [
             ("distribution", file.distribution.is_some()),
             ("correlation", file.correlation.is_some()),
             ("order", file.order.is_some()),
         ];
-        if file.jitter.is_none() {
-            for (key, _) in set.into_iter().filter(|(_, set)| *set) {
-                self.pointless(at, key, "jitter");
-            }
-        }
+        self.need_for(at, ("jitter", file.jitter.is_some()), &keys);
         let jitter = file.jitter.as_ref()?;
         let at_jitter = join(at, "jitter");
         let size =
@@ -250,9 +240,8 @@ impl Checker<'_> {
     }
 
     fn reorder(&mut self, file: &LinkFile, at: &str) -> Option<Reorder> {
-        if file.reorder.is_none() && file.reorder_by.is_some() {
-            self.pointless(at, "reorder_by", "reorder");
-        }
+        let keys = [("reorder_by", file.reorder_by.is_some())];
+        self.need_for(at, ("reorder", file.reorder.is_some()), &keys);
         let share = self.part(file.reorder.as_ref(), &join(at, "reorder"));
         let at_by = join(at, "reorder_by");
         let by =
@@ -261,9 +250,8 @@ impl Checker<'_> {
     }
 
     fn bandwidth(&mut self, file: &LinkFile, at: &str) -> Option<Bandwidth> {
-        if file.bandwidth.is_none() && file.queue.is_some() {
-            self.pointless(at, "queue", "bandwidth");
-        }
+        let keys = [("queue", file.queue.is_some())];
+        self.need_for(at, ("bandwidth", file.bandwidth.is_some()), &keys);
         let RateText(text) = file.bandwidth.as_ref()?;
         let rate = bits_per_second(text).filter(|rate| RATES.contains(rate));
         if rate.is_none() {
@@ -292,22 +280,12 @@ impl Checker<'_> {
 
     fn outage(&mut self, file: &OutageFile, at: &str) -> Option<Outage> {
         let (at_start, at_length) = (join(at, "at"), join(at, "length"));
-        let start = self.need(file.at.as_ref(), &at_start)?;
-        let start =
-            self.duration_within(Some(start), &at_start, Duration::ZERO, &STARTS, IN_RANGE)?;
-        let length = self.need(file.length.as_ref(), &at_length)?;
-        let length =
-            self.duration_within(Some(length), &at_length, Duration::ZERO, &OUTAGES, IN_RANGE)?;
+        let start = self.needed_duration(file.at.as_ref(), &at_start, &STARTS, IN_RANGE)?;
+        let length = self.needed_duration(file.length.as_ref(), &at_length, &OUTAGES, IN_RANGE)?;
         let at_every = join(at, "every");
         let every = match &file.every {
             None => None,
-            every => Some(self.duration_within(
-                every.as_ref(),
-                &at_every,
-                Duration::ZERO,
-                &STARTS,
-                IN_RANGE,
-            )?),
+            every => Some(self.needed_duration(every.as_ref(), &at_every, &STARTS, IN_RANGE)?),
         };
         if every.is_some_and(|every| every <= length) {
             let message = "an outage that begins again before it is over never ends";

@@ -111,8 +111,7 @@ impl Checker<'_> {
 
     fn room(&mut self, file: &RoomFile, at: &str) -> Option<RoomConfig> {
         let at_rt60 = join(at, "rt60");
-        let rt60 = self.need(file.rt60.as_ref(), &at_rt60)?;
-        let rt60 = self.duration_within(Some(rt60), &at_rt60, *RT60S.start(), &RT60S, IN_RANGE)?;
+        let rt60 = self.needed_duration(file.rt60.as_ref(), &at_rt60, &RT60S, IN_RANGE)?;
         let direct = self.decibels(file.direct.as_ref(), &join(at, "direct"), RATIOS);
         let direct = direct.unwrap_or(Decibels::new(DIRECT_DB));
         Some(RoomConfig { rt60, direct })

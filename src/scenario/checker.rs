@@ -172,6 +172,18 @@ impl Checker<'_> {
         None
     }
 
+    /// Parses a duration that must be set, and checks its range.
+    pub(super) fn needed_duration(
+        &mut self,
+        text: Option<&DurationText>,
+        pointer: &str,
+        range: &RangeInclusive<Duration>,
+        hint: &str,
+    ) -> Option<Duration> {
+        let text = self.need(text, pointer)?;
+        self.duration_within(Some(text), pointer, Duration::ZERO, range, hint)
+    }
+
     /// A share from 0 to 1, written in percent; `None` if it is reported to be too large.
     pub(super) fn share(
         &mut self,

@@ -62,6 +62,25 @@ pub(super) struct BothFile {
     pub(super) down: Option<LinkFile>,
 }
 
+/// A preset, and the directions that replace its own: up, then down.
+pub(super) type Parts<'a> = (
+    Option<PresetName>,
+    Option<&'a LinkFile>,
+    Option<&'a LinkFile>,
+);
+
+impl NetworkFile {
+    pub(super) fn parts(&self) -> Parts<'_> {
+        (self.preset, self.up.as_ref(), self.down.as_ref())
+    }
+}
+
+impl BothFile {
+    pub(super) fn parts(&self) -> Parts<'_> {
+        (self.preset, self.up.as_ref(), self.down.as_ref())
+    }
+}
+
 /// Networks with published figures, each way.
 #[derive(
     Debug,

@@ -60,7 +60,7 @@ fn runs(between: f64, within: f64) -> LossModel {
     }
 }
 
-/// Independent losses.
+/// Losses that do not depend on each other, by their share of the packets.
 fn single(share: f64) -> LossModel {
     LossModel {
         enter: share,

@@ -296,6 +296,20 @@ fn blanks_around_the_value_of_a_variable_are_ignored() {
 }
 
 #[test]
+fn settings_beside_an_unset_variable_are_not_called_useless() {
+    for direction in [
+        "{jitter: \"${UNSET}\", correlation: 20%, order: free}",
+        "{reorder: \"${UNSET}\", reorder_by: 20ms}",
+        "{bandwidth: \"${UNSET}\", queue: 1s}",
+        "{loss: \"${UNSET}\", burst: 2}",
+    ] {
+        let text = format!("{SMALL}network: {{up: {direction}}}\n");
+        let checked = check_text(&text, Unset::Absent);
+        assert!(checked.is_ok(), "{direction}: {checked:?}");
+    }
+}
+
+#[test]
 fn values_of_a_matrix_keep_their_spelling() {
     let text = SMALL.replace(
         "target: {kind: livekit}",
