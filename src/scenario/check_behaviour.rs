@@ -12,7 +12,8 @@ use super::places::{join, last};
 use super::problem::Code;
 use super::types::Sound;
 use crate::vocab::{
-    Behaviour, Between, Early, Fault, FaultKind, HangUp, Resume, SpokenFiller, Stop, duration,
+    Behaviour, Between, Early, Fault, FaultKind, FillerSound, HangUp, Resume, SpokenFiller, Stop,
+    duration,
 };
 use std::time::Duration;
 
@@ -136,8 +137,10 @@ impl Checker<'_> {
         let length = file.length.as_ref();
         let length = self.bounded_delay(length, &at_length, FILLER_LENGTH, Zero::Refused);
         Some(SpokenFiller {
-            length: sound.is_none().then_some(length),
-            sound,
+            sound: match sound {
+                Some(sound) => FillerSound::File { sound },
+                None => FillerSound::Tone { length },
+            },
             gap: self.bounded_delay(Some(gap), &at_gap, Duration::ZERO, Zero::Refused),
             state: match file.state {
                 Some(BetweenText::Listening) => Between::Listening,

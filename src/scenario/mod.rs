@@ -83,6 +83,7 @@ pub(crate) use types::{
 pub(crate) use variables::VariableLookup;
 
 use crate::audio::TONE_HZ;
+use crate::vocab::{FillerSound, SpokenFiller};
 use check_thresholds::Around;
 use checker::Checker;
 use file::{LoadFile, ScenarioFile, TargetFile, TargetKind, ThresholdsFile};
@@ -275,7 +276,8 @@ fn declare_tone(
         let tones = |v: &Variant| {
             let agent = v.agent.as_ref().unwrap_or(agent);
             let filler = agent.behaviour.filler.as_ref();
-            agent.reply == Sound::Tone && filler.is_none_or(|filler| filler.sound.is_none())
+            let is_tone = |filler: &SpokenFiller| matches!(filler.sound, FillerSound::Tone { .. });
+            agent.reply == Sound::Tone && filler.is_none_or(is_tone)
         };
         if variants.iter().all(tones) {
             call.reply_tone.get_or_insert(TONE_HZ as u32);

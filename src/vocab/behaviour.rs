@@ -6,7 +6,7 @@
 
 use super::duration;
 use serde::{Serialize, Serializer};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use strum::{IntoStaticStr, VariantArray};
 
@@ -93,12 +93,8 @@ pub(crate) struct Early {
 /// What the agent says before the answer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct SpokenFiller {
-    /// A sound file; `None`: a tone.
-    #[serde(serialize_with = "sound")]
-    pub sound: Option<PathBuf>,
-    /// Length of the tone; `None` with a sound file, whose settings must not have it.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "maybe_text")]
-    pub length: Option<Duration>,
+    #[serde(flatten)]
+    pub sound: FillerSound,
     /// From the last audible sample of the filler to the first one of the answer.
     #[serde(serialize_with = "text")]
     pub gap: Duration,
@@ -107,6 +103,22 @@ pub(crate) struct SpokenFiller {
     /// Share of the replies that begin with a filler.
     #[serde(serialize_with = "percent")]
     pub share: f64,
+}
+
+/// The sound of a filler.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum FillerSound {
+    /// A tone of this length.
+    Tone {
+        #[serde(serialize_with = "text")]
+        length: Duration,
+    },
+    /// A sound file, which has its own length.
+    File {
+        #[serde(serialize_with = "path")]
+        sound: PathBuf,
+    },
 }
 
 /// The agent's state between a filler and the answer.
@@ -230,13 +242,10 @@ fn maybe_text<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S
     text(&time.unwrap_or_default(), serializer)
 }
 
-fn texts<S: Serializer>(times: &[Duration], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(times.iter().map(|time| duration::format(*time)))
+fn path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
 }
 
-fn sound<S: Serializer>(sound: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
-    match sound {
-        None => serializer.serialize_str("tone"),
-        Some(path) => serializer.serialize_str(&path.to_string_lossy()),
-    }
+fn texts<S: Serializer>(times: &[Duration], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(times.iter().map(|time| duration::format(*time)))
 }

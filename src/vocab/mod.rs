@@ -65,7 +65,9 @@ pub use turn::{Anchor, Confidence, Expect, Flag, Outcome};
 pub(crate) use address::Address;
 #[cfg(any(test, fuzzing))]
 pub(crate) use address::AddressError;
-pub(crate) use behaviour::{Between, Early, Fault, FaultKind, HangUp, Resume, SpokenFiller, Stop};
+pub(crate) use behaviour::{
+    Between, Early, Fault, FaultKind, FillerSound, HangUp, Resume, SpokenFiller, Stop,
+};
 pub(crate) use call::{AccountUse, Channel, Decode, Transcripts};
 pub(crate) use metric::{MetricKind, SampleUnit, Visibility};
 pub(crate) use nearest::nearest;

@@ -149,7 +149,8 @@ mod tests {
     use super::*;
     use crate::cli::session::agent_flags::arguments;
     use crate::vocab::{
-        Behaviour, Between, Early, Fault, FaultKind, HangUp, Resume, SpokenFiller, Stop,
+        Behaviour, Between, Early, Fault, FaultKind, FillerSound, HangUp, Resume, SpokenFiller,
+        Stop,
     };
     use clap::Parser;
 
@@ -185,8 +186,7 @@ mod tests {
                 share: 0.123_456,
             }),
             filler: Some(SpokenFiller {
-                sound: None,
-                length: Some(ms(400)),
+                sound: FillerSound::Tone { length: ms(400) },
                 gap: ms(1_000),
                 state: Between::Listening,
                 share: 1.0,
@@ -233,8 +233,9 @@ mod tests {
     #[test]
     fn a_filler_from_a_file_round_trips() {
         let filler = SpokenFiller {
-            sound: Some(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/door.wav").into()),
-            length: None,
+            sound: FillerSound::File {
+                sound: concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/door.wav").into(),
+            },
             gap: Duration::from_millis(800),
             state: Between::Thinking,
             share: 1.0,

@@ -33,6 +33,7 @@ pub(super) fn read(given: &str) -> Result<Behaviour, Trouble> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vocab::FillerSound;
 
     #[test]
     fn a_behaviour_is_a_mapping_or_a_file_whose_sounds_are_beside_it() {
@@ -43,7 +44,8 @@ mod tests {
         std::fs::write(&path, "filler:\n  sound: hm.wav\n  gap: 1s\n").expect("written");
         let read_file = read(&path.to_string_lossy()).map_err(|t| format!("{t:?}"));
         let filler = read_file.expect("valid").filler.expect("a filler");
-        assert_eq!(filler.sound, Some(dir.path().join("hm.wav")));
+        let sound = dir.path().join("hm.wav");
+        assert_eq!(filler.sound, FillerSound::File { sound });
         let inline = read(" {silent: 25%, dtx: true}").map_err(|t| format!("{t:?}"));
         let inline = inline.expect("valid");
         assert!(inline.dtx && (inline.silent - 0.25).abs() < 1e-9);

@@ -13,7 +13,7 @@ use crate::scenario::{AgentSettings, Sound};
 use crate::targets::agent::{
     self, Agent, AgentNotice, Clip, ClipError, EndDetection, TruthWriter, Voice, WorkerOptions,
 };
-use crate::vocab::{AgentDelay, SpokenFiller, duration};
+use crate::vocab::{AgentDelay, FillerSound, duration};
 use std::path::Path;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -93,12 +93,10 @@ fn prepare(service: &Service) -> Result<Agent, Trouble> {
         Some(Sound::File(path)) => Some(recording(path)?),
     };
     let behaviour = (*settings.behaviour).clone();
-    let filler = match &behaviour.filler {
+    let filler = match behaviour.filler.as_ref().map(|filler| &filler.sound) {
         None => None,
-        Some(SpokenFiller {
-            sound: Some(path), ..
-        }) => Some(recording(path)?),
-        Some(filler) => Some(tone(filler.length.unwrap_or_default())?),
+        Some(FillerSound::File { sound }) => Some(recording(sound)?),
+        Some(FillerSound::Tone { length }) => Some(tone(*length)?),
     };
     let voice = Voice::behaving(reply, greeting, filler, behaviour).map_err(|e| usage(&e))?;
     let truth = settings

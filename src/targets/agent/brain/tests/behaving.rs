@@ -1,7 +1,7 @@
 //! Interruptions, resumptions, early replies, fillers and silence, each at its exact instant.
 
 use super::*;
-use crate::vocab::{Between, Early, HangUp, Resume, SpokenFiller, Stop};
+use crate::vocab::{Between, Early, FillerSound, HangUp, Resume, SpokenFiller, Stop};
 use serde_json::Value;
 
 /// An agent with a tone of `reply` ms.
@@ -11,10 +11,10 @@ fn agent(delay: u64, reply: u64, behaviour: Behaviour) -> Table {
 
 fn agent_at(phase: u64, delay: u64, reply: u64, behaviour: Behaviour) -> Table {
     let clip = |length: Duration| Clip::tone(length, Codec::Opus).expect("tone");
-    let filler = behaviour
-        .filler
-        .as_ref()
-        .map(|filler| clip(filler.length.unwrap_or_default()));
+    let filler = behaviour.filler.as_ref().map(|filler| match filler.sound {
+        FillerSound::Tone { length } => clip(length),
+        FillerSound::File { .. } => unreachable!("these tests have tones"),
+    });
     let greeting = behaviour.greeting_delay.map(|_| clip(ms(500)));
     let voice = Voice::behaving(clip(ms(reply)), greeting, filler, behaviour).expect("voice");
     Table::of(ms(phase), ms(delay), voice)
@@ -326,8 +326,7 @@ fn an_early_agent_answers_into_long_pauses_and_not_into_short_ones() {
 fn fills(gap: u64, state: Between) -> Behaviour {
     Behaviour {
         filler: Some(SpokenFiller {
-            sound: None,
-            length: Some(ms(400)),
+            sound: FillerSound::Tone { length: ms(400) },
             gap: ms(gap),
             state,
             share: 1.0,
