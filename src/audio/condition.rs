@@ -123,7 +123,7 @@ impl Default for Findings {
 }
 
 impl Findings {
-    /// Adds a finding. A tail that turned out to be the beginning of a stall is withdrawn.
+    /// Adds a finding; beyond [`FINDINGS`] it displaces the oldest.
     pub(super) fn add(&mut self, at: Instant, defect: Defect) {
         if self.found.len() == FINDINGS {
             self.found.pop_front();

@@ -10,9 +10,9 @@ use strum::{IntoStaticStr, VariantArray};
 /// Defects of one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DefectSum {
-    /// Number of defects.
+    /// How often it occurred.
     pub count: u32,
-    /// The longest.
+    /// Length of the longest occurrence; zero if there is none.
     pub longest: Duration,
     /// The sum of all.
     pub total: Duration,

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 /// Defects of one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct DefectSum {
-    /// Number of defects.
+    /// How often it occurred.
     pub(crate) count: u32,
-    /// The longest.
+    /// Length of the longest occurrence; zero if there is none.
     pub(crate) longest_ms: Ms,
     /// The sum of all.
     pub(crate) total_ms: Ms,

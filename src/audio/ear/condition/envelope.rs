@@ -62,7 +62,7 @@ pub(super) struct Inserted {
     pub(super) silent: u64,
     /// Where the hole begins: a codec rings, and the silence begins later.
     pub(super) from: u64,
-    /// Where it ends.
+    /// Where the sound goes on.
     pub(super) to: u64,
 }
 
@@ -115,16 +115,20 @@ struct Level {
 }
 
 impl Level {
-    fn add(&mut self, energy: f64) {
+    /// Adds a hop; returns whether it is active, so that the level has changed. `least`: energy of
+    /// the faintest hop that is speech.
+    fn add(&mut self, energy: f64, least: f64) -> bool {
         let mean = self.energy / f64::from(self.hops.max(1));
-        if energy >= MARGIN * mean && energy >= power_at(LOUD_DBFS) * HOP as f64 {
+        if energy >= MARGIN * mean && energy >= least {
             self.hang = HANGOVER;
         }
-        if self.hang > 0 {
+        let is_active = self.hang > 0;
+        if is_active {
             self.hang -= 1;
             self.energy += energy;
             self.hops += 1;
         }
+        is_active
     }
 
     fn dbfs(&self) -> Option<f64> {
@@ -136,7 +140,10 @@ impl Level {
 /// The envelope of one stream.
 #[derive(Debug)]
 pub(super) struct Envelope {
+    /// Energies of a hop: below the first it is quiet; the second is that of the faintest speech.
     quiet: f64,
+    least: f64,
+    /// From this energy on a hop is loud.
     loud: f64,
     last_loud: Option<u64>,
     silence: Option<Silence>,
@@ -152,9 +159,11 @@ pub(super) struct Envelope {
 
 impl Envelope {
     pub(super) fn new() -> Self {
+        let least = power_at(LOUD_DBFS) * HOP as f64;
         Self {
             quiet: power_at(SILENT_DBFS) * HOP as f64,
-            loud: power_at(LOUD_DBFS) * HOP as f64,
+            least,
+            loud: least,
             last_loud: None,
             silence: Some(Silence {
                 from: 0,
@@ -206,8 +215,8 @@ impl Envelope {
                 self.level.clipped += 1;
             }
         }
-        self.level.add(energy_sum);
-        if let Some(level) = self.level.dbfs() {
+        let is_active = self.level.add(energy_sum, self.least);
+        if let Some(level) = self.level.dbfs().filter(|_| is_active) {
             self.loud = power_at((level - LOUD_BELOW_DB).max(LOUD_DBFS)) * HOP as f64;
         }
         while let Some(due) = self.rises.iter().position(|rise| end >= rise.due()) {
@@ -221,7 +230,7 @@ impl Envelope {
         let begins = length >= SPURT_ENDS || silence.from == 0;
         if begins {
             self.level = Level::default();
-            self.loud = power_at(LOUD_DBFS) * HOP as f64;
+            self.loud = self.least;
         } else if length < HOLE {
             return;
         }
@@ -235,8 +244,14 @@ impl Envelope {
     }
 
     fn quiet_hop(&mut self, track: &Track, (from, end): (u64, u64), heard: &mut Heard) {
-        let mut silence = self.silence.unwrap_or(Silence::at(from));
+        let silence = self.silence.unwrap_or(Silence::at(from));
         let length = end.saturating_sub(silence.from);
+        self.is_silent(track, silence, length, heard);
+    }
+
+    /// A silence has lasted for `length`: the end of the sound before it is examined, and the talk
+    /// spurt ends, each once.
+    fn is_silent(&mut self, track: &Track, mut silence: Silence, length: u64, heard: &mut Heard) {
         if length >= HOLE && !silence.judged {
             silence.judged = true;
             self.examine_end(track, silence.from);
@@ -328,16 +343,9 @@ impl Envelope {
         {
             self.judge_rise(track, first, &mut heard);
         }
-        let mut silence = self.silence.unwrap_or(Silence::at(self.end));
-        if !silence.judged {
-            silence.judged = true;
-            self.examine_end(track, silence.from);
-        }
-        if !silence.told {
-            silence.told = true;
-            self.spurt_ends(silence.from, &mut heard);
-        }
-        self.silence = Some(silence);
+        let silence = self.silence.unwrap_or(Silence::at(self.end));
+        // Nothing more comes, so that the silence counts as endless.
+        self.is_silent(track, silence, u64::MAX, &mut heard);
         heard
     }
 }

@@ -13,6 +13,34 @@ const FRAME: Duration = Duration::from_millis(20);
 /// A packet on its way: its number, the frame in it, and when it arrives after the start.
 type Sent = (u64, u64, Duration);
 
+/// The packet with frame number `frame` of a stream.
+fn packet(arrival: Instant, sequence: u64, frame: u64, payload: &[u8]) -> Packet<'_> {
+    Packet {
+        arrival,
+        kernel_stamp: true,
+        rtp_time: frame as u32 * 960,
+        sequence,
+        level: None,
+        payload,
+    }
+}
+
+/// Passes a packet to an ear; `hold`: what the jitter buffer holds.
+fn hear(ear: &mut Ear, packet: Packet<'_>, hold: Duration) {
+    ear.arrived(&packet, hold);
+    ear.packet(&packet);
+    while ear.poll_heard().is_some() {}
+}
+
+/// Everything that was heard since `from`.
+fn window_from(from: Instant) -> ReplyWindow {
+    ReplyWindow {
+        from,
+        speech_end: from,
+        until: None,
+    }
+}
+
 /// What an ear says about these packets of a spoken reply; `hold`: what the jitter buffer holds.
 fn heard(sent: &[Sent], hold: Duration) -> ReplyCondition {
     let frames = opus::encode(&FIXTURES[0].pcm()).expect("libopus");
@@ -24,23 +52,10 @@ fn heard(sent: &[Sent], hold: Duration) -> ReplyCondition {
         last = zero + arrival;
         // The reply begins after half a second of silence.
         let of_reply = frame.checked_sub(25).and_then(|k| frames.get(k as usize));
-        let packet = Packet {
-            arrival: last,
-            kernel_stamp: true,
-            rtp_time: frame as u32 * 960,
-            sequence,
-            level: None,
-            payload: of_reply.unwrap_or(&silence),
-        };
-        ear.arrived(&packet, hold);
-        ear.packet(&packet);
-        while ear.poll_heard().is_some() {}
+        let payload = of_reply.unwrap_or(&silence);
+        hear(&mut ear, packet(last, sequence, frame, payload), hold);
     }
-    let window = ReplyWindow {
-        from: zero,
-        speech_end: zero,
-        until: None,
-    };
+    let window = window_from(zero);
     let end = last + Duration::from_secs(5);
     ear.advance(end);
     while ear.poll_heard().is_some() {}
@@ -139,24 +154,13 @@ fn a_tone_is_neither_a_cut_head_nor_a_cut_tail() {
         let mut ear = Ear::new().expect("libopus");
         let zero = Instant::now();
         for (k, payload) in (0u64..).zip(opus::encode(&pcm).expect("libopus")) {
-            let packet = Packet {
-                arrival: zero + FRAME * k as u32,
-                kernel_stamp: true,
-                rtp_time: k as u32 * 960,
-                sequence: k,
-                level: None,
-                payload: &payload,
-            };
-            ear.arrived(&packet, HELD);
-            ear.packet(&packet);
-            while ear.poll_heard().is_some() {}
+            hear(
+                &mut ear,
+                packet(zero + FRAME * k as u32, k, k, &payload),
+                HELD,
+            );
         }
-        let window = ReplyWindow {
-            from: zero,
-            speech_end: zero,
-            until: None,
-        };
-        let reply = ear.reply(&window, zero + Duration::from_secs(9));
+        let reply = ear.reply(&window_from(zero), zero + Duration::from_secs(9));
         let reply = reply.expect("a reply");
         assert!(!reply.truncated_head && !reply.truncated_tail, "{hz} Hz");
     }
@@ -191,21 +195,14 @@ fn streams_of_any_timing_and_order_are_judged_without_panic() {
                 _ => sequence + 1,
             };
             let packet = Packet {
-                arrival: now,
-                kernel_stamp: true,
                 rtp_time,
-                sequence,
-                level: None,
-                payload: &frames[k % frames.len()],
+                ..packet(now, sequence, 0, &frames[k % frames.len()])
             };
-            ear.arrived(&packet, Duration::from_millis(draw(200)));
-            ear.packet(&packet);
-            while ear.poll_heard().is_some() {}
+            hear(&mut ear, packet, Duration::from_millis(draw(200)));
             if draw(10) == 0 {
                 let window = ReplyWindow {
-                    from: zero,
-                    speech_end: zero,
                     until: Some(now),
+                    ..window_from(zero)
                 };
                 // The settled end of a talk spurt need not be at the end of a hop.
                 let _ = ear.reply(&window, now + Duration::from_secs(draw(3)));
@@ -223,13 +220,9 @@ fn the_condition_costs_a_small_part_of_an_ear() {
         .flat_map(|fixture| opus::encode(&fixture.pcm()).expect("libopus"))
         .collect();
     let zero = Instant::now();
-    let packet = |k: usize| Packet {
-        arrival: zero + FRAME * k as u32,
-        kernel_stamp: true,
-        rtp_time: k as u32 * 960,
-        sequence: k as u64,
-        level: None,
-        payload: &frames[k % frames.len()],
+    let packet = |k: usize| {
+        let payload = &frames[k % frames.len()];
+        packet(zero + FRAME * k as u32, k as u64, k as u64, payload)
     };
     let count = 10 * frames.len();
     let mut ear = Ear::new().expect("libopus");
