@@ -52,7 +52,7 @@ pub(crate) use facts::calls::{CallContext, CallCounts};
 pub(crate) use facts::conditions::Conditions;
 pub(crate) use facts::conversation::{ConversationRecord, FloorRecord};
 pub(crate) use facts::evidence::{EVIDENCE_BYTES, EVIDENCE_VERSION, EvidenceFolder, wav_bytes};
-pub(crate) use facts::folder::{DEFAULT_PARENT, EVIDENCE_FOLDER, write_durably};
+pub(crate) use facts::folder::{DEFAULT_PARENT, EVIDENCE_FOLDER, create_private, write_durably};
 pub(crate) use facts::generator::TickLateness;
 pub(crate) use facts::journal::last_of_each;
 #[cfg(test)]

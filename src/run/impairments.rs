@@ -5,13 +5,11 @@
 
 use super::error::RunError;
 use crate::net::{Dropped, Kind, LogBatch, LogEntry, LogSink};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufWriter};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -36,18 +34,6 @@ const COLUMNS: [&str; 13] = [
     "lost",
     "copies",
 ];
-
-/// Creates the file, readable by its owner only.
-///
-/// # Errors
-/// The file exists, or cannot be created.
-pub(super) fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-}
 
 /// Handle of the thread that writes the log.
 #[derive(Debug)]
@@ -87,22 +73,14 @@ impl ImpairmentLog {
 
     /// Where the entries about the call in `room` go.
     pub(super) fn sink(&self, room: &str) -> Option<LogSink> {
-        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
-        let sender = sender.as_ref()?.clone();
+        let sender = locked(&self.sender).as_ref()?.clone();
         Some(LogSink::new(room.into(), sender, self.lost.clone()))
     }
 
     /// Waits until everything is written; returns notices about what is missing.
     pub(super) async fn finish(&self) -> Vec<String> {
-        let take = |sender: &Mutex<Option<_>>| {
-            sender.lock().unwrap_or_else(PoisonError::into_inner).take();
-        };
-        take(&self.sender);
-        let result = self
-            .result
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        drop(locked(&self.sender).take());
+        let result = locked(&self.result).take();
         let Some(result) = result else {
             return Vec::new();
         };
@@ -111,6 +89,10 @@ impl ImpairmentLog {
             _ => vec!["the log of the simulated network was not finished in time".to_owned()],
         }
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Writer {

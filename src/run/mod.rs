@@ -57,7 +57,7 @@ pub(crate) use telemetry::{MetricKind, MetricPoint, ReceivedSpan};
 use crate::call::Failure;
 use crate::os::{cores, release_free_memory};
 use crate::plan::Plan;
-use crate::record::{Generator, Journal, Ms, SteadySpan};
+use crate::record::{Generator, Journal, Ms, SteadySpan, create_private};
 use crate::scenario::Scenario;
 use crate::targets::{Media, OwnAgent};
 use crate::vocab::Decode;
@@ -235,7 +235,7 @@ fn log_impairments(
     let Some(path) = settings.impairments.as_ref().filter(|_| wanted) else {
         return Ok(());
     };
-    let file = impairments::create(path).map_err(RunError::Impairments)?;
+    let file = create_private(path).map_err(RunError::Impairments)?;
     let log = ImpairmentLog::start(file, run_start)?;
     // Nothing else sets it.
     let _ = shared.impairments.set(log);

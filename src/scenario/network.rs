@@ -2,7 +2,7 @@
 //!
 //! In: networks and their shares of the calls. Out: the network that a draw picks; words.
 
-use crate::vocab::{Loss, NetworkConfig};
+use crate::vocab::{Loss, LossModel, NetworkConfig};
 use std::sync::Arc;
 
 /// All calls, as the sum of the shares of a mix: shares are exact to a millionth.
@@ -30,6 +30,18 @@ impl Networks {
             let share = f64::from(*share) / f64::from(ONE);
             (network.name.clone(), share, network.to_string())
         })
+    }
+
+    /// Mean share of the packets from the server that the loss models lose, 0 to 1.
+    pub(crate) fn loss(&self) -> f64 {
+        if let Some(flat) = self.flat {
+            return flat.share;
+        }
+        let lost = |network: &NetworkConfig| network.down.loss.map_or(0.0, LossModel::share);
+        let shares = self.mix.iter();
+        let sum: f64 = shares.map(|(share, of)| f64::from(*share) * lost(of)).sum();
+        // Sums of rounded numbers are rounded too.
+        (sum / f64::from(ONE) * 1e9).round() / 1e9
     }
 
     /// The network that a draw from 0 to [`ONE`] − 1 picks.

@@ -9,9 +9,8 @@ use crate::record::{
     MEASUREMENT_VERSION, Network, NetworkPart, PlannedGate, RunStart, START_VERSION,
 };
 use crate::run::Targets;
-use crate::scenario::{ONE, Scenario};
+use crate::scenario::Scenario;
 use crate::stats::Decider;
-use crate::vocab::{LossModel, NetworkConfig};
 
 pub(super) fn describe(
     scenario: &Scenario,
@@ -46,7 +45,6 @@ pub(super) fn zero(at: jiff::Timestamp) -> String {
 /// The simulated networks that the scenario specifies.
 pub(super) fn network(scenario: &Scenario) -> Option<Network> {
     let networks = &scenario.networks;
-    let lost = |network: &NetworkConfig| network.down.loss.map_or(0.0, LossModel::share);
     let own = scenario.variants.iter().filter_map(|variant| {
         let network = variant.network.as_ref()?;
         Some((variant.name.clone(), None, network.to_string()))
@@ -54,18 +52,13 @@ pub(super) fn network(scenario: &Scenario) -> Option<Network> {
     let parts = networks
         .in_words()
         .map(|(name, share, words)| (name, Some(share), words));
-    // Sums of rounded numbers are rounded too: 5 % are not 5.000000000000001 %.
-    let mean = networks.mix.iter().fold(0.0, |sum, (share, network)| {
-        sum + f64::from(*share) / f64::from(ONE) * lost(network)
-    });
-    let mean = (mean * 1e9).round() / 1e9;
     let part = |(name, share, words): (String, Option<f64>, String)| NetworkPart {
         name: Some(name).filter(|name| !name.is_empty()),
         share,
         words,
     };
     scenario.is_impaired().then(|| Network {
-        loss: networks.flat.map_or(mean, |flat| flat.share),
+        loss: networks.loss(),
         burst: networks.flat.and_then(|flat| flat.burst),
         parts: match networks.flat {
             Some(_) => own.map(part).collect(),

@@ -8,7 +8,7 @@ use crate::vocab::{Distribution, Jitter};
 use std::f64::consts::{FRAC_1_SQRT_2, TAU};
 use std::time::Duration;
 
-/// Longest delay.
+/// Every delay is cut off here, so that a heavy tail cannot hold a packet for minutes.
 const LONGEST: Duration = Duration::from_secs(10);
 /// Shape of the Pareto distribution: the smallest whole number with a finite variance.
 const SHAPE: f64 = 3.0;

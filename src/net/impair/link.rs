@@ -8,8 +8,8 @@
 use super::delay::Delays;
 use super::loss::LossChain;
 use crate::vocab::LinkConfig;
+use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use std::time::{Duration, Instant};
 
 /// Bytes of the headers of IPv4 and UDP.
@@ -101,7 +101,7 @@ impl Stream {
         self.number += 1;
         self.random.set_word_pos(u128::from(number) * WORDS);
         // Every packet uses all of its draws, whatever is configured.
-        let [a, b, c, d, e, f] = std::array::from_fn(|_| unit(self.random.next_u64()));
+        let [a, b, c, d, e, f]: [f64; 6] = self.random.random();
         let loss = self.loss.as_mut();
         Decisions {
             number,
@@ -111,11 +111,6 @@ impl Stream {
             delay: self.delays.next([e, f]),
         }
     }
-}
-
-/// Uniform in [0, 1).
-fn unit(word: u64) -> f64 {
-    (word >> 11) as f64 / (1u64 << 53) as f64
 }
 
 /// One direction of a caller's network.

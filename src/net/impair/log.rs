@@ -12,7 +12,7 @@ use std::time::Instant;
 /// Entries handed over together.
 const TOGETHER: usize = 256;
 
-/// One datagram.
+/// What happened to one datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LogEntry {
     pub(crate) down: bool,

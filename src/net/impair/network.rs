@@ -38,7 +38,8 @@ impl Network {
 
     /// A datagram arrived from the server.
     pub(in crate::net) fn comes(&mut self, stamp: Stamp, from: SocketAddr, bytes: &[u8]) {
-        let mut passage = self.down.pass(stamp.at, kind(bytes), bytes.len());
+        let kind = kind(bytes);
+        let mut passage = self.down.pass(stamp.at, kind, bytes.len());
         if let Ok(due) = passage.arrives {
             for _ in 0..copies(&passage) {
                 if !self.coming.push(due, from, stamp.kernel, bytes) {
@@ -46,13 +47,14 @@ impl Network {
                 }
             }
         }
-        self.note(true, stamp.at, bytes, passage);
+        self.note(true, stamp.at, (kind, bytes), passage);
     }
 
     /// The caller sends a datagram at `at`: returns how often it leaves at once. Otherwise it is
     /// lost, or leaves later.
     pub(in crate::net) fn goes(&mut self, at: Instant, to: SocketAddr, bytes: &[u8]) -> u8 {
-        let mut passage = self.up.pass(at, kind(bytes), bytes.len());
+        let kind = kind(bytes);
+        let mut passage = self.up.pass(at, kind, bytes.len());
         let copies = copies(&passage);
         let mut now = 0;
         match passage.arrives {
@@ -66,7 +68,7 @@ impl Network {
             }
             Err(_) => {}
         }
-        self.note(false, at, bytes, passage);
+        self.note(false, at, (kind, bytes), passage);
         now
     }
 
@@ -85,9 +87,14 @@ impl Network {
         self.coming.due().into_iter().chain(self.going.due()).min()
     }
 
-    fn note(&mut self, down: bool, entered: Instant, bytes: &[u8], passage: Passage) {
+    fn note(
+        &mut self,
+        down: bool,
+        entered: Instant,
+        (kind, bytes): (Kind, &[u8]),
+        passage: Passage,
+    ) {
         let Some(log) = &mut self.log else { return };
-        let kind = kind(bytes);
         log.add(LogEntry {
             down,
             connection: self.connection,
