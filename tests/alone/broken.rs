@@ -7,7 +7,7 @@
 
 use crate::alone;
 use crate::support::reports::{Reports, Row};
-use crate::support::{LivekitServer, Loadgen, full, in_repo};
+use crate::support::{LivekitServer, Loadgen, full, in_repo, truth_by_room};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -126,14 +126,7 @@ fn run(server: &LivekitServer, passes: usize) -> (Vec<Row>, BTreeMap<String, Vec
     let run = run.deadline(Duration::from_secs(900)).run();
     let reports = Reports::read(&run.dir().join("run"));
     agent.finish();
-    let text = std::fs::read_to_string(&truth).expect("a truth file");
-    let mut told: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-    for line in text.lines() {
-        let line: Value = serde_json::from_str(line).expect("json");
-        let room = line["room"].as_str().expect("a room").to_owned();
-        told.entry(room).or_default().push(line);
-    }
-    (reports.turns, told)
+    (reports.turns, truth_by_room(&truth))
 }
 
 /// Each answered turn with the faults of its reply. Rooms in which the agent counted other turns

@@ -4,9 +4,9 @@
 //! each figure, printed; `LOADGEN_FULL=1` makes 500 events of each kind and more. Invariant: what
 //! is asserted holds on a busy machine too: outcomes, counts, generous bounds.
 
-use crate::alone;
 use crate::support::reports::{Reports, Row};
-use crate::support::{LivekitServer, Loadgen, full, in_repo};
+use crate::support::{LivekitServer, Loadgen, full, in_repo, truth_by_room};
+use crate::{alone, show_errors};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -101,17 +101,8 @@ fn measure(kind: &Kind) {
         told.len()
     );
     for (figure, mut errors) in errors {
-        let count = errors.len();
-        assert!(count > 0, "{}: no {figure}", kind.name);
-        errors.sort_by(f64::total_cmp);
-        let at = |q: f64| errors[((count - 1) as f64 * q).round() as usize];
-        println!(
-            "  {figure}: n {count}, error p50 {:.1}, p99 {:.1}, max {:.1} ms",
-            at(0.5),
-            at(0.99),
-            at(1.0)
-        );
-        assert!(at(0.5) < BOUND, "{}: {figure}", kind.name);
+        let [median, ..] = show_errors(figure, &mut errors);
+        assert!(median < BOUND, "{}: {figure}", kind.name);
     }
 }
 
@@ -157,13 +148,7 @@ fn conversation(server: &LivekitServer, kind: &Kind) -> (Vec<Row>, Told, String)
     let run = run.deadline(Duration::from_secs(900)).run();
     let reports = Reports::read(&run.dir().join("run"));
     agent.finish();
-    let text = std::fs::read_to_string(&truth).expect("a truth file");
-    let mut told = Told::new();
-    for line in text.lines() {
-        let line: Value = serde_json::from_str(line).expect("json");
-        let room = line["room"].as_str().expect("a room").to_owned();
-        told.entry(room).or_default().push(line);
-    }
+    let told = truth_by_room(&truth);
     let status = &reports.summary["verdict"]["reasons"];
     let spoken = |row: &&Row| !row["started_ms"].is_empty();
     let turns: Vec<Row> = reports.turns.iter().filter(spoken).cloned().collect();

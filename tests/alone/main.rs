@@ -34,6 +34,20 @@ fn shared() -> RwLockReadGuard<'static, ()> {
     MACHINE.read().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Sorts and prints the errors of a figure, in ms; returns the median, the 99th percentile and the
+/// maximum.
+fn show_errors(figure: &str, errors: &mut [f64]) -> [f64; 3] {
+    errors.sort_by(f64::total_cmp);
+    let last = errors.len().checked_sub(1);
+    let last = last.unwrap_or_else(|| panic!("no {figure}"));
+    let [p50, p99, max] = [0.5, 0.99, 1.0].map(|q| errors[(last as f64 * q).round() as usize]);
+    println!(
+        "  {figure}: n {}, error p50 {p50:.2}, p99 {p99:.2}, max {max:.2} ms",
+        errors.len()
+    );
+    [p50, p99, max]
+}
+
 /// Repeats a run until every turn is answered, at most three times: on a busy machine a caller or
 /// an agent can stall for so long that one utterance becomes two turns.
 fn answered(run: impl Fn() -> Run) -> (Run, Reports) {

@@ -5,9 +5,9 @@
 //! Out: the error of `ttfa_wire`, printed; `LOADGEN_FULL=1` makes 1,000 turns. Invariant: what is
 //! asserted holds on a busy machine too.
 
-use crate::alone;
 use crate::support::reports::{Reports, Row};
-use crate::support::{LivekitServer, Loadgen, full, in_repo};
+use crate::support::{LivekitServer, Loadgen, full, in_repo, truth_by_room};
+use crate::{alone, show_errors};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -60,7 +60,10 @@ fn turns_through_a_bad_network_are_measured_as_agent_and_network_tell_them() {
     let folder = run.dir().join("run");
     let reports = Reports::read(&folder);
     agent.finish();
-    let told = replies(&std::fs::read_to_string(&truth).expect("a truth file"));
+    let mut told = truth_by_room(&truth);
+    for lines in told.values_mut() {
+        lines.retain(|line| line["event"] == "reply");
+    }
     let [up, down] = log(&folder.join("impairments.csv"));
 
     let planned = CALLS * passes;
@@ -87,25 +90,12 @@ fn turns_through_a_bad_network_are_measured_as_agent_and_network_tell_them() {
     }
     let [clean, doubted] = &mut errors;
     println!("{planned} turns, {} replied", answered.len());
-    let [p50, p99, _] = show("unflagged", clean);
+    let [p50, p99, _] = show_errors("unflagged", clean);
     assert!(p50 <= 20.0 && p99 <= 60.0);
     let mut all = [clean.as_slice(), doubted].concat();
-    let [.., p99, _] = show("all", &mut all);
+    let [.., p99, _] = show_errors("all", &mut all);
     assert!(p99 <= 120.0);
     assert!(all.len() * 10 >= planned * 9, "{} of {planned}", all.len());
-}
-
-/// Prints and returns the median, the 99th percentile and the maximum.
-fn show(what: &str, errors: &mut [f64]) -> [f64; 3] {
-    errors.sort_by(f64::total_cmp);
-    let last = errors.len().checked_sub(1).expect("some turns");
-    let at = |q: f64| errors[(last as f64 * q).round() as usize];
-    let [p50, p99, max] = [0.5, 0.99, 1.0].map(at);
-    println!(
-        "  {what}: n {}, error p50 {p50:.2}, p99 {p99:.2}, max {max:.2} ms",
-        errors.len()
-    );
-    [p50, p99, max]
 }
 
 fn number(row: &Row, field: &str) -> f64 {
@@ -114,19 +104,6 @@ fn number(row: &Row, field: &str) -> f64 {
 
 fn ms(line: &Value, field: &str) -> f64 {
     line[field].as_u64().expect("nanoseconds") as f64 / 1e6
-}
-
-/// The agent's replies by room.
-fn replies(truth: &str) -> BTreeMap<String, Vec<Value>> {
-    let mut told: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-    for line in truth.lines() {
-        let line: Value = serde_json::from_str(line).expect("json");
-        if line["event"] == "reply" {
-            let room = line["room"].as_str().expect("a room").to_owned();
-            told.entry(room).or_default().push(line);
-        }
-    }
-    told
 }
 
 /// The RTP packets to the server and to the callers, in the order in which they entered.

@@ -1,9 +1,8 @@
 //! The embedded agent's behaviours: the truth file tells them, and the figures of the run agree.
 
-use crate::support::{Loadgen, Reports, in_repo};
+use crate::support::{Loadgen, Reports, in_repo, truth_by_room};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// Maximum error of a stop, and of a reply's latency, on a busy machine, in ms.
 const BOUND: f64 = 60.0;
@@ -34,18 +33,6 @@ load: {calls: 18, concurrency: 6}
 sentinels: off
 ";
 
-/// The lines of a truth file, by room.
-fn truth(path: &Path) -> BTreeMap<String, Vec<Value>> {
-    let text = std::fs::read_to_string(path).expect("a truth file");
-    let mut rooms: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-    for line in text.lines() {
-        let line: Value = serde_json::from_str(line).expect("json");
-        let room = line["room"].as_str().expect("a room").to_owned();
-        rooms.entry(room).or_default().push(line);
-    }
-    rooms
-}
-
 fn events(lines: &[Value]) -> Vec<&str> {
     lines.iter().filter_map(|l| l["event"].as_str()).collect()
 }
@@ -72,7 +59,7 @@ fn behaviours_are_in_the_truth_file_and_the_figures_agree_with_it() {
 
     // Each interruption is obeyed after exactly 450 ms or ignored, and is measured as such.
     let (mut obeyed, mut ignored) = (0, 0);
-    let told = truth(&run.dir().join("truth-stops.jsonl"));
+    let told = truth_by_room(&run.dir().join("truth-stops.jsonl"));
     assert_eq!(told.len(), 6, "calls of the variant");
     let turns = rows("stops");
     for (room, lines) in &told {
@@ -109,7 +96,7 @@ fn behaviours_are_in_the_truth_file_and_the_figures_agree_with_it() {
     );
 
     // The reply stalls, and the agent leaves once it has ended or was interrupted.
-    let told = truth(&run.dir().join("truth-stalls.jsonl"));
+    let told = truth_by_room(&run.dir().join("truth-stalls.jsonl"));
     for lines in told.values() {
         let hole = lines.iter().find(|l| l["event"] == "hole").expect("a hole");
         assert_eq!(
@@ -125,7 +112,7 @@ fn behaviours_are_in_the_truth_file_and_the_figures_agree_with_it() {
     }
 
     // The answer follows the filler after the gap; the latency is that of the filler.
-    let told = truth(&run.dir().join("truth-fills.jsonl"));
+    let told = truth_by_room(&run.dir().join("truth-fills.jsonl"));
     let turns = rows("fills");
     for (room, lines) in &told {
         assert_eq!(events(lines)[..2], ["reply", "filler"], "{lines:#?}");
@@ -159,7 +146,7 @@ fn an_agent_that_hangs_up_is_reported_as_having_left() {
     std::fs::write(run.dir().join("leaves.yaml"), text).expect("writable");
     let run = run.run();
     let reports = Reports::read(&run.dir().join("run"));
-    let told = truth(&run.dir().join("t.jsonl"));
+    let told = truth_by_room(&run.dir().join("t.jsonl"));
     let lines = told.values().next().expect("a call");
     assert_eq!(events(lines), ["reply", "reply_end", "hung_up"]);
     assert_eq!(reports.count("/calls/failed"), 1);

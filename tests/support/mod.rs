@@ -21,6 +21,7 @@ pub mod server;
 pub mod shared;
 pub mod silent;
 pub mod tls;
+pub mod truth_file;
 
 pub use agent::{NodeAgent, PipelineAgent};
 pub use browser::Browser;
@@ -35,6 +36,7 @@ pub use server::LivekitServer;
 pub use shared::Shared;
 pub use silent::SilentAgents;
 pub use tls::TlsProxy;
+pub use truth_file::truth_by_room;
 
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
