@@ -10,9 +10,9 @@ use super::weights::{HEAD, HEAD_FROM, INSERTED, INSERTED_FROM, TAIL, TAIL_FROM, 
 /// A cut begins or ends in voiced sound, at this autocorrelation at least.
 const VOICED: f32 = 0.4;
 /// The level of a tone stays this close to its active level, in dB, once the codec has settled.
-const STEADY_DB: f32 = 1.5;
+const STEADY_DB: f32 = 0.7;
 /// What remains of a tone beside its sine is the codec's noise, at most this share of its energy.
-const SINE: f32 = 0.05;
+const SINE: f32 = 0.001;
 /// Features of a silence: those of its edges, and how they differ.
 pub(super) const BOTH: usize = 2 * FEATURES + 5;
 /// A feature counts as at most so many standard deviations from its mean.

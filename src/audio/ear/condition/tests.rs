@@ -147,7 +147,7 @@ fn a_frame_that_comes_after_its_playout_is_an_underrun() {
 
 #[test]
 fn a_tone_is_neither_a_cut_head_nor_a_cut_tail() {
-    for hz in [440.0, 1_000.0] {
+    for hz in [300.0, 440.0, 600.0, 800.0, 1_000.0, 1_500.0] {
         let mut pcm = vec![0; 48_000];
         pcm.extend(sine(hz, -20.0, 48_000));
         pcm.extend([0; 96_000]);
