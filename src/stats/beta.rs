@@ -60,7 +60,8 @@ fn continued_fraction(x: f64, a: f64, b: f64) -> f64 {
             factor = c * d;
             value *= factor;
         }
-        if (factor - 1.0).abs() < f64::EPSILON {
+        // A factor that is no number stays so, and must not take all steps.
+        if factor.is_nan() || (factor - 1.0).abs() < f64::EPSILON {
             break;
         }
     }

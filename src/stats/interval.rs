@@ -65,6 +65,10 @@ impl Distribution {
         let needed = samples_needed(q, level)?;
         let tail = (1.0 - level) / 2.0;
         let worth = self.worth(q, tail);
+        // Without samples every probability below would be 0/0.
+        if self.count() == 0 {
+            return Err(too_few(q, worth, needed));
+        }
         let ranks = Ranks { q, worth };
         let (l, u) = match (ranks.lower(tail), ranks.upper(tail)) {
             (Some(l), Some(u)) => (Some(l), Some(u)),
