@@ -9,7 +9,8 @@ use super::weights::{HEAD, HEAD_FROM, INSERTED, INSERTED_FROM, TAIL, TAIL_FROM, 
 
 /// A cut begins or ends in voiced sound, at this autocorrelation at least.
 const VOICED: f32 = 0.4;
-/// The level of a tone stays this close to its active level, in dB, once the codec has settled.
+/// The level of a tone stays this close to its level in the middle, in dB, once the codec has
+/// settled.
 const STEADY_DB: f32 = 0.7;
 /// What remains of a tone beside its sine is the codec's noise, at most this share of its energy.
 const SINE: f32 = 0.001;
@@ -33,9 +34,12 @@ fn is_voice(edge: &Edge) -> bool {
     edge.voicing() >= VOICED && !is_tone(edge)
 }
 
-/// Whether the sound is a tone: one sine, whose level stays at its own active level.
+/// Whether the sound is a tone: one sine with a steady level. The active level says nothing here,
+/// because it counts the silence around a short tone in.
 fn is_tone(edge: &Edge) -> bool {
-    edge.beside_sine <= SINE && edge.levels().iter().all(|level| level.abs() <= STEADY_DB)
+    let levels = edge.levels();
+    let steady = |level: &f32| (level - levels[1]).abs() <= STEADY_DB;
+    edge.beside_sine <= SINE && levels.iter().all(steady)
 }
 
 /// Whether a silence between these edges was inserted; `samples`: its length.

@@ -147,9 +147,13 @@ fn a_frame_that_comes_after_its_playout_is_an_underrun() {
 
 #[test]
 fn a_tone_is_neither_a_cut_head_nor_a_cut_tail() {
-    for hz in [300.0, 440.0, 600.0, 800.0, 1_000.0, 1_500.0] {
+    let frequencies = [300.0, 440.0, 600.0, 800.0, 1_000.0, 1_500.0];
+    let tones = frequencies
+        .iter()
+        .flat_map(|hz| [100, 300, 1_000].map(|ms| (*hz, ms)));
+    for (hz, ms) in tones {
         let mut pcm = vec![0; 48_000];
-        pcm.extend(sine(hz, -20.0, 48_000));
+        pcm.extend(sine(hz, -20.0, 48 * ms));
         pcm.extend([0; 96_000]);
         let mut ear = Ear::new().expect("libopus");
         let zero = Instant::now();
@@ -162,7 +166,8 @@ fn a_tone_is_neither_a_cut_head_nor_a_cut_tail() {
         }
         let reply = ear.reply(&window_from(zero), zero + Duration::from_secs(9));
         let reply = reply.expect("a reply");
-        assert!(!reply.truncated_head && !reply.truncated_tail, "{hz} Hz");
+        let cut = reply.truncated_head || reply.truncated_tail;
+        assert!(!cut, "{hz} Hz for {ms} ms");
     }
 }
 
