@@ -6,7 +6,7 @@
 use super::{Format, FuzzTarget, TARGETS, plant};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Factor by which `LOADGEN_FULL=1` increases the number of mutations.
@@ -64,6 +64,38 @@ fn every_corpus_has_a_target() {
         let known = TARGETS.iter().any(|target| *target.name == name);
         assert!(known, "{name:?}");
     }
+}
+
+/// Without its keys, the fuzzer hardly ever writes a valid scenario that uses a new setting.
+#[test]
+fn the_dictionary_of_scenarios_has_every_key_of_the_schema() {
+    fn keys(schema: &serde_json::Value, found: &mut BTreeSet<String>) {
+        let serde_json::Value::Object(parts) = schema else {
+            return schema
+                .as_array()
+                .into_iter()
+                .flatten()
+                .for_each(|part| keys(part, found));
+        };
+        let named = parts.get("properties").and_then(|p| p.as_object());
+        found.extend(named.into_iter().flat_map(|p| p.keys().cloned()));
+        parts.values().for_each(|part| keys(part, found));
+    }
+    let dictionary = corpora().with_file_name("dictionaries").join("scenario");
+    let dictionary = std::fs::read_to_string(dictionary).expect("a dictionary");
+    let words: BTreeSet<&str> = dictionary.lines().collect();
+    let mut expected = BTreeSet::new();
+    let schema = serde_json::from_str(&crate::scenario::schema_text()).expect("JSON");
+    keys(&schema, &mut expected);
+    assert!(expected.contains("utterances"), "{expected:?}");
+    let missing: Vec<&String> = expected
+        .iter()
+        .filter(|key| !words.contains(format!("\"{key}\"").as_str()))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "not in fuzz/dictionaries/scenario: {missing:?}"
+    );
 }
 
 /// Boundary values for readers of numbers and of text.
