@@ -49,6 +49,7 @@ pub(crate) use end_of_speech::{EndOfSpeech, SpeechEvent};
 pub(crate) use heard::PAUSE;
 pub(crate) use level::{ActiveLevel, BELOW_ACTIVE_DB, Judged, dbfs_of, judge, loud_span, power_at};
 pub(crate) use pauses::pauses;
+pub(crate) use resample::Third;
 pub(crate) use segments::{SHORTEST_PAUSE, SpeechSegment};
 #[cfg(test)]
 pub(crate) use sparing::DIGITAL_SILENCE;

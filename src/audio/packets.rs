@@ -1,7 +1,7 @@
 //! Keeps packets of the agent's audio, as received, until they are discarded.
 //!
 //! In: packets, each with the time for which a jitter buffer would have held it. Out: a copy of the
-//! kept packets. Invariants: at most `PacketRing::PACKETS` and `PacketRing::BYTES` are kept, about
+//! kept packets. Invariants: a ring keeps at most `PacketRing::PACKETS` and `PacketRing::BYTES`, about
 //! 480 KiB (for PCM: 80 s, 8 MiB); a packet that does not fit is dropped and counted; nothing is
 //! allocated once the ring has grown to its full size.
 
@@ -20,6 +20,23 @@ struct Head {
     rtp_time: u32,
     level: Option<u8>,
     length: u32,
+}
+
+impl Head {
+    /// `None` if the payload is longer than a head can say.
+    fn of(held: &HeldPacket<'_>) -> Option<Self> {
+        let packet = &held.packet;
+        Some(Self {
+            arrival: packet.arrival,
+            kernel_stamp: packet.kernel_stamp,
+            hold: held.hold,
+            stream: held.stream,
+            sequence: packet.sequence,
+            rtp_time: packet.rtp_time,
+            level: packet.level,
+            length: u32::try_from(packet.payload.len()).ok()?,
+        })
+    }
 }
 
 /// A packet with its stream and the time for which a jitter buffer would have held it back.
@@ -64,13 +81,9 @@ impl PacketRing {
 
     /// Adds a packet if it fits; otherwise counts it as refused.
     pub fn push(&mut self, held: &HeldPacket<'_>) {
-        let HeldPacket {
-            packet,
-            hold,
-            stream,
-        } = *held;
-        let fits = self.payloads.len() + packet.payload.len() <= self.limit;
-        let Some(length) = u32::try_from(packet.payload.len()).ok().filter(|_| fits) else {
+        let payload = held.packet.payload;
+        let fits = self.payloads.len() + payload.len() <= self.limit;
+        let Some(head) = Head::of(held).filter(|_| fits) else {
             self.refused += 1;
             return;
         };
@@ -78,17 +91,8 @@ impl PacketRing {
             self.refused += 1;
             return;
         }
-        self.heads.push_back(Head {
-            arrival: packet.arrival,
-            kernel_stamp: packet.kernel_stamp,
-            hold,
-            stream,
-            sequence: packet.sequence,
-            rtp_time: packet.rtp_time,
-            level: packet.level,
-            length,
-        });
-        self.payloads.extend(packet.payload);
+        self.heads.push_back(head);
+        self.payloads.extend(payload);
     }
 
     /// Removes the oldest packets, up to the first that arrived at or after `instant`.
@@ -127,13 +131,35 @@ pub(crate) struct Packets {
 }
 
 impl Packets {
+    /// Room for as many packets as `other` has.
+    pub(crate) fn like(other: &Self) -> Self {
+        Self {
+            heads: Vec::with_capacity(other.heads.len()),
+            payloads: Vec::with_capacity(other.payloads.len()),
+        }
+    }
+
+    /// Adds a packet; one whose length no datagram has is ignored.
+    pub(crate) fn push(&mut self, held: &HeldPacket<'_>) {
+        if let Some(head) = Head::of(held) {
+            self.heads.push(head);
+            self.payloads.extend_from_slice(held.packet.payload);
+        }
+    }
+
+    /// Frees memory that is allocated but not used.
+    pub(crate) fn shrink(&mut self) {
+        self.heads.shrink_to_fit();
+        self.payloads.shrink_to_fit();
+    }
+
     /// Approximate memory use in bytes.
     pub(crate) fn weight(&self) -> usize {
         self.payloads.len() + self.heads.len() * size_of::<Head>()
     }
 
     /// Iterates over the packets, oldest first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = HeldPacket<'_>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = HeldPacket<'_>> + Clone {
         let mut rest = self.payloads.as_slice();
         self.heads.iter().map(move |head| {
             let (payload, after) = rest.split_at(head.length as usize);

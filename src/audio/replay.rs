@@ -1,13 +1,16 @@
 //! Reconstructs the audio at the caller's microphone and loudspeaker, on the caller's clock.
 //!
-//! In: frames of one codec with their instants, a window of time. Out: PCM of exactly that window.
-//! Invariants: the onset's packet, and any packet after a pause, is placed by its own arrival and
-//! hold; lost packets are concealed by the codec at first, then by silence; where two packets of a
-//! stream overlap, the later one is kept.
+//! In: frames of one codec with their instants, a window of time. Out: PCM of exactly that window,
+//! at once or part after part. Invariants: the onset's packet, and any packet after a pause, is
+//! placed by its own arrival and hold; lost packets are concealed by the codec at first, then by
+//! silence; where two packets of a stream overlap, the later one is kept; the parts of a window are
+//! the same samples, however long each part is, unless packets arrive [`AHEAD`] out of order.
 
 use super::codec::{Codec, FrameDecoder};
-use super::packets::{HeldPacket, Packets};
+use super::packets::HeldPacket;
 use super::{AudioError, FRAME, Pcm, RATE};
+use std::collections::BTreeSet;
+use std::iter::Peekable;
 use std::time::Instant;
 
 /// A span of time on the caller's clock.
@@ -53,46 +56,109 @@ impl Window {
             None => -samples(self.start.saturating_duration_since(at).as_nanos()),
         }
     }
+}
 
-    fn silence(&self) -> Pcm {
-        vec![0; self.length]
+/// Most samples that are kept for parts that are still to come: a minute.
+const AHEAD: usize = 60 * RATE as usize;
+
+/// The samples of one source, from which parts are taken one after another.
+#[derive(Debug, Default)]
+struct Track {
+    /// Position of the part that is being filled.
+    from: i64,
+    part: Pcm,
+    /// Sounds that reach beyond the part, with their positions, in the order in which they were
+    /// put.
+    later: Vec<(i64, Pcm)>,
+}
+
+impl Track {
+    /// Begins a part of `length` samples, and puts into it what was kept for it.
+    fn begin(&mut self, from: i64, length: usize) {
+        self.from = from;
+        self.part = vec![0; length];
+        for (at, pcm) in std::mem::take(&mut self.later) {
+            self.put(at, &pcm);
+        }
+    }
+
+    /// Position after the last sample of the part.
+    fn end(&self) -> i64 {
+        self.from + self.part.len() as i64
+    }
+
+    /// Whether no more samples are to be kept for later parts.
+    fn is_full(&self) -> bool {
+        self.later.iter().map(|(_, pcm)| pcm.len()).sum::<usize>() > AHEAD
+    }
+
+    /// Places `pcm` at `at`: into this part, and into the following ones.
+    fn put(&mut self, at: i64, pcm: &[i16]) {
+        if at + pcm.len() as i64 > self.end() && !pcm.is_empty() {
+            self.later.push((at, pcm.to_vec()));
+        }
+        let at = at - self.from;
+        let skipped = usize::try_from(-at).unwrap_or(0).min(pcm.len());
+        let Ok(from) = usize::try_from(at.max(0)) else {
+            return;
+        };
+        let Some(room) = self.part.get_mut(from..) else {
+            return;
+        };
+        let pcm = &pcm[skipped..];
+        let count = pcm.len().min(room.len());
+        room[..count].copy_from_slice(&pcm[..count]);
     }
 }
 
-/// Copies the part of `pcm` that lies inside `out` when `pcm` is placed at `at`.
-fn put(out: &mut [i16], at: i64, pcm: &[i16]) {
-    let skipped = usize::try_from(-at).unwrap_or(0).min(pcm.len());
-    let Ok(from) = usize::try_from(at.max(0)) else {
-        return;
-    };
-    let Some(room) = out.get_mut(from..) else {
-        return;
-    };
-    let pcm = &pcm[skipped..];
-    let count = pcm.len().min(room.len());
-    room[..count].copy_from_slice(&pcm[..count]);
-}
-
-/// Reconstructs the caller's speech at the microphone, without the codec's delay.
-///
-/// # Errors
-/// [`AudioError::Codec`] when libopus fails.
-pub(crate) fn microphone<'a>(
-    frames: impl Iterator<Item = SaidFrame<'a>>,
+/// The caller's microphone, without the codec's delay.
+pub(crate) struct Microphone<'a, Frames: Iterator<Item = SaidFrame<'a>>> {
+    frames: Peekable<Frames>,
     window: Window,
     codec: Codec,
-) -> Result<Pcm, AudioError> {
-    let mut out = window.silence();
-    let mut decoder = FrameDecoder::new(codec)?;
-    let mut turn = None;
-    for frame in frames {
-        if turn.replace(frame.turn) != Some(frame.turn) {
-            decoder.reset()?;
-        }
-        let at = window.position(frame.captured) - codec.lookahead() as i64;
-        put(&mut out, at, decoder.decode(frame.payload)?);
+    decoder: FrameDecoder,
+    turn: Option<usize>,
+    track: Track,
+    taken: usize,
+}
+
+impl<'a, Frames: Iterator<Item = SaidFrame<'a>>> Microphone<'a, Frames> {
+    /// `frames`: in the order of their capture.
+    ///
+    /// # Errors
+    /// [`AudioError::Codec`] when libopus fails.
+    pub(crate) fn new(frames: Frames, window: Window, codec: Codec) -> Result<Self, AudioError> {
+        Ok(Self {
+            frames: frames.peekable(),
+            window,
+            codec,
+            decoder: FrameDecoder::new(codec)?,
+            turn: None,
+            track: Track::default(),
+            taken: 0,
+        })
     }
-    Ok(out)
+
+    /// The next `length` samples, fewer at the end of the window.
+    ///
+    /// # Errors
+    /// [`AudioError::Codec`] when libopus fails.
+    pub(crate) fn part(&mut self, length: usize) -> Result<Pcm, AudioError> {
+        let length = length.min(self.window.length - self.taken);
+        self.track.begin(self.taken as i64, length);
+        self.taken += length;
+        let (window, delay) = (self.window, self.codec.lookahead() as i64);
+        let at = |frame: &SaidFrame<'_>| window.position(frame.captured) - delay;
+        let end = self.track.end();
+        while let Some(frame) = self.frames.next_if(|frame| at(frame) < end) {
+            if self.turn.replace(frame.turn) != Some(frame.turn) {
+                self.decoder.reset()?;
+            }
+            self.track
+                .put(at(&frame), self.decoder.decode(frame.payload)?);
+        }
+        Ok(std::mem::take(&mut self.track.part))
+    }
 }
 
 /// The playout of a stream so far.
@@ -106,62 +172,152 @@ struct Played {
     pause: bool,
 }
 
-/// Reconstructs the agent's audio at the caller's loudspeaker, with all its streams mixed.
+/// The agent's audio at the caller's loudspeaker, with all its streams mixed.
 ///
 /// Consecutive packets of speech are played without gaps, like the output of a jitter buffer. The
-/// packets that follow a pause, and the packet that arrived at `onset`, are placed by their own
-/// arrival and hold.
-///
-/// # Errors
-/// [`AudioError::Codec`] when libopus cannot create a decoder.
-pub(crate) fn loudspeaker(
-    packets: &Packets,
+/// packets that follow a pause, and those that arrived at an onset, are placed by their own arrival
+/// and hold.
+pub(crate) struct Loudspeaker<'a> {
+    streams: Vec<Stream<'a>>,
     window: Window,
-    codec: Codec,
-    onset: Option<Instant>,
-) -> Result<Pcm, AudioError> {
-    let mut ordered: Vec<HeldPacket<'_>> = packets.iter().collect();
-    ordered.sort_by_key(|held| (held.stream, held.packet.sequence));
-    ordered.dedup_by_key(|held| (held.stream, held.packet.sequence));
-    let mut streams = ordered.chunk_by(|a, b| a.stream == b.stream);
-    let mut out = match streams.next() {
-        None => window.silence(),
-        Some(first) => stream(first, window, codec, onset)?,
-    };
-    for other in streams {
-        for (sum, sample) in out.iter_mut().zip(stream(other, window, codec, onset)?) {
-            *sum = sum.saturating_add(sample);
-        }
-    }
-    Ok(out)
+    taken: usize,
+    /// Arrivals of the packets that hold the onsets of replies.
+    onsets: BTreeSet<Instant>,
 }
 
-/// Reconstructs the playout of one stream.
-fn stream(
-    ordered: &[HeldPacket<'_>],
+impl<'a> Loudspeaker<'a> {
+    /// `packets`: in any order; `onsets`: arrivals of the packets that hold onsets.
+    pub(crate) fn new(
+        packets: impl Iterator<Item = HeldPacket<'a>>,
+        window: Window,
+        codec: Codec,
+        onsets: impl IntoIterator<Item = Instant>,
+    ) -> Self {
+        let mut ordered: Vec<HeldPacket<'_>> = packets.collect();
+        ordered.sort_by_key(|held| (held.stream, held.packet.sequence));
+        ordered.dedup_by_key(|held| (held.stream, held.packet.sequence));
+        let streams = ordered.chunk_by(|a, b| a.stream == b.stream);
+        Self {
+            streams: streams
+                .map(|packets| Stream::new(packets.to_vec(), window, codec))
+                .collect(),
+            window,
+            taken: 0,
+            onsets: onsets.into_iter().collect(),
+        }
+    }
+
+    /// The next `length` samples, fewer at the end of the window.
+    ///
+    /// # Errors
+    /// [`AudioError::Codec`] when libopus cannot create a decoder.
+    pub(crate) fn part(&mut self, length: usize) -> Result<Pcm, AudioError> {
+        let length = length.min(self.window.length - self.taken);
+        let from = self.taken as i64;
+        self.taken += length;
+        let mut out = vec![0i16; length];
+        for stream in &mut self.streams {
+            let Some(part) = stream.part(from, length, &self.onsets)? else {
+                continue;
+            };
+            for (sum, sample) in out.iter_mut().zip(part) {
+                *sum = sum.saturating_add(sample);
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// One stream of the agent's, part after part.
+struct Stream<'a> {
+    /// By sequence number.
+    packets: Vec<HeldPacket<'a>>,
+    /// For each packet, the earliest position at which it or a later one can be played.
+    earliest: Vec<i64>,
+    next: usize,
     window: Window,
     codec: Codec,
-    onset: Option<Instant>,
-) -> Result<Pcm, AudioError> {
-    let mut out = window.silence();
-    let mut decoder = FrameDecoder::new(codec)?;
-    let mut played: Option<Played> = None;
-    for held in ordered {
+    /// Exists from the stream's first packet to its last.
+    decoder: Option<FrameDecoder>,
+    played: Option<Played>,
+    track: Track,
+}
+
+impl<'a> Stream<'a> {
+    fn new(packets: Vec<HeldPacket<'a>>, window: Window, codec: Codec) -> Self {
+        let due = |held: &HeldPacket<'_>| window.position(held.packet.arrival + held.hold) - LATE;
+        let mut earliest: Vec<i64> = packets.iter().map(due).collect();
+        for nth in (1..earliest.len()).rev() {
+            earliest[nth - 1] = earliest[nth - 1].min(earliest[nth]);
+        }
+        Self {
+            packets,
+            earliest,
+            next: 0,
+            window,
+            codec,
+            decoder: None,
+            played: None,
+            track: Track::default(),
+        }
+    }
+
+    /// Whether none of the remaining packets can change what comes before `end`.
+    fn is_settled(&self, end: i64) -> bool {
+        let earliest = self.earliest.get(self.next);
+        // The concealment of a loss begins where the packet before it ended.
+        let ended = self.played.as_ref().is_none_or(|played| played.end >= end);
+        earliest.is_none_or(|at| *at >= end && ended) || self.track.is_full()
+    }
+
+    /// The `length` samples from position `from` on; `None` if the stream is silent there.
+    fn part(
+        &mut self,
+        from: i64,
+        length: usize,
+        onsets: &BTreeSet<Instant>,
+    ) -> Result<Option<Pcm>, AudioError> {
+        let end = from + length as i64;
+        if self.track.later.is_empty() && self.is_settled(end) {
+            return Ok(None);
+        }
+        self.track.begin(from, length);
+        while !self.is_settled(end) {
+            let held = self.packets[self.next];
+            self.next += 1;
+            self.play(&held, onsets)?;
+        }
+        if self.next == self.packets.len() {
+            self.decoder = None;
+        }
+        Ok(Some(std::mem::take(&mut self.track.part)))
+    }
+
+    /// Plays a packet, and conceals those lost before it.
+    fn play(
+        &mut self,
+        held: &HeldPacket<'_>,
+        onsets: &BTreeSet<Instant>,
+    ) -> Result<(), AudioError> {
         let packet = &held.packet;
         if packet.payload.is_empty() {
             // Padding has a sequence number but no audio.
-            if let Some(played) = &mut played {
+            if let Some(played) = &mut self.played {
                 played.sequence = packet.sequence;
             }
-            continue;
+            return Ok(());
         }
-        let due = window.position(packet.arrival + held.hold);
-        let start = match &played {
+        let decoder = match &mut self.decoder {
+            Some(decoder) => decoder,
+            none => none.insert(FrameDecoder::new(self.codec)?),
+        };
+        let due = self.window.position(packet.arrival + held.hold);
+        let start = match &self.played {
             None => due,
             Some(before) => {
-                let anchored = Some(packet.arrival) == onset;
+                let anchored = onsets.contains(&packet.arrival);
                 let start = place(before, packet.rtp_time, due, anchored);
-                conceal(&mut out, &mut decoder, before, packet, start);
+                conceal(&mut self.track, decoder, before, packet, start);
                 start
             }
         };
@@ -170,16 +326,16 @@ fn stream(
             // The packet is not of this codec: play silence of the usual length.
             Err(_) => &[0; FRAME],
         };
-        put(&mut out, start, pcm);
-        played = Some(Played {
+        self.track.put(start, pcm);
+        self.played = Some(Played {
             sequence: packet.sequence,
             next_rtp: packet.rtp_time.wrapping_add(pcm.len() as u32),
             end: start + pcm.len() as i64,
             samples: pcm.len() as i64,
             pause: pcm.iter().all(|x| x.unsigned_abs() <= PAUSE),
         });
+        Ok(())
     }
-    Ok(out)
 }
 
 /// How far a timestamp is ahead of the expected one.
@@ -198,9 +354,10 @@ fn place(before: &Played, rtp_time: u32, due: i64, anchored: bool) -> i64 {
     }
 }
 
-/// Writes the concealment of the packets lost before `packet`, which is played at `start`.
+/// Writes the concealment of the packets lost before `packet`, which is played at `start`. What has
+/// been played is not concealed.
 fn conceal(
-    out: &mut [i16],
+    track: &mut Track,
     decoder: &mut FrameDecoder,
     before: &Played,
     packet: &super::Packet<'_>,
@@ -208,7 +365,9 @@ fn conceal(
 ) {
     let lost = packet.sequence.saturating_sub(before.sequence + 1);
     let lost = i64::try_from(lost).unwrap_or(0).min(CONCEALED);
-    let missing = (lost * before.samples).min(ahead(before, packet.rtp_time));
+    let missing = (lost * before.samples)
+        .min(ahead(before, packet.rtp_time))
+        .min(start - before.end);
     let mut left = missing.min(CONCEALED);
     let mut at = start - missing;
     while left > 0 {
@@ -216,7 +375,7 @@ fn conceal(
         if made.is_empty() {
             return;
         }
-        put(out, at, made);
+        track.put(at, made);
         at += made.len() as i64;
         left -= made.len() as i64;
     }

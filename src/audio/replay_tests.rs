@@ -1,7 +1,8 @@
 //! Sounds at known positions, sent as packets, must be reconstructed at those positions.
 
 use super::*;
-use crate::audio::packets::PacketRing;
+use crate::audio::packets::{PacketRing, Packets};
+use crate::audio::test_signals::noise;
 use crate::audio::{FRAME_TIME, Packet, opus, samples_in, time_of, tone};
 use std::time::Duration;
 
@@ -53,13 +54,10 @@ fn played(
         });
     }
     let anchor = anchor.map(|k| start + arrives(k));
-    loudspeaker(
-        &ring.copied(),
-        window(start, ms(2_000)),
-        Codec::Opus,
-        anchor,
-    )
-    .expect("libopus")
+    let copied = ring.copied();
+    let window = window(start, ms(2_000));
+    let mut played = Loudspeaker::new(copied.iter(), window, Codec::Opus, anchor);
+    played.part(window.length).expect("libopus")
 }
 
 /// The codec's look-ahead.
@@ -145,6 +143,11 @@ fn losses_are_concealed_by_the_codec() {
     );
 }
 
+fn sent<'a>(frames: impl Iterator<Item = SaidFrame<'a>>, window: Window) -> Pcm {
+    let mut microphone = Microphone::new(frames, window, Codec::Opus).expect("libopus");
+    microphone.part(window.length).expect("libopus")
+}
+
 #[test]
 fn the_callers_frames_are_placed_at_their_capture_time() {
     let start = Instant::now();
@@ -160,7 +163,7 @@ fn the_callers_frames_are_placed_at_their_capture_time() {
         })
     };
     let both = said(0, first).chain(said(1, start + ms(1_000)));
-    let pcm = microphone(both, window(start, ms(2_000)), Codec::Opus).expect("libopus");
+    let pcm = sent(both, window(start, ms(2_000)));
     assert_eq!(pcm.len(), 96_000);
     assert!((onset(&pcm) - 250.0).abs() < 2.0, "{}", onset(&pcm));
     let second = &pcm[samples_in(ms(800)) as usize..];
@@ -185,7 +188,145 @@ fn frames_outside_the_window_are_clipped() {
             payload: &frame,
         };
         let window = window(start + ms(10_000), ms(25));
-        let pcm = microphone([said].into_iter(), window, Codec::Opus).expect("libopus");
+        let pcm = sent([said].into_iter(), window);
         assert_eq!(pcm.len(), 1_200, "{offset}");
+    }
+}
+
+/// Packets of two streams of a minute, with losses, reordering, pauses, stalls and a changing
+/// playout delay, all of them drawn by `seed`.
+fn troubled(start: Instant, seed: u64) -> Packets {
+    let mut state = seed;
+    let mut draw = move |below: u64| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) % below
+    };
+    let sound = opus::encode(&noise(-26.0, 48_000, seed)).expect("libopus");
+    let silence = opus::silence_frame().expect("libopus");
+    let mut ring = PacketRing::new(Codec::Opus);
+    let mut packets = Vec::new();
+    for stream in 0..2u32 {
+        let (mut late, mut pause) = (ms(0), 0);
+        for k in 0..1_500u32 {
+            // One packet in ten is lost, and some dozens in a row.
+            if draw(10) == 0 || draw(200) == 0 {
+                continue;
+            }
+            pause = match draw(40) {
+                0 => draw(60),
+                _ => u64::saturating_sub(pause, 1),
+            };
+            late = match draw(300) {
+                0 => ms(draw(8_000)),
+                _ => late.saturating_sub(ms(40)),
+            };
+            let jitter = ms(draw(70));
+            let held = HeldPacket {
+                packet: Packet {
+                    arrival: start + ms(700) * stream + FRAME_TIME * k + late + jitter,
+                    kernel_stamp: true,
+                    rtp_time: (7 + k).wrapping_mul(FRAME as u32),
+                    sequence: u64::from(k),
+                    level: None,
+                    payload: match pause {
+                        0 => &sound[k as usize % sound.len()],
+                        _ => &silence,
+                    },
+                },
+                hold: ms(20 * draw(5)),
+                stream,
+            };
+            packets.push(held);
+        }
+    }
+    packets.sort_by_key(|held| held.packet.arrival);
+    packets.iter().for_each(|held| ring.push(held));
+    assert_eq!(ring.refused(), 0);
+    ring.copied()
+}
+
+#[test]
+fn a_replay_in_parts_equals_the_whole_bit_for_bit() {
+    let start = Instant::now();
+    for seed in 1..6 {
+        let packets = troubled(start, seed);
+        let window = window(start + ms(100), ms(34_000));
+        let onsets: Vec<Instant> = packets
+            .iter()
+            .map(|h| h.packet.arrival)
+            .step_by(90)
+            .collect();
+        let replay = || Loudspeaker::new(packets.iter(), window, Codec::Opus, onsets.clone());
+        let whole = replay().part(window.length).expect("libopus");
+        assert_eq!(whole.len(), window.length);
+        assert!(whole.iter().any(|x| x.unsigned_abs() > 1_000));
+        for length in [960, 4_801, 480_000] {
+            let (mut replay, mut parts) = (replay(), Vec::new());
+            while parts.len() < window.length {
+                parts.extend(replay.part(length).expect("libopus"));
+            }
+            assert!(parts == whole, "seed {seed}, parts of {length}");
+            assert!(replay.part(length).expect("libopus").is_empty());
+        }
+        // What the caller sent.
+        let sound = packets.iter().filter(|held| held.stream == 0);
+        let payloads: Vec<&[u8]> = sound.map(|held| held.packet.payload).collect();
+        let frames = || {
+            payloads.iter().enumerate().map(|(k, payload)| SaidFrame {
+                turn: k / 300,
+                captured: start + FRAME_TIME * k as u32,
+                payload,
+            })
+        };
+        let whole = sent(frames(), window);
+        let mut microphone = Microphone::new(frames(), window, Codec::Opus).expect("libopus");
+        let mut parts = Vec::new();
+        while parts.len() < window.length {
+            parts.extend(microphone.part(3_333).expect("libopus"));
+        }
+        assert!(parts == whole, "seed {seed}: the microphone");
+    }
+}
+
+#[test]
+fn packets_in_absurd_order_take_bounded_memory() {
+    let start = Instant::now();
+    let frame = opus::encode(&tone(ms(20))).expect("libopus").remove(0);
+    // The last packet of each stream arrives first, and the first one last.
+    let mut packets = Packets::default();
+    for stream in 0..3 {
+        for k in 0..6_000u32 {
+            let arrival = match k {
+                0 => start + ms(130_000),
+                5_999 => start,
+                _ => start + FRAME_TIME * k,
+            };
+            packets.push(&HeldPacket {
+                packet: Packet {
+                    arrival,
+                    kernel_stamp: true,
+                    rtp_time: k.wrapping_mul(FRAME as u32),
+                    sequence: u64::from(k),
+                    level: None,
+                    payload: &frame,
+                },
+                hold: ms(20),
+                stream,
+            });
+        }
+    }
+    let window = window(start, ms(120_000));
+    let mut replay = Loudspeaker::new(packets.iter(), window, Codec::Opus, None);
+    let mut taken = 0;
+    while taken < window.length {
+        let part = replay.part(480_000).expect("libopus");
+        assert!(part.iter().any(|x| *x != 0), "silent at {taken}");
+        taken += part.len();
+        for stream in &replay.streams {
+            let later: usize = stream.track.later.iter().map(|(_, pcm)| pcm.len()).sum();
+            assert!(later <= AHEAD + 2 * FRAME, "{later}");
+        }
     }
 }

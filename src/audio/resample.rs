@@ -1,8 +1,8 @@
-//! Resamples from any rate to 48 kHz.
+//! Resamples from any rate to 48 kHz, and from 48 to 16 kHz.
 //!
 //! In: mono samples in −1..1. Out: mono `i16` at 48 kHz. Invariants: the filter has linear phase
 //! and its delay is removed, so that edges keep their position; aliases and images are below
-//! −60 dB.
+//! −60 dB. [`Third`] takes `i16` part after part, and its output does not depend on their lengths.
 
 use super::{AudioError, Pcm, RATE};
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
@@ -41,10 +41,144 @@ pub(crate) fn to_rate(samples: &[f32], rate: u32) -> Result<Pcm, AudioError> {
         .collect())
 }
 
+/// Coefficients of the filter of [`Third`]: 3.5 ms.
+const TAPS: usize = 169;
+/// Cut-off of that filter, in Hz: it passes up to 6.7 kHz and stops from 8.2 kHz.
+const CUT_OFF: f64 = 7_400.0;
+/// The coefficients are multiples of 1 / 2¹⁴, and their sums fit into 32 bits.
+const FRACTION: u32 = 14;
+
+/// Resamples from 48 to 16 kHz, part after part, in whole numbers.
+#[derive(Debug)]
+pub(crate) struct Third {
+    taps: Vec<i16>,
+    /// The samples from which the next output is made.
+    held: Vec<i16>,
+}
+
+impl Third {
+    /// Rate of the output, in Hz.
+    pub(crate) const RATE: u32 = RATE / 3;
+
+    pub(crate) fn new() -> Self {
+        Self {
+            taps: low_pass(),
+            // Half of the filter lies before the first sample.
+            held: vec![0; TAPS / 2],
+        }
+    }
+
+    /// Adds samples; returns the outputs that are complete.
+    pub(crate) fn part(&mut self, samples: &[i16]) -> Vec<i16> {
+        self.held.extend_from_slice(samples);
+        let count = (self.held.len() + 3).saturating_sub(TAPS) / 3;
+        let out = (0..count).map(|nth| {
+            let around = &self.held[3 * nth..][..TAPS];
+            let products = self.taps.iter().zip(around);
+            // The magnitudes of the coefficients add up to less than 2¹⁶, so the sum fits.
+            let sum: i32 = products.map(|(t, x)| i32::from(*t) * i32::from(*x)).sum();
+            let rounded = (sum + (1 << (FRACTION - 1))) >> FRACTION;
+            rounded.clamp(i16::MIN.into(), i16::MAX.into()) as i16
+        });
+        let out = out.collect();
+        self.held.drain(..3 * count);
+        out
+    }
+
+    /// The last outputs: half of the filter lies after the last sample.
+    pub(crate) fn end(mut self) -> Vec<i16> {
+        self.part(&[0; TAPS / 2])
+    }
+}
+
+/// A low-pass filter: a sinc in a Blackman window, symmetric, with a gain of 1.
+fn low_pass() -> Vec<i16> {
+    use std::f64::consts::PI;
+    let shape = |nth: usize| {
+        let from_middle = nth as f64 - (TAPS / 2) as f64;
+        let x = 2.0 * PI * CUT_OFF / f64::from(RATE) * from_middle;
+        let sinc = if x == 0.0 { 1.0 } else { x.sin() / x };
+        let phase = 2.0 * PI * (nth + 1) as f64 / (TAPS + 1) as f64;
+        sinc * (0.42 - 0.5 * phase.cos() + 0.08 * (2.0 * phase).cos())
+    };
+    let shapes: Vec<f64> = (0..TAPS).map(shape).collect();
+    let unit = f64::from(1 << FRACTION) / shapes.iter().sum::<f64>();
+    shapes
+        .iter()
+        .map(|shape| (shape * unit).round() as i16)
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::f64::consts::PI;
+
+    /// Resamples `samples` in parts of these lengths, which are repeated.
+    fn third(samples: &[i16], lengths: &[usize]) -> Vec<i16> {
+        let (mut third, mut out, mut rest) = (Third::new(), Vec::new(), samples);
+        for length in lengths.iter().cycle() {
+            let (part, after) = rest.split_at((*length).min(rest.len()));
+            out.extend(third.part(part));
+            rest = after;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        out.extend(third.end());
+        out
+    }
+
+    fn pcm(hz: f64) -> Vec<i16> {
+        let tone = tone(hz, RATE, 1.0);
+        tone.iter().map(|x| (x * 32_768.0) as i16).collect()
+    }
+
+    #[test]
+    fn a_third_of_the_rate_keeps_speech_and_has_no_aliases() {
+        for (hz, wanted) in [
+            (100.0, Some(0.0)),
+            (3_000.0, Some(0.0)),
+            (6_600.0, Some(0.0)),
+            (8_200.0, None),
+            (12_000.0, None),
+            (23_000.0, None),
+        ] {
+            let got = gain_db(&third(&pcm(hz), &[48_000]));
+            match wanted {
+                Some(db) => assert!((got - db).abs() < 0.1, "{hz} Hz: {got} dB"),
+                None => assert!(got < -60.0, "{hz} Hz: {got} dB"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_third_of_the_rate_keeps_positions_however_long_the_parts_are() {
+        for at in [0, 1, 299, 3_000, 8_998] {
+            let mut impulse = vec![0i16; 9_000];
+            impulse[at] = 30_000;
+            let whole = third(&impulse, &[9_000]);
+            assert_eq!(whole.len(), 3_000);
+            let peak = (0..whole.len()).max_by_key(|&n| whole[n].unsigned_abs());
+            let off = peak.map(|peak| (3 * peak).abs_diff(at));
+            assert!(off.is_some_and(|off| off <= 1), "{at}: {peak:?}");
+            for lengths in [&[1][..], &[2, 5, 997], &[168, 169, 170, 0, 3]] {
+                assert_eq!(third(&impulse, lengths), whole, "{lengths:?}");
+            }
+        }
+        let loud = vec![i16::MIN; 9_000];
+        assert!(third(&loud, &[4_000]).iter().all(|x| *x < -15_000));
+    }
+
+    #[test]
+    fn the_filter_of_a_third_cannot_overflow() {
+        let taps = low_pass();
+        let magnitudes: i32 = taps.iter().map(|t| i32::from(*t).abs()).sum();
+        assert!(magnitudes < 1 << 16, "{magnitudes}");
+        assert!(taps.iter().eq(taps.iter().rev()), "linear phase");
+        let sum: i32 = taps.iter().map(|t| i32::from(*t)).sum();
+        assert!((sum - (1 << FRACTION)).abs() < 40, "{sum}");
+    }
 
     fn tone(hz: f64, rate: u32, seconds: f64) -> Vec<f32> {
         let step = 2.0 * PI * hz / f64::from(rate);

@@ -14,7 +14,7 @@ use hdrhistogram::serialization::interval_log::IntervalLogIterator;
 use std::path::Path;
 
 /// The files that a run folder may contain.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "summary.json",
     "run.json",
     "turns.jsonl",
@@ -23,6 +23,7 @@ const FILES: [&str; 8] = [
     "scenario.yaml",
     "evidence/index.json",
     "evidence/turn-00000-0.wav",
+    "evidence/call-00000.wav",
 ];
 /// Start of the line that precedes a file.
 const HEAD: &[u8] = b"=== ";

@@ -7,7 +7,7 @@
 use super::input::Input;
 use super::planted::planted;
 use crate::audio::packets::{HeldPacket, PacketRing};
-use crate::audio::replay::{Window, loudspeaker};
+use crate::audio::replay::{Loudspeaker, Window};
 use crate::audio::{Codec, Ear, FrameDecoder, Heard, MAX_PACKET, Packet, opus, samples_in, tone};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -18,6 +18,8 @@ const PACKETS: usize = 200;
 const AFTER: Duration = Duration::from_secs(3);
 /// Longest span of a recording.
 const WINDOW: Duration = Duration::from_secs(2);
+/// The replay is also taken in parts of this many samples.
+const PART: usize = 7_001;
 
 /// Packets of silence and of a tone, to which an input can refer.
 static KNOWN: LazyLock<Vec<Box<[u8]>>> = LazyLock::new(|| {
@@ -151,8 +153,14 @@ impl Listeners {
             length: samples_in(length) as usize,
         };
         let copied = self.kept.copied();
-        let played = loudspeaker(&copied, window, self.codec, None).expect("a decoder");
+        let play = || Loudspeaker::new(copied.iter(), window, self.codec, None);
+        let played = play().part(window.length).expect("a decoder");
         assert_eq!(played.len(), window.length);
+        let (mut again, mut parts) = (play(), Vec::new());
+        while parts.len() < played.len() {
+            parts.extend(again.part(PART).expect("a decoder"));
+        }
+        assert!(parts == played, "the parts differ from the whole");
         let onsets = self.heard.iter().filter(|h| matches!(h, Heard::Onset(_)));
         let (onsets, length) = (onsets.count(), self.heard.len());
         planted([onsets > 0, onsets > 1, length > 7]);

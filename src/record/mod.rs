@@ -20,7 +20,7 @@ pub(crate) use facts::account::PathStep;
 pub(crate) use facts::account::SaidWords;
 pub use facts::calls::{CallFailure, CallOutcome, CallRecord};
 pub use facts::error::RecordError;
-pub use facts::evidence::{Evidence, EvidenceReason, EvidenceTurn};
+pub use facts::evidence::{Evidence, EvidenceCall, EvidencePlace, EvidenceReason, EvidenceTurn};
 pub use facts::folder::RunFolder;
 pub use facts::generator::Generator;
 pub(crate) use facts::journal::ReadingsRead;

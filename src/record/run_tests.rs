@@ -199,6 +199,8 @@ fn with_audio_of(kept: Vec<EvidenceTurn>) -> RunRecord {
         measurement_version: super::super::MEASUREMENT_VERSION,
         turns: kept,
         left_out: 0,
+        calls: Vec::new(),
+        calls_left_out: 0,
     };
     RunRecord {
         evidence: Some(evidence),

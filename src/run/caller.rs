@@ -307,7 +307,9 @@ impl CallerEnd {
         if failure == Failure::Stopped {
             // A stop of the run is not the agent's fault, so the turns that it ends are not kept as
             // evidence.
-            self.evidence = None;
+            if let Some(evidence) = &mut self.evidence {
+                evidence.stopped();
+            }
         }
         self.input(now, Input::Failed(failure));
     }
@@ -319,6 +321,9 @@ impl CallerEnd {
         for turn in &mut result.turns {
             self.hearing.name_track(turn);
             self.audio.ended(&mut self.hearing, turn, now);
+        }
+        if let Some(evidence) = self.evidence.take() {
+            evidence.finished(&result, now);
         }
         Some(result)
     }
@@ -419,6 +424,9 @@ impl Endpoint for CallerEnd {
         };
         let rtp_time = self.rtp_time;
         self.rtp_time = rtp_time.wrapping_add(FRAME as u32);
+        if let Some(evidence) = &mut self.evidence {
+            evidence.sent(due.checked_sub(FRAME_TIME).unwrap_or(due), &payload);
+        }
         let marker = speaking && !self.was_speaking;
         self.was_speaking = speaking;
         Some(Outgoing {

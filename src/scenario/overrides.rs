@@ -33,7 +33,7 @@ pub(crate) struct Overrides {
     /// `--attribute k=v`: attributes of every caller, in addition to the file's; an error if
     /// variants differ in one.
     pub attributes: BTreeMap<String, String>,
-    /// `--evidence`: which turns' audio is kept.
+    /// `--evidence`: which turns' and calls' audio is kept.
     pub evidence: Option<EvidenceChoice>,
     /// `--threshold 'ttfa: p(95)<1s'`: in addition to the file's thresholds; replaces those of the
     /// file on the same figure.

@@ -41,7 +41,7 @@ pub struct Scenario {
     pub(crate) networks: Networks,
     /// Whether to make sentinel calls, which measure loadgen's own error.
     pub(crate) sentinels: SentinelPolicy,
-    /// Which turns' audio is kept, if any.
+    /// Which turns' and calls' audio is kept, if any.
     pub(crate) evidence: Option<EvidenceSelection>,
     /// Whether transcripts are kept.
     pub(crate) transcripts: Transcripts,

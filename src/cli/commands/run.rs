@@ -33,11 +33,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", value_parser = crate::cli::number::whole(1..=u32::MAX))]
     pub join_concurrency: Option<u32>,
     /// Keep the audio of some turns as stereo WAV, caller left, agent right: `some` (the
-    /// slowest and the failed ones, 10 each unless the scenario sets another number), `all` or
-    /// `off`
+    /// slowest and the failed ones, 10 each unless the scenario sets another number), `all`,
+    /// `calls` (the same turns as `some`, and the 10 worst calls as a whole) or `off`
     #[arg(long, value_name = "WHICH", num_args = 0..=1, require_equals = true,
         default_missing_value = "some", value_parser = parse_evidence,
-        add = completing::words(&["some", "all", "off"]))]
+        add = completing::words(&["some", "all", "calls", "off"]))]
     pub evidence: Option<EvidenceChoice>,
     /// Serve the metrics of the run in progress to Prometheus, at /metrics on this address
     #[arg(long, value_name = "HOST:PORT")]
@@ -120,8 +120,9 @@ fn parse_evidence(text: &str) -> Result<EvidenceChoice, String> {
     match text {
         "some" => Ok(EvidenceChoice::Some),
         "all" => Ok(EvidenceChoice::All),
+        "calls" => Ok(EvidenceChoice::Calls),
         "off" => Ok(EvidenceChoice::Off),
-        _ => Err("write `some`, `all` or `off`".to_owned()),
+        _ => Err("write `some`, `all`, `calls` or `off`".to_owned()),
     }
 }
 

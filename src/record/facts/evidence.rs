@@ -1,8 +1,8 @@
-//! The folder `evidence/` of a run: the audio of some turns, and its index.
+//! The folder `evidence/` of a run: the audio of some turns and calls, and its index.
 //!
-//! In: both sides' samples of a turn. Out: stereo WAV files and `index.json`. Invariants: the index
-//! is written last, atomically; if both `onset_ms` and the turn's `ttfa_ms` are present, the onset
-//! is the end of speech + `ttfa_ms` to the last printed digit.
+//! In: both sides' samples of a turn or a call. Out: stereo WAV files and `index.json`. Invariants:
+//! the index is written last, atomically; if both `onset_ms` and the turn's `ttfa_ms` are present,
+//! the onset is the end of speech + `ttfa_ms` to the last printed digit.
 
 use super::error::RecordError;
 use super::folder::{EVIDENCE_FOLDER, RunFolder, create_private};
@@ -18,20 +18,21 @@ pub(crate) const EVIDENCE_VERSION: u32 = 1;
 /// Maximum size of the audio that a run keeps, in bytes.
 pub(crate) const EVIDENCE_BYTES: u64 = 1 << 30;
 const INDEX: &str = "index.json";
-/// Largest index that is read, in bytes: a run keeps the audio of a few hundred turns.
+/// Largest index that is read, in bytes: a run keeps the audio of a few hundred turns and of at most
+/// a hundred calls, and lists at most 500 turns of each.
 const LARGEST_INDEX: u64 = 16 << 20;
 /// Bytes before the first sample of a file.
 const WAV_HEADER: u64 = 44;
 
-/// Why a turn's audio was kept.
+/// Why the audio of a turn or a call was kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EvidenceReason {
-    /// One of the turns with the longest `ttfa`.
+    /// One of the turns with the longest `ttfa`, or one of the calls with such a turn.
     Slowest,
-    /// The turn was missed or answered early, or its call failed.
+    /// The turn was missed or answered early, or its call failed; or a call with such a turn.
     Failed,
-    /// The audio of all turns is kept.
+    /// The audio of all turns is kept; or a call without a `ttfa`, for which there was room.
     All,
 }
 
@@ -63,6 +64,43 @@ pub struct EvidenceTurn {
     pub(crate) cut: bool,
 }
 
+/// The audio of one call, from the first frame that the caller sent until it hung up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidenceCall {
+    /// Name of the file, next to the index.
+    pub file: String,
+    /// Index of the call in the plan.
+    pub call: usize,
+    /// Why the audio was kept.
+    pub why: EvidenceReason,
+    /// Sample rate of each of the two channels, in Hz.
+    pub sample_rate: u32,
+    /// Time of the file's first sample, from the start of the run.
+    pub start_ms: Ms,
+    /// Length of the file.
+    pub length_ms: Ms,
+    /// The turns in which the caller spoke, in order; at most 500.
+    pub turns: Vec<EvidencePlace>,
+    /// Some packets of the call did not fit in memory: there are holes in both channels.
+    #[serde(default)]
+    pub(crate) cut: bool,
+}
+
+/// Where a turn is in the recording of its call, in times from the file's first sample.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidencePlace {
+    /// Index of the turn in its call.
+    pub turn: usize,
+    /// Start of the caller's utterance, in the left channel.
+    pub started_ms: Ms,
+    /// End of the caller's speech, in the left channel.
+    pub speech_end_ms: Ms,
+    /// The reply's onset at the loudspeaker, in the right channel, if there was one.
+    pub onset_ms: Option<Ms>,
+    /// The same onset on the wire: earlier by the playout delay.
+    pub onset_wire_ms: Option<Ms>,
+}
+
 /// `evidence/index.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
@@ -76,6 +114,12 @@ pub struct Evidence {
     /// Number of turns that should have been kept but were not, for lack of space or time.
     #[serde(default)]
     pub left_out: usize,
+    /// The calls that are kept whole, the worst first.
+    #[serde(default)]
+    pub calls: Vec<EvidenceCall>,
+    /// Number of calls that should have been kept but were not, for lack of space or time.
+    #[serde(default)]
+    pub calls_left_out: usize,
 }
 
 /// Size in bytes of a file with `samples` samples in each channel.
@@ -101,6 +145,11 @@ impl EvidenceFolder {
         format!("turn-{call:05}-{turn}.wav")
     }
 
+    /// The file name of a whole call's audio.
+    pub(crate) fn call_name(call: usize) -> String {
+        format!("call-{call:05}.wav")
+    }
+
     /// Writes a turn's audio: the caller in the left channel, the agent in the right one.
     ///
     /// # Errors
@@ -112,10 +161,25 @@ impl EvidenceFolder {
         left: &[i16],
         right: &[i16],
     ) -> Result<(), RecordError> {
+        let mut whole = Some([left, right]);
+        self.audio_in_parts(name, sample_rate, || Ok(whole.take()))
+    }
+
+    /// Like [`Self::audio`], in parts: `next` returns both channels of the next part, and `None`
+    /// after the last one. The shorter channel of a part is filled up with silence.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`], also for an error of `next`; a partly written file is removed.
+    pub(crate) fn audio_in_parts<Samples: AsRef<[i16]>>(
+        &self,
+        name: &str,
+        sample_rate: u32,
+        next: impl FnMut() -> io::Result<Option<[Samples; 2]>>,
+    ) -> Result<(), RecordError> {
         let path = self.0.file(name);
-        // An existing file belongs to another turn and is kept.
+        // An existing file belongs to other audio and is kept.
         let file = create_private(&path).map_err(|e| io_error("create", &path, e))?;
-        let written = stereo(BufWriter::new(file), sample_rate, left, right);
+        let written = stereo(BufWriter::new(file), sample_rate, next);
         written.map_err(|e| {
             let _ = std::fs::remove_file(&path);
             let source = match e {
@@ -137,11 +201,10 @@ impl EvidenceFolder {
     }
 }
 
-fn stereo(
+fn stereo<Samples: AsRef<[i16]>>(
     file: impl io::Write + io::Seek,
     sample_rate: u32,
-    left: &[i16],
-    right: &[i16],
+    mut next: impl FnMut() -> io::Result<Option<[Samples; 2]>>,
 ) -> Result<(), hound::Error> {
     let spec = hound::WavSpec {
         channels: 2,
@@ -150,20 +213,24 @@ fn stereo(
         sample_format: hound::SampleFormat::Int,
     };
     let mut wav = hound::WavWriter::new(file, spec)?;
-    let length = left.len().max(right.len());
-    let mut samples = wav.get_i16_writer(2 * u32::try_from(length).unwrap_or(u32::MAX / 2));
-    let at = |channel: &[i16], n: usize| channel.get(n).copied().unwrap_or(0);
-    for n in 0..length {
-        samples.write_sample(at(left, n));
-        samples.write_sample(at(right, n));
+    while let Some([left, right]) = next()? {
+        let (left, right) = (left.as_ref(), right.as_ref());
+        let length = left.len().max(right.len());
+        let mut samples = wav.get_i16_writer(2 * u32::try_from(length).unwrap_or(u32::MAX / 2));
+        let at = |channel: &[i16], n: usize| channel.get(n).copied().unwrap_or(0);
+        for n in 0..length {
+            samples.write_sample(at(left, n));
+            samples.write_sample(at(right, n));
+        }
+        samples.flush()?;
     }
-    samples.flush()?;
     wav.finalize()
 }
 
 impl Evidence {
-    /// Reads the index from a run folder; `None` if the run kept no audio. Turns whose file name
-    /// this program would not generate are left out, so reports never link outside the folder.
+    /// Reads the index from a run folder; `None` if the run kept no audio. Turns and calls whose
+    /// file name this program would not generate are left out, so reports never link outside the
+    /// folder.
     ///
     /// # Errors
     /// [`RecordError::Io`], [`RecordError::Corrupt`], [`RecordError::Newer`].
@@ -171,16 +238,17 @@ impl Evidence {
         let path = run.join(EVIDENCE_FOLDER).join(INDEX);
         let mut read: Option<Self> = versioned(&path, EVIDENCE_VERSION, LARGEST_INDEX)?;
         if let Some(evidence) = &mut read {
-            evidence.turns.retain(|turn| is_plain(&turn.file));
+            evidence.turns.retain(|turn| is_plain("turn-", &turn.file));
+            evidence.calls.retain(|call| is_plain("call-", &call.file));
         }
         Ok(read)
     }
 }
 
 /// Whether a file name has the form that this program generates.
-fn is_plain(name: &str) -> bool {
+fn is_plain(prefix: &str, name: &str) -> bool {
     let middle = name
-        .strip_prefix("turn-")
+        .strip_prefix(prefix)
         .and_then(|n| n.strip_suffix(".wav"));
     middle.is_some_and(|m| m.bytes().all(|b| b.is_ascii_digit() || b == b'-'))
 }

@@ -17,6 +17,7 @@ mod observed;
 mod parts;
 mod path;
 mod plot;
+mod recordings;
 mod section;
 mod slowest;
 mod spans;

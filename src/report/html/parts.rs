@@ -6,8 +6,8 @@
 use super::section::Section;
 use super::view::{View, name};
 use super::{
-    account, anatomy, behaviour, expected, health, load, path, slowest, spread, table, time,
-    variants,
+    account, anatomy, behaviour, expected, health, load, path, recordings, slowest, spread, table,
+    time, variants,
 };
 use crate::report;
 use maud::html;
@@ -30,6 +30,7 @@ const PARTS: &[Part] = &[
     behaviour::failures,
     slowest::slowest,
     slowest::unanswered,
+    recordings::section,
     table::section,
     health::network,
     health::generator,

@@ -4,8 +4,9 @@ use super::render;
 use super::view::View;
 use crate::record::fixtures::{CallResult, Failure, Floor, Outcome, Run, facts, ms, replied};
 use crate::record::{
-    Ending, Evidence, EvidenceFolder, EvidenceReason, EvidenceTurn, Expect, Flag, Ms, Reading,
-    RunFacts, RunRecord, Sentinels, Summary, Threshold, TurnRecord, Wave,
+    Ending, Evidence, EvidenceCall, EvidenceFolder, EvidencePlace, EvidenceReason, EvidenceTurn,
+    Expect, Flag, Ms, Reading, RunFacts, RunRecord, Sentinels, Summary, Threshold, TurnRecord,
+    Wave,
 };
 use crate::report::hostile_tests::{describe, with_prices_and_readings};
 use crate::report::{Screen, console, definitions};
@@ -302,6 +303,8 @@ fn kept_evidence_has_a_waveform_and_a_player() {
         measurement_version: crate::record::MEASUREMENT_VERSION,
         turns,
         left_out: 0,
+        calls: Vec::new(),
+        calls_left_out: 0,
     });
     record.waves = vec![Wave {
         call: slowest.call,
@@ -314,6 +317,53 @@ fn kept_evidence_has_a_waveform_and_a_player() {
     let sound = "<audio controls preload=\"none\" src=\"evidence/turn-0";
     assert_eq!(page.matches(sound).count(), 2);
     assert!(parts(&page).contains(&"unanswered"));
+}
+
+#[test]
+fn kept_calls_can_be_played_from_any_turn() {
+    let mut record = record(full());
+    let missed = record.turns.iter().find(|t| t.outcome == Outcome::Missed);
+    let (call, turn) = missed.map(|t| (t.call, t.turn)).unwrap();
+    let place = |turn| EvidencePlace {
+        turn,
+        started_ms: Ms::from_micros(83_000_000),
+        speech_end_ms: Ms::from_micros(84_000_000),
+        onset_ms: None,
+        onset_wire_ms: None,
+    };
+    let mut evidence = Evidence {
+        version: 1,
+        measurement_version: crate::record::MEASUREMENT_VERSION,
+        turns: Vec::new(),
+        left_out: 0,
+        calls: Vec::new(),
+        calls_left_out: 2,
+    };
+    record.evidence = Some(evidence.clone());
+    assert!(!parts(&render(&record)).contains(&"recordings"));
+    evidence.calls = vec![EvidenceCall {
+        file: EvidenceFolder::call_name(call),
+        call,
+        why: EvidenceReason::Failed,
+        sample_rate: 16_000,
+        start_ms: Ms::default(),
+        length_ms: Ms::from_micros(125_940_000),
+        turns: vec![place(turn); 130],
+        cut: true,
+    }];
+    record.evidence = Some(evidence);
+    let page = render(&record);
+    let file = format!("evidence/call-{call:05}.wav");
+    for text in [
+        format!("src=\"{file}\""),
+        format!("<a href=\"{file}#t=82.5\">turn {turn} at 1:23.0</a> (missed)"),
+        format!("call {call}, 2:05.9"),
+        "2 calls could not be kept".to_owned(),
+        "and 30 more turns".to_owned(),
+        "without an answer</b>".to_owned(),
+    ] {
+        assert!(page.contains(&text), "{text}");
+    }
 }
 
 #[test]

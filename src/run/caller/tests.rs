@@ -314,6 +314,55 @@ async fn the_recorded_reply_starts_ttfa_after_the_end_of_speech() {
     }
 }
 
+#[tokio::test]
+async fn the_recorded_call_has_each_onset_ttfa_after_the_end_of_speech() {
+    use crate::run::Pulses;
+    use crate::run::evidence::Desk;
+    let run = tempfile::tempdir().expect("a folder");
+    let folder = run.path().join("evidence");
+    let asked = crate::scenario::EvidenceSelection {
+        slowest: 0,
+        failed: 0,
+        all: false,
+        calls: 3,
+    };
+    let desk = Desk::start(&folder, asked, Pulses::default()).expect("a desk");
+    let start = Instant::now();
+    let mut results = Vec::new();
+    for (call, reply_after) in [1_333, 900, 400].into_iter().enumerate() {
+        let evidence = Some(desk.capture(call, Codec::Opus));
+        let (result, _) = play_kept(None, ms(reply_after), start, evidence);
+        results.push(result);
+    }
+    let done = desk.finish(start).await.expect("a thread").evidence;
+    assert_eq!((done.calls.len(), done.turns.len()), (3, 0));
+    for (call, result) in done.calls.iter().zip(&results) {
+        let turn = &result.turns[0];
+        let mut wav = hound::WavReader::open(folder.join(&call.file)).expect("a WAV file");
+        let both: Vec<i16> = wav.samples().map(|s| s.expect("a sample")).collect();
+        let ms_of = |sample: usize| (sample / 2) as f64 / 16.0;
+        let loud = |side: usize| {
+            let loud = both.iter().enumerate().skip(side).step_by(2);
+            loud.filter(|(_, x)| x.unsigned_abs() > 500)
+        };
+        let [place] = &call.turns[..] else {
+            panic!("one turn: {call:?}");
+        };
+        let onset = loud(1).next().map(|(nth, _)| ms_of(nth)).expect("a reply");
+        let known = place.onset_ms.expect("an onset").as_f64();
+        assert!((onset - known).abs() < 2.0, "{onset} {place:?}");
+        let ended = loud(0).last().map(|(nth, _)| ms_of(nth)).expect("speech");
+        let known_end = place.speech_end_ms.as_f64();
+        // The last loud sample is a little earlier than the end by level.
+        assert!(
+            (known_end - 40.0..known_end + 3.0).contains(&ended),
+            "{ended} {place:?}"
+        );
+        let ttfa = turn.ttfa.expect("a latency").as_secs_f64() * 1e3;
+        assert!((known - known_end - ttfa).abs() < 0.002, "{ttfa} {place:?}");
+    }
+}
+
 #[test]
 fn upstream_loss_flags_only_the_turn_whose_packets_were_lost() {
     let (_, said) = said();

@@ -1,15 +1,18 @@
 //! Captures the evidence of one caller, on its media thread.
 //!
 //! In: the agent's packets, the sent frames, ended turns. Out: a [`Take`] for each turn in which
-//! the caller spoke, queued without blocking. Invariants: audio is dropped once it is older than
-//! the oldest turn in progress needs; memory is bounded by [`PacketRing`] and [`FRAMES`].
+//! the caller spoke, queued without blocking, and the whole call if calls are kept. Invariants:
+//! audio of turns is dropped once it is older than the oldest turn in progress needs; memory is
+//! bounded by [`PacketRing`], [`FRAMES`] and the [`Recorder`].
 
 use super::queue::Sink;
+use super::recorder::Recorder;
 use super::take::{Class, LONGEST, OnsetAt, SentFrame, Take};
-use crate::audio::packets::{HeldPacket, PacketRing, Packets};
+use crate::audio::packets::{HeldPacket, PacketRing};
 use crate::audio::replay::Window;
-use crate::audio::{Codec, FRAME_TIME, Onset, Packet, samples_in};
-use crate::call::{StreamId, TurnResult};
+use crate::audio::{Codec, FRAME_TIME, Packet, samples_in};
+use crate::call::{CallResult, StreamId, TurnResult};
+use crate::scenario::EvidenceSelection;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,13 +46,19 @@ pub(in crate::run) struct Capture {
     refused: u64,
     said: VecDeque<SentFrame>,
     open: VecDeque<Open>,
+    /// Whether the audio of turns is kept.
+    turns: bool,
+    /// Records the whole call, if calls are kept.
+    recorder: Option<Recorder>,
     to: Sink,
 }
 
 impl Capture {
-    /// `to` receives the takes of this call.
-    pub(super) fn new(call: usize, codec: Codec, to: Sink) -> Self {
+    /// `to` receives the audio of this call.
+    pub(super) fn new(call: usize, codec: Codec, asked: EvidenceSelection, to: Sink) -> Self {
         Self {
+            turns: asked.keeps_turns(),
+            recorder: (asked.calls > 0).then(|| Recorder::new(call, codec, to.clone())),
             call,
             codec,
             ring: PacketRing::new(codec),
@@ -62,14 +71,29 @@ impl Capture {
 
     /// Records a packet of one of the agent's streams, with its playout delay.
     pub(in crate::run) fn heard(&mut self, stream: StreamId, packet: Packet<'_>, hold: Duration) {
-        let oldest = self.open.iter().map(|open| open.from).min();
-        let wanted = oldest.unwrap_or_else(|| sooner(packet.arrival, LEAD));
-        self.ring.forget_before(sooner(wanted, BEFORE));
-        self.ring.push(&HeldPacket {
+        let held = HeldPacket {
             packet,
             hold,
             stream,
-        });
+        };
+        if let Some(recorder) = &mut self.recorder {
+            recorder.heard(&held);
+        }
+        if !self.turns {
+            return;
+        }
+        let oldest = self.open.iter().map(|open| open.from).min();
+        let wanted = oldest.unwrap_or_else(|| sooner(packet.arrival, LEAD));
+        self.ring.forget_before(sooner(wanted, BEFORE));
+        self.ring.push(&held);
+    }
+
+    /// Records any frame that the caller sends, silence included, if calls are kept. `captured`:
+    /// capture time of its first sample.
+    pub(in crate::run) fn sent(&mut self, captured: Instant, payload: &Arc<[u8]>) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.sent(captured, payload);
+        }
     }
 
     /// Records frame `frame` of the utterance of turn `turn`. `captured`: capture time of its first
@@ -81,6 +105,9 @@ impl Capture {
         speech_end: Duration,
         payload: &Arc<[u8]>,
     ) {
+        if !self.turns {
+            return;
+        }
         if self.open.back().is_none_or(|open| open.turn != turn) {
             let before = FRAME_TIME * u32::try_from(frame).unwrap_or(u32::MAX);
             let start = sooner(captured, before);
@@ -116,7 +143,8 @@ impl Capture {
             return;
         };
         let packets = self.ring.copied();
-        let onset = turn.onset.map(|onset| located(&packets, &onset, turn));
+        let located = |onset| OnsetAt::located(packets.iter(), &onset, turn.playout_delay);
+        let onset = turn.onset.map(located);
         let end = onset.map_or(now, |o| now.min(o.wire + o.hold + REPLY));
         let end = end.max(speech_end).min(open.from + LONGEST);
         let length = end.saturating_duration_since(open.from);
@@ -140,6 +168,19 @@ impl Capture {
         self.to.offer(take);
     }
 
+    /// The run was stopped: turns that end from now on are not kept.
+    pub(in crate::run) fn stopped(&mut self) {
+        self.turns = false;
+        self.open.clear();
+    }
+
+    /// The call is over.
+    pub(in crate::run) fn finished(self, result: &CallResult, now: Instant) {
+        if let Some(recorder) = self.recorder {
+            recorder.finished(result, now);
+        }
+    }
+
     fn said_between(&self, from: Instant, to: Instant) -> Vec<SentFrame> {
         let inside = |s: &&SentFrame| s.captured + FRAME_TIME > from && s.captured < to;
         self.said.iter().filter(inside).cloned().collect()
@@ -155,29 +196,4 @@ impl Capture {
 
 fn sooner(at: Instant, by: Duration) -> Instant {
     at.checked_sub(by).unwrap_or(at)
-}
-
-/// The packet that contained an onset, and the playout delay of that packet.
-fn located(packets: &Packets, onset: &Onset, turn: &TurnResult) -> OnsetAt {
-    // An onset next to a loss was moved earlier; it was detected later, in a packet that did
-    // arrive.
-    let heard = onset.at.wire() + onset.later_by_loss.unwrap_or_default();
-    let exact = |held: &HeldPacket<'_>| held.packet.arrival == onset.at.arrival;
-    let exact = packets.iter().find(exact);
-    let before = || {
-        let arrived = packets.iter().filter(|held| held.packet.arrival <= heard);
-        arrived.max_by_key(|held| held.packet.arrival)
-    };
-    let packet = match onset.later_by_loss {
-        None => exact.or_else(before),
-        Some(_) => before(),
-    };
-    OnsetAt {
-        wire: onset.at.wire(),
-        hold: turn
-            .playout_delay
-            .or(packet.map(|held| held.hold))
-            .unwrap_or_default(),
-        packet: packet.map_or(onset.at.arrival, |held| held.packet.arrival),
-    }
 }

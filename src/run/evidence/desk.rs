@@ -1,18 +1,20 @@
-//! Receives the audio of ended turns and writes the selected part of it, on a separate thread.
+//! Receives the audio of turns and calls and writes the selected part of it, on a separate thread.
 //!
-//! In: takes from media threads, through a bounded queue. Out: files and the index. Invariants:
-//! offering a take never blocks; takes that do not fit in the queue or on disk are counted and
-//! reported; at most [`EVIDENCE_BYTES`] are written, part of which is reserved for the slowest and
-//! the failed turns.
+//! In: takes and pieces from media threads, through a bounded queue. Out: files and the index.
+//! Invariants: offering audio never blocks; audio that does not fit in the queue, in memory or on
+//! disk is counted and reported; at most [`EVIDENCE_BYTES`] are written, part of which is reserved
+//! for the slowest and the failed turns, and for calls.
 
+use super::calls::{CALLS_BYTES, Calls};
 use super::capture::Capture;
 use super::queue::{EvidenceResult, Message, QUEUE, Sink};
+use super::recording::Recording;
 use super::select::Selection;
 use super::take::{LONGEST, Take};
-use crate::audio::{Codec, samples_in};
+use crate::audio::{Codec, Third, samples_in};
 use crate::record::{
-    EVIDENCE_BYTES, EVIDENCE_VERSION, Evidence, EvidenceFolder, EvidenceReason, EvidenceTurn,
-    MEASUREMENT_VERSION, wav_bytes,
+    EVIDENCE_BYTES, EVIDENCE_VERSION, Evidence, EvidenceCall, EvidenceFolder, EvidenceReason,
+    EvidenceTurn, MEASUREMENT_VERSION, wav_bytes,
 };
 use crate::run::RunError;
 use crate::run::watchdog::{Pulses, WatchedPart};
@@ -21,12 +23,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// Handle of a run's evidence thread.
 #[derive(Debug)]
 pub(in crate::run) struct Desk {
+    asked: scenario::EvidenceSelection,
     sink: Sink,
     /// The pending notice to show while the run is in progress.
     notice: Arc<Mutex<Option<String>>>,
@@ -48,31 +51,24 @@ impl Desk {
             takes,
             waiting: Arc::default(),
             lost: Arc::default(),
+            lost_calls: Arc::default(),
         };
         let notice = Arc::default();
-        let writer = Writer {
-            asked,
-            folder,
-            waiting: sink.waiting.clone(),
-            lost: sink.lost.clone(),
-            room: EVIDENCE_BYTES,
-            reserved: reserved(asked, EVIDENCE_BYTES),
-            written: Vec::new(),
-            full: 0,
-            trouble: None,
-            notice: Arc::clone(&notice),
-            pulses,
-        };
+        let writer = Writer::new(asked, folder, &sink, Arc::clone(&notice), pulses);
         std::thread::Builder::new()
             .name("evidence".into())
             .spawn(move || writer.work(&inbox))
             .map_err(RunError::Thread)?;
-        Ok(Self { sink, notice })
+        Ok(Self {
+            asked,
+            sink,
+            notice,
+        })
     }
 
     /// The capture for call number `call`.
     pub(in crate::run) fn capture(&self, call: usize, codec: Codec) -> Capture {
-        Capture::new(call, codec, self.sink.clone())
+        Capture::new(call, codec, self.asked, self.sink.clone())
     }
 
     /// Takes the pending notice to show while the run is in progress, if there is one.
@@ -93,13 +89,17 @@ impl Desk {
     }
 }
 
-/// Bytes of `room` to reserve for the slowest and the failed turns. Their number and length are not
-/// known in advance, so this is enough for the requested number at maximum length, but at most half
-/// of `room`.
+/// Length of a call for which space is reserved.
+const USUAL_CALL: Duration = Duration::from_secs(300);
+
+/// Bytes of `room` to reserve for the slowest and the failed turns, and for calls. Their number and
+/// length are not known in advance, so this is enough for the requested number of turns at maximum
+/// length and of calls of [`USUAL_CALL`], but at most half of `room`.
 fn reserved(asked: scenario::EvidenceSelection, room: u64) -> u64 {
     let longest = wav_bytes(samples_in(LONGEST) as usize);
     let turns = u64::from(asked.slowest) + u64::from(asked.failed);
-    (turns * longest).min(room / 2)
+    let call = wav_bytes((samples_in(USUAL_CALL) / 3) as usize);
+    (turns * longest + u64::from(asked.calls) * call).min(room / 2)
 }
 
 /// State of the evidence thread.
@@ -108,11 +108,15 @@ struct Writer {
     folder: EvidenceFolder,
     waiting: Arc<AtomicUsize>,
     lost: Arc<AtomicUsize>,
+    lost_calls: Arc<AtomicUsize>,
     /// Number of bytes that may still be written.
     room: u64,
-    /// Part of `room` that is reserved for the slowest and the failed turns.
+    /// Part of `room` that is reserved for the slowest and the failed turns, and for calls.
     reserved: u64,
     written: Vec<(Take, EvidenceReason)>,
+    written_calls: Vec<EvidenceCall>,
+    /// Number of selected calls that did not fit in memory or on disk, or could not be written.
+    full_calls: usize,
     /// Number of turns that did not fit, or that could not be written.
     full: usize,
     /// The first error that occurred while writing.
@@ -122,8 +126,35 @@ struct Writer {
 }
 
 impl Writer {
+    fn new(
+        asked: scenario::EvidenceSelection,
+        folder: EvidenceFolder,
+        sink: &Sink,
+        notice: Arc<Mutex<Option<String>>>,
+        pulses: Pulses,
+    ) -> Self {
+        Self {
+            asked,
+            folder,
+            waiting: sink.waiting.clone(),
+            lost: sink.lost.clone(),
+            lost_calls: sink.lost_calls.clone(),
+            room: EVIDENCE_BYTES,
+            reserved: reserved(asked, EVIDENCE_BYTES),
+            written: Vec::new(),
+            written_calls: Vec::new(),
+            full_calls: 0,
+            full: 0,
+            trouble: None,
+            notice,
+            pulses,
+        }
+    }
+
     fn work(mut self, inbox: &Receiver<Message>) {
         let mut selection = Selection::new(self.asked);
+        let mut calls = Calls::new(self.asked.calls, CALLS_BYTES);
+        let mut is_told = false;
         while let Ok(message) = inbox.recv() {
             match message {
                 Message::Take(take) => {
@@ -133,15 +164,68 @@ impl Writer {
                         self.write(take, EvidenceReason::All);
                     }
                 }
+                Message::Piece(piece) => {
+                    self.waiting.fetch_sub(piece.weight(), Relaxed);
+                    if calls.add(*piece) && !std::mem::replace(&mut is_told, true) {
+                        let limit = CALLS_BYTES >> 20;
+                        self.tell(format!(
+                            "calls in progress take more than {limit} MiB: from here on some are \
+                             not recorded"
+                        ));
+                    }
+                }
                 Message::Finish(run_start, answer) => {
                     for (take, why) in selection.chosen() {
                         self.write(take, why);
+                    }
+                    let (chosen, missing) = calls.chosen();
+                    self.full_calls += missing;
+                    for recording in chosen {
+                        self.write_call(&recording, run_start);
                     }
                     // The receiver has been dropped if the run was abandoned meanwhile.
                     let _ = answer.send(self.close(run_start));
                     return;
                 }
             }
+        }
+    }
+
+    /// Writes a call, if it fits.
+    fn write_call(&mut self, recording: &Recording, run_start: Instant) {
+        let bytes = recording.bytes();
+        if self.room < bytes {
+            self.full_calls += 1;
+            return;
+        }
+        let placed = recording.placed();
+        let pulses = self.pulses.clone();
+        let parts = recording.parts(&placed).map_err(std::io::Error::other);
+        let written = parts.and_then(|mut parts| {
+            let name = EvidenceFolder::call_name(recording.call);
+            let parts = || {
+                pulses.beat(WatchedPart::Evidence);
+                parts().map_err(std::io::Error::other)
+            };
+            let written = self.folder.audio_in_parts(&name, Third::RATE, parts);
+            written.map_err(std::io::Error::other)
+        });
+        match written {
+            Ok(()) => {
+                self.room -= bytes;
+                self.written_calls.push(recording.entry(&placed, run_start));
+            }
+            Err(e) => {
+                self.full_calls += 1;
+                self.trouble.get_or_insert(e.to_string());
+            }
+        }
+    }
+
+    /// Shows a notice while the run is in progress.
+    fn tell(&self, text: String) {
+        if let Ok(mut notice) = self.notice.lock() {
+            *notice = Some(text);
         }
     }
 
@@ -181,9 +265,9 @@ impl Writer {
     fn left_out(&mut self, trouble: Option<String>) {
         let first = self.full == 0;
         self.full += 1;
-        if let (true, Ok(mut notice)) = (first, self.notice.lock()) {
+        if first {
             let limit = EVIDENCE_BYTES >> 20;
-            *notice = Some(match &trouble {
+            self.tell(match &trouble {
                 Some(trouble) => format!("evidence is incomplete: {trouble}"),
                 None => format!(
                     "a run keeps at most {limit} MiB of audio: from here on only the slowest and \
@@ -199,6 +283,7 @@ impl Writer {
     /// Writes the index and reports what was left out.
     fn close(mut self, run_start: Instant) -> EvidenceResult {
         let lost = self.lost.load(Relaxed);
+        let lost_calls = self.lost_calls.load(Relaxed);
         let entry = |(take, why): &(Take, EvidenceReason)| take.entry(*why, run_start);
         let mut turns: Vec<EvidenceTurn> = self.written.iter().map(entry).collect();
         turns.sort_by_key(|turn| (turn.call, turn.turn));
@@ -207,26 +292,44 @@ impl Writer {
             measurement_version: MEASUREMENT_VERSION,
             turns,
             left_out: self.full + lost,
+            calls: std::mem::take(&mut self.written_calls),
+            calls_left_out: self.full_calls + lost_calls,
         };
         if let Err(e) = self.folder.index(&evidence) {
             self.trouble.get_or_insert(e.to_string());
         }
+        let notices = self.notices(lost, lost_calls);
+        EvidenceResult { evidence, notices }
+    }
+
+    fn notices(&self, lost: usize, lost_calls: usize) -> Vec<String> {
         let mut notices = Vec::new();
+        let (disk, memory) = (EVIDENCE_BYTES >> 20, CALLS_BYTES >> 20);
+        let (full, full_calls) = (self.full, self.full_calls);
         if let Some(trouble) = &self.trouble {
             notices.push(format!("evidence is incomplete: {trouble}"));
-        } else if self.full > 0 {
-            let limit = EVIDENCE_BYTES >> 20;
-            let full = self.full;
-            notices.push(format!(
-                "turns left out of the evidence: {full}; a run keeps at most {limit} MiB of audio"
-            ));
+        } else {
+            if full > 0 {
+                notices.push(format!(
+                    "turns left out of the evidence: {full}; a run keeps at most {disk} MiB of audio"
+                ));
+            }
+            if full_calls > 0 {
+                notices.push(format!(
+                    "calls left out of the evidence: {full_calls}; a run keeps at most {memory} MiB \
+                     of calls in memory, and {disk} MiB of audio on disk"
+                ));
+            }
         }
-        if lost > 0 {
-            notices.push(format!(
-                "turns left out of the evidence: {lost}; more ended at once than could be queued"
-            ));
+        for (what, lost) in [("turns", lost), ("calls", lost_calls)] {
+            if lost > 0 {
+                notices.push(format!(
+                    "{what} left out of the evidence: {lost}; more ended at once than could be \
+                     queued"
+                ));
+            }
         }
-        EvidenceResult { evidence, notices }
+        notices
     }
 }
 

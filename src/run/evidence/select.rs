@@ -94,6 +94,7 @@ mod tests {
             slowest: asked.0,
             failed: asked.1,
             all: false,
+            calls: 0,
         });
         let back = takes.into_iter().filter_map(|t| selection.offer(t)).count();
         (selection.chosen().map(|(t, _)| t.key()).collect(), back)

@@ -5,9 +5,9 @@
 //! channel the caller's loudspeaker signal, so that the time from end of speech to onset is `ttfa`,
 //! including playout.
 
-use crate::audio::packets::Packets;
-use crate::audio::replay::{SaidFrame, Window, loudspeaker, microphone};
-use crate::audio::{AudioError, Codec, Pcm, RATE, time_of};
+use crate::audio::packets::{HeldPacket, Packets};
+use crate::audio::replay::{Loudspeaker, Microphone, SaidFrame, Window};
+use crate::audio::{AudioError, Codec, Onset, Pcm, RATE, time_of};
 use crate::call::{Outcome, TurnResult};
 use crate::record::{EvidenceFolder, EvidenceReason, EvidenceTurn, Ms, wav_bytes};
 use std::sync::Arc;
@@ -58,6 +58,46 @@ pub(super) struct OnsetAt {
     pub packet: Instant,
 }
 
+impl OnsetAt {
+    /// Finds the packet among `packets` that contained the onset. `played`: the playout delay of
+    /// that packet, if the turn has measured it.
+    pub(super) fn located<'a>(
+        packets: impl Iterator<Item = HeldPacket<'a>> + Clone,
+        onset: &Onset,
+        played: Option<Duration>,
+    ) -> Self {
+        // An onset next to a loss was moved earlier; it was detected later, in a packet that did
+        // arrive.
+        let heard = onset.at.wire() + onset.later_by_loss.unwrap_or_default();
+        let exact = |held: &HeldPacket<'_>| held.packet.arrival == onset.at.arrival;
+        let exact = packets.clone().find(exact);
+        let before = || {
+            let arrived = packets.filter(|held| held.packet.arrival <= heard);
+            arrived.max_by_key(|held| held.packet.arrival)
+        };
+        let packet = match onset.later_by_loss {
+            None => exact.or_else(before),
+            Some(_) => before(),
+        };
+        Self {
+            wire: onset.at.wire(),
+            hold: played.or(packet.map(|held| held.hold)).unwrap_or_default(),
+            packet: packet.map_or(onset.at.arrival, |held| held.packet.arrival),
+        }
+    }
+
+    /// The onset at the loudspeaker and on the wire, as places in a file that begins at `start`.
+    /// `speech_end`: the place of the end of speech.
+    pub(super) fn places(&self, class: Class, start: Instant, speech_end: Ms) -> (Ms, Ms) {
+        let wire = Ms::between(start, self.wire);
+        match class {
+            // The sum of the rounded parts equals the value in the record exactly.
+            Class::Replied(ttfa) => (speech_end + ttfa, wire),
+            _ => (Ms::between(start, self.wire + self.hold), wire),
+        }
+    }
+}
+
 /// One turn's audio as it was sent and received.
 #[derive(Debug)]
 pub(super) struct Take {
@@ -98,9 +138,11 @@ impl Take {
             captured: frame.captured,
             payload: &frame.payload,
         });
-        let left = microphone(said, self.window, self.codec)?;
+        let whole = self.window.length;
+        let left = Microphone::new(said, self.window, self.codec)?.part(whole)?;
         let onset = self.onset.map(|onset| onset.packet);
-        let right = loudspeaker(&self.packets, self.window, self.codec, onset)?;
+        let packets = self.packets.iter();
+        let right = Loudspeaker::new(packets, self.window, self.codec, onset).part(whole)?;
         Ok((left, right))
     }
 
@@ -108,12 +150,8 @@ impl Take {
     pub(super) fn entry(&self, why: EvidenceReason, run_start: Instant) -> EvidenceTurn {
         let inside = |at: Instant| Ms::between(self.window.start, at);
         let speech_end_ms = inside(self.speech_end);
-        let onset_wire_ms = self.onset.map(|o| inside(o.wire));
-        let onset_ms = match (self.class, self.onset) {
-            // The sum of the rounded parts equals the value in the record exactly.
-            (Class::Replied(ttfa), Some(_)) => Some(speech_end_ms + ttfa),
-            (_, onset) => onset.map(|o| inside(o.wire + o.hold)),
-        };
+        let places = |onset: OnsetAt| onset.places(self.class, self.window.start, speech_end_ms);
+        let (onset_ms, onset_wire_ms) = self.onset.map(places).unzip();
         EvidenceTurn {
             file: EvidenceFolder::name(self.call, self.turn),
             call: self.call,

@@ -2,11 +2,23 @@
 
 use super::*;
 use crate::audio::{FRAME, FRAME_TIME, Packet, opus, tone};
-use crate::call::{Expect, Outcome, TurnResult};
+use crate::call::{CallResult, Expect, Floor, Outcome, TurnResult};
 use std::time::Duration;
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
+}
+
+/// A queue for this many messages.
+fn sink(room: usize) -> (Sink, Receiver<Message>) {
+    let (takes, inbox) = sync_channel(room);
+    let sink = Sink {
+        takes,
+        waiting: Arc::default(),
+        lost: Arc::default(),
+        lost_calls: Arc::default(),
+    };
+    (sink, inbox)
 }
 
 /// A turn that ended with `outcome`; its utterance begins at `start`.
@@ -80,6 +92,7 @@ async fn the_selected_turns_are_written() {
         slowest: 2,
         failed: 1,
         all: false,
+        calls: 0,
     };
     let (run, done) = kept(asked).await;
     let chosen = [
@@ -157,19 +170,10 @@ async fn evidence_memory_is_bounded() {
 async fn evidence_over_the_size_limit_is_left_out_with_a_notice() {
     let run = tempfile::tempdir().expect("a folder");
     let folder = EvidenceFolder::create(&run.path().join("evidence")).expect("a new folder");
-    let mut writer = Writer {
-        asked: scenario::EvidenceSelection::default(),
-        folder,
-        waiting: Arc::default(),
-        lost: Arc::default(),
-        room: 600_000,
-        reserved: 200_000,
-        written: Vec::new(),
-        full: 0,
-        trouble: None,
-        notice: Arc::default(),
-        pulses: Pulses::default(),
-    };
+    let (sink, _inbox) = sink(1);
+    let asked = scenario::EvidenceSelection::default();
+    let mut writer = Writer::new(asked, folder, &sink, Arc::default(), Pulses::default());
+    (writer.room, writer.reserved) = (600_000, 200_000);
     let start = Instant::now();
     let take = |call| Take {
         call,
@@ -204,15 +208,22 @@ async fn evidence_over_the_size_limit_is_left_out_with_a_notice() {
 }
 
 #[test]
-fn disk_space_is_reserved_for_the_slowest_and_failed_turns() {
+fn disk_space_is_reserved_for_selected_turns_and_calls() {
     let asked = |slowest, failed| scenario::EvidenceSelection {
         slowest,
         failed,
         all: true,
+        calls: 0,
     };
     // One minute of audio takes 11,520,044 bytes.
+    let calls = scenario::EvidenceSelection {
+        calls: 5,
+        ..asked(1, 0)
+    };
     for (asked, room, left) in [
         (asked(0, 0), EVIDENCE_BYTES, 0),
+        // Five minutes of a call take 19,200,044 bytes.
+        (calls, EVIDENCE_BYTES, 11_520_044 + 5 * 19_200_044),
         (asked(10, 10), EVIDENCE_BYTES, 20 * 11_520_044),
         (asked(100, 100), EVIDENCE_BYTES, EVIDENCE_BYTES / 2),
     ] {
@@ -222,13 +233,9 @@ fn disk_space_is_reserved_for_the_slowest_and_failed_turns() {
 
 #[test]
 fn a_full_queue_drops_takes_without_blocking() {
-    let (takes, inbox) = sync_channel(2);
-    let sink = Sink {
-        takes,
-        waiting: Arc::default(),
-        lost: Arc::default(),
-    };
+    let (sink, inbox) = sink(2);
     let desk = Desk {
+        asked: scenario::EvidenceSelection::default(),
         sink,
         notice: Arc::default(),
     };
@@ -240,4 +247,145 @@ fn a_full_queue_drops_takes_without_blocking() {
     desk.sink.waiting.fetch_add(heavy, Relaxed);
     call(&desk, 0, start, &[replied(500)]);
     assert_eq!(desk.sink.lost.load(Relaxed), 2, "bytes count too");
+}
+
+/// A call of `seconds`, in which the caller's frames and the agent's packets are tones, and which
+/// has the turns in `ends`, one every three seconds.
+fn whole_call(
+    desk: &Desk,
+    index: usize,
+    start: Instant,
+    seconds: u32,
+    ends: &[(Outcome, Option<u64>)],
+) {
+    let mut capture = desk.capture(index, Codec::Opus);
+    let frames = opus::encode(&tone(ms(1_000))).expect("libopus");
+    let frames: Vec<Arc<[u8]>> = frames.into_iter().map(Arc::from).collect();
+    for k in 0..50 * seconds {
+        let captured = start + FRAME_TIME * k;
+        let payload = &frames[k as usize % 50];
+        capture.sent(captured, payload);
+        let packet = Packet {
+            arrival: captured,
+            kernel_stamp: true,
+            rtp_time: k.wrapping_mul(FRAME as u32),
+            sequence: u64::from(k),
+            level: None,
+            payload,
+        };
+        capture.heard(0, packet, ms(20));
+    }
+    let turns = ends.iter().enumerate().map(|(turn, (outcome, ttfa))| {
+        let begins = start + ms(3_000) * turn as u32 + ms(500);
+        result(turn, begins, *outcome, *ttfa)
+    });
+    let result = CallResult {
+        join: None,
+        agent_present: None,
+        agent_audible: None,
+        greeting: None,
+        failure: None,
+        echoes: 0,
+        floor: Floor::default(),
+        dead_air: None,
+        turns: turns.collect(),
+    };
+    capture.finished(&result, start + Duration::from_secs(seconds.into()));
+}
+
+#[tokio::test]
+async fn the_worst_calls_are_written_as_a_whole() {
+    use EvidenceReason::{All, Failed, Slowest};
+    let run = tempfile::tempdir().expect("a folder");
+    let path = run.path().join("evidence");
+    let asked = scenario::EvidenceSelection {
+        slowest: 0,
+        failed: 0,
+        all: false,
+        calls: 3,
+    };
+    let desk = Desk::start(&path, asked, Pulses::default()).expect("a desk");
+    let start = Instant::now();
+    whole_call(&desk, 4, start + ms(1_000), 12, &[]);
+    whole_call(&desk, 1, start, 6, &[replied(500), (Outcome::Missed, None)]);
+    whole_call(&desk, 2, start, 61, &[replied(400), replied(800)]);
+    // A turn that a stop cut off is no reason to keep a call.
+    whole_call(&desk, 3, start, 6, &[replied(300), (Outcome::CutOff, None)]);
+    let done = desk.finish(start).await.expect("a thread");
+    assert!(done.notices.is_empty(), "{:?}", done.notices);
+    let calls = &done.evidence.calls;
+    let names: Vec<_> = calls.iter().map(|c| (c.file.as_str(), c.why)).collect();
+    let expected = [
+        ("call-00001.wav", Failed),
+        ("call-00002.wav", Slowest),
+        ("call-00003.wav", Slowest),
+    ];
+    assert_eq!(names, expected);
+    let entries = std::fs::read_dir(&path).expect("a folder").count();
+    assert_eq!(entries, 4, "three calls and the index");
+    assert_eq!(
+        Evidence::read(run.path()).expect("an index"),
+        Some(done.evidence.clone())
+    );
+    for (call, seconds) in calls.iter().zip([6, 61, 6]) {
+        let wav = hound::WavReader::open(path.join(&call.file)).expect("a WAV file");
+        assert_eq!(
+            (wav.duration(), call.sample_rate),
+            (seconds * 16_000, 16_000)
+        );
+        assert_eq!(call.length_ms.as_f64(), f64::from(seconds) * 1e3);
+        let samples: Vec<i16> = wav.into_samples().map(|s| s.expect("a sample")).collect();
+        for side in 0..2 {
+            // Both sides are loud in every fifth of a second but the first.
+            let side: Vec<i16> = samples.iter().skip(side).step_by(2).copied().collect();
+            let loud = |part: &[i16]| part.iter().any(|x| x.unsigned_abs() > 1_000);
+            assert!(side.chunks(3_200).skip(1).all(loud), "{}", call.file);
+        }
+    }
+    let places = |nth: usize| &calls[nth].turns;
+    assert_eq!((places(0).len(), places(1).len()), (2, 2));
+    let second = &places(1)[1];
+    assert_eq!((second.turn, second.started_ms.as_f64()), (1, 3_500.0));
+    assert_eq!(second.speech_end_ms.as_f64(), 3_900.0);
+    let (_run, done) = {
+        let run = tempfile::tempdir().expect("a folder");
+        let desk = Desk::start(&run.path().join("evidence"), asked, Pulses::default());
+        let desk = desk.expect("a desk");
+        whole_call(&desk, 4, start + ms(1_000), 2, &[]);
+        (run, desk.finish(start).await.expect("a thread"))
+    };
+    let call = &done.evidence.calls[0];
+    assert_eq!((call.why, call.start_ms.as_f64()), (All, 1_000.0));
+}
+
+#[tokio::test]
+async fn calls_that_do_not_fit_on_disk_are_counted() {
+    let run = tempfile::tempdir().expect("a folder");
+    let folder = EvidenceFolder::create(&run.path().join("evidence")).expect("a new folder");
+    let (to, inbox) = sink(QUEUE);
+    let asked = scenario::EvidenceSelection {
+        calls: 4,
+        ..scenario::EvidenceSelection::default()
+    };
+    // Two seconds at 16 kHz take 128,044 bytes.
+    let mut writer = Writer::new(asked, folder, &to, Arc::default(), Pulses::default());
+    writer.room = 300_000;
+    let desk = Desk {
+        asked,
+        sink: to,
+        notice: Arc::default(),
+    };
+    let start = Instant::now();
+    for call in 0..4 {
+        whole_call(&desk, call, start, 2, &[]);
+    }
+    let (answer, done) = oneshot::channel();
+    let finish = Message::Finish(start, answer);
+    desk.sink.takes.send(finish).expect("there is room");
+    writer.work(&inbox);
+    let done = done.await.expect("an answer");
+    let files: Vec<&str> = done.evidence.calls.iter().map(|c| &*c.file).collect();
+    assert_eq!(files, ["call-00000.wav", "call-00001.wav"]);
+    assert_eq!(done.evidence.calls_left_out, 2);
+    assert!(done.notices[0].contains("calls left out of the evidence: 2;"));
 }
