@@ -1,12 +1,15 @@
-//! Runs whose process is suspended for a while, and runs in which one part hangs.
+//! Runs whose process is suspended for a while, and runs in which one part, or the disk, hangs.
 
 use crate::in_process::{scenario, settings};
+use crate::support::process::Stream;
 use crate::support::reports::journal;
-use crate::support::{Loadgen, Reports, in_repo, poll};
+use crate::support::{Loadgen, Reports, Running, in_repo, poll};
 use loadgen::plan::Plan;
 use loadgen::record::Journal;
 use loadgen::run::{Alarm, Clock, RunSettings, Watchdog, WatchedPart, run};
 use loadgen::targets::in_process::InProcess;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
@@ -115,4 +118,100 @@ fn a_run_with_hanging_signalling_ends_with_the_turns_so_far() {
         ),
         "{alarms:?}"
     );
+}
+
+/// A file system of its own that can be frozen: from then on whatever writes to it hangs.
+struct Disk {
+    folder: tempfile::TempDir,
+}
+
+impl Disk {
+    fn mount() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let image = folder.path().join("image");
+        let file = std::fs::File::create(&image).expect("a file");
+        file.set_len(64 << 20).expect("space");
+        let disk = Self { folder };
+        std::fs::create_dir(disk.path()).expect("a folder");
+        done(Command::new("mkfs.ext4").arg("-q").arg(&image));
+        done(
+            Command::new("mount")
+                .args(["-o", "loop"])
+                .args([&image, &disk.path()]),
+        );
+        disk
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("disk")
+    }
+
+    fn freeze(&self) {
+        done(Command::new("fsfreeze").arg("-f").arg(self.path()));
+    }
+
+    fn thaw(&self) {
+        done(Command::new("fsfreeze").arg("-u").arg(self.path()));
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Thawing fails if the disk is not frozen. A process that still has files on it is ended
+        // by the harness, so the file system is detached now and unmounted then.
+        for command in [["fsfreeze", "-u"], ["umount", "-l"]] {
+            let _ = Command::new(command[0])
+                .arg(command[1])
+                .arg(self.path())
+                .output();
+        }
+    }
+}
+
+#[track_caller]
+fn done(command: &mut Command) {
+    let output = command.output();
+    let output = output.unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    assert!(output.status.success(), "{command:?}: {output:?}");
+}
+
+#[test]
+#[ignore = "needs root, and takes a minute and a half: cargo test --test it -- --ignored frozen_disk"]
+fn a_run_on_a_frozen_disk_ends_after_a_minute_with_the_turns_so_far() {
+    let disk = Disk::mount();
+    let folder = disk.path().join("run");
+    let run = Loadgen::new([
+        "run".as_ref(),
+        "twelve.yaml".as_ref(),
+        Path::new("--out"),
+        &folder,
+    ]);
+    std::fs::write(run.dir().join("twelve.yaml"), twelve_turns()).expect("a writable folder");
+    let mut run = run.spawn();
+    let some = poll(Duration::from_secs(60), || {
+        (journal(&folder).len() >= 3).then_some(())
+    });
+    some.expect("turns end");
+    disk.freeze();
+    let told = |run: &mut Running, text: &str, patience: u64| {
+        let patience = Duration::from_secs(patience);
+        run.process().wait_for_line(Stream::Err, text, patience)
+    };
+    told(
+        &mut run,
+        "writing the journal has made no progress for 10s",
+        60,
+    );
+    told(&mut run, "the run ends with the results so far", 120);
+    let before = journal(&folder).len();
+    assert!(before >= 3, "{before}");
+    // The kernel ends a process only when its writes have returned.
+    disk.thaw();
+    let run = run.finish();
+    assert!(!run.finished.timed_out, "{}", run.finished.stderr);
+    assert_ne!(run.finished.code, Some(0), "{}", run.finished.stderr);
+    let again = Loadgen::new(["report".as_ref(), folder.as_path()]).run();
+    again.assert_code(0);
+    let reports = Reports::read(&folder);
+    assert!(reports.turns.len() >= before, "{}", again.finished.stderr);
 }
