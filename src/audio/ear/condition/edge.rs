@@ -106,13 +106,7 @@ impl Edge {
     /// sound does not come near its full level at the edge.
     pub(super) fn of(sample: impl Fn(i64) -> i16, active: f64) -> Option<Self> {
         // Most sounds end and begin gradually: they are left before the whole window is read.
-        let near = power_at(active - FULL_BELOW_DB);
-        let at = |ms: usize| ((ms as i64) - BEFORE as i64) * MS as i64;
-        let power_of = |ms: usize| {
-            let square = |k: i64| i64::from(sample(k)) * i64::from(sample(k));
-            (at(ms)..at(ms + 1)).map(square).sum::<i64>() as f64 / MS as f64
-        };
-        let reached = (0..REACH).find(|&ms| power_of(ms) >= near)?;
+        let reached = reached(&sample, active)?;
         let window = Window::of(sample);
         let power = &window.power;
         let quiet = power_at(SILENT_DBFS);
@@ -196,6 +190,17 @@ impl Edge {
     pub(super) fn period(&self) -> f32 {
         self.features[12]
     }
+}
+
+/// The first millisecond, from the beginning of the window, whose level is near `active`.
+fn reached(sample: impl Fn(i64) -> i16, active: f64) -> Option<usize> {
+    let near = power_at(active - FULL_BELOW_DB);
+    let at = |ms: usize| ((ms as i64) - BEFORE as i64) * MS as i64;
+    let power_of = |ms: usize| {
+        let square = |k: i64| i64::from(sample(k)) * i64::from(sample(k));
+        (at(ms)..at(ms + 1)).map(square).sum::<i64>() as f64 / MS as f64
+    };
+    (0..REACH).find(|&ms| power_of(ms) >= near)
 }
 
 /// The first pitch periods of a sound.
