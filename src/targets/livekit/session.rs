@@ -13,6 +13,7 @@ use super::streams::Streams;
 use crate::account::Claim;
 use crate::call::{Failure, ReplyText};
 use crate::net::{Endpoint, NetError, PeerEvent, PeerEvents, PeerHandle, Topology};
+use crate::targets::examination::{LinkFact, Permissions};
 use crate::vocab::Address;
 use livekit_protocol as proto;
 use std::collections::HashMap;
@@ -50,6 +51,8 @@ pub(crate) struct Join {
     pub join_timeout: Duration,
     /// Time limit for ICE and DTLS, counted from the server's join response.
     pub media_timeout: Duration,
+    /// Report what is learned about the way to the server.
+    pub examine: bool,
 }
 
 impl fmt::Debug for Join {
@@ -88,6 +91,8 @@ pub(crate) enum SessionEvent {
     Published(String),
     /// A participant requests the usage of our session; carries the id of the request.
     UsageRequest(String),
+    /// Something was learned about the way to the server; only if the join asks for it.
+    Learned(LinkFact),
     /// The session is over.
     Closed(Failure),
 }
@@ -191,6 +196,9 @@ pub(super) struct LiveSession<'a, E: Endpoint> {
     joined: Option<Instant>,
     connected: bool,
     told: bool,
+    examine: bool,
+    /// When the last ping was sent.
+    pinged: Option<Instant>,
     heard: Instant,
     pong_limit: Duration,
     ping: Interval,
@@ -226,6 +234,8 @@ async fn run<E: Endpoint>(
         joined: None,
         connected: false,
         told: false,
+        examine: join.examine,
+        pinged: None,
         heard: Instant::now(),
         pong_limit: DEFAULT_PONG_LIMIT,
         ping,
@@ -314,6 +324,7 @@ impl<E: Endpoint> LiveSession<'_, E> {
             Reply::MediaSectionsRequirement(m) => self.reoffer(m.num_audios).await,
             Reply::Leave(l) => Err(left(&l)),
             Reply::RequestResponse(r) => on_request_response(&r),
+            Reply::PongResp(_) => self.on_pong().await,
             _ => Ok(()),
         }
     }
@@ -333,8 +344,27 @@ impl<E: Endpoint> LiveSession<'_, E> {
             self.own_sid.clone_from(&own.sid);
             self.own_identity.clone_from(&own.identity);
         }
+        self.learn(facts_of(join)).await?;
         self.participants(&join.other_participants).await?;
         self.tell_joined().await
+    }
+
+    /// Reports what was learned about the way to the server, if the owner asks for it.
+    pub(super) async fn learn(
+        &mut self,
+        facts: impl IntoIterator<Item = LinkFact>,
+    ) -> Result<(), Failure> {
+        if self.examine {
+            for fact in facts {
+                self.send_event(SessionEvent::Learned(fact)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn on_pong(&mut self) -> Result<(), Failure> {
+        let took = self.pinged.take().map(|pinged| pinged.elapsed());
+        self.learn(took.map(LinkFact::RoundTrip)).await
     }
 
     async fn media(&mut self, event: Option<PeerEvent>) -> Result<(), Failure> {
@@ -426,6 +456,7 @@ impl<E: Endpoint> LiveSession<'_, E> {
             timestamp: now.as_millis() as i64,
             rtt: 0,
         };
+        self.pinged = Some(Instant::now());
         self.socket.request(Request::PingReq(ping)).await
     }
 
@@ -452,6 +483,28 @@ impl<E: Endpoint> LiveSession<'_, E> {
             },
         }
     }
+}
+
+/// What a join response tells about the server and our permissions.
+fn facts_of(join: &proto::JoinResponse) -> Vec<LinkFact> {
+    let server = join.server_info.as_ref().map(|server| {
+        let region = match server.region.as_str() {
+            "" => String::new(),
+            region => format!(" in {region}"),
+        };
+        LinkFact::Server(signal::printable(&format!("{}{region}", server.version)))
+    });
+    let own = join.participant.as_ref();
+    let permissions = own.and_then(|own| own.permission.as_ref()).map(|p| {
+        let microphone = proto::TrackSource::Microphone as i32;
+        let sources = &p.can_publish_sources;
+        LinkFact::Permissions(Permissions {
+            publish: p.can_publish && (sources.is_empty() || sources.contains(&microphone)),
+            subscribe: p.can_subscribe,
+            data: p.can_publish_data,
+        })
+    });
+    server.into_iter().chain(permissions).collect()
 }
 
 /// The failure of a session that is ended by the server.
