@@ -99,6 +99,7 @@ pub(super) async fn attempt(
     };
     let mut following = Following {
         goal,
+        agent_timeout,
         begun,
         joined: None,
         over: None,
@@ -106,12 +107,11 @@ pub(super) async fn attempt(
     };
     let failed = following.follow(shared, &mut line, events).await;
     let mut found = following.found;
-    let result = line.handle.with(|caller, at| caller.finish(at.now)).await;
-    let (failure, turns) = match result.flatten() {
-        Some(result) => (result.failure, result.turns),
-        None => (None, Vec::new()),
-    };
-    if let Some(failure) = failure.filter(|_| failed) {
+    let (failure, turns) = result(&line).await;
+    let waited = agent_timeout;
+    let absent = goal == Goal::Agent && found.joined.is_some() && found.agent.is_none();
+    let absent = absent.then_some(Failure::AgentAbsent { waited });
+    if let Some(failure) = failure.filter(|_| failed).or(absent) {
         found.failure = Some(line.connection.explain(failure, agent_timeout).await);
     }
     if goal == Goal::Reply && found.failure.is_none() {
@@ -123,6 +123,15 @@ pub(super) async fn attempt(
     target.forget(room);
     found.over_tcp = over_tcp(&found.link).await;
     found
+}
+
+/// Ends the caller's part of the call: why it failed, and its turns.
+async fn result(line: &CallLine<CallerEnd>) -> (Option<Failure>, Vec<TurnResult>) {
+    let result = line.handle.with(|caller, at| caller.finish(at.now)).await;
+    match result.flatten() {
+        Some(result) => (result.failure, result.turns),
+        None => (None, Vec::new()),
+    }
 }
 
 /// The call's first utterance, as a call of its own; no turn if the caller only sends texts.
@@ -164,6 +173,7 @@ fn reply(turn: &TurnResult, limit: Duration) -> Reply {
 /// A call that is being followed.
 struct Following {
     goal: Goal,
+    agent_timeout: Duration,
     begun: Instant,
     joined: Option<Instant>,
     /// When the goal is reached for certain.
@@ -189,6 +199,10 @@ impl Following {
                         CallEvent::Phase(Phase::Failed) => return true,
                         CallEvent::Phase(Phase::Listening) => {
                             self.over.get_or_insert_with(|| now() + LISTEN);
+                        }
+                        // A call without a turn is done at once.
+                        CallEvent::Phase(Phase::Done) if self.goal == Goal::Agent => {
+                            self.over = Some(now() + self.agent_timeout);
                         }
                         CallEvent::Phase(Phase::Done) => return false,
                         CallEvent::Phase(_) | CallEvent::TurnAmended(_) => {}

@@ -30,6 +30,8 @@ const EVENTS: usize = 8;
 const COMMANDS: usize = 64;
 /// Ping interval if the server specifies none.
 const DEFAULT_PING: Duration = Duration::from_secs(10);
+/// Ping interval while the way to the server is examined.
+const EXAMINED_PING: Duration = Duration::from_millis(500);
 /// Default time without a message from the server after which the connection counts as lost.
 const DEFAULT_PONG_LIMIT: Duration = Duration::from_secs(30);
 
@@ -197,8 +199,8 @@ pub(super) struct LiveSession<'a, E: Endpoint> {
     connected: bool,
     told: bool,
     examine: bool,
-    /// When the last ping was sent.
-    pinged: Option<Instant>,
+    /// The timestamp of a ping that has not been answered, and when it was sent.
+    pinged: Option<(i64, Instant)>,
     heard: Instant,
     pong_limit: Duration,
     ping: Interval,
@@ -324,7 +326,7 @@ impl<E: Endpoint> LiveSession<'_, E> {
             Reply::MediaSectionsRequirement(m) => self.reoffer(m.num_audios).await,
             Reply::Leave(l) => Err(left(&l)),
             Reply::RequestResponse(r) => on_request_response(&r),
-            Reply::PongResp(_) => self.on_pong().await,
+            Reply::PongResp(pong) => self.on_pong(&pong).await,
             _ => Ok(()),
         }
     }
@@ -335,6 +337,9 @@ impl<E: Endpoint> LiveSession<'_, E> {
             self.ping = interval(Duration::from_secs(join.ping_interval as u64));
             self.ping
                 .set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
+        if self.examine {
+            self.ping = interval(EXAMINED_PING);
         }
         if join.ping_timeout > 0 {
             // A busy server may be slow to send, so allow twice the timeout that it specifies.
@@ -362,9 +367,11 @@ impl<E: Endpoint> LiveSession<'_, E> {
         Ok(())
     }
 
-    async fn on_pong(&mut self) -> Result<(), Failure> {
-        let took = self.pinged.take().map(|pinged| pinged.elapsed());
-        self.learn(took.map(LinkFact::RoundTrip)).await
+    async fn on_pong(&mut self, pong: &proto::Pong) -> Result<(), Failure> {
+        let answered = |(stamp, _): &mut (i64, Instant)| *stamp == pong.last_ping_timestamp;
+        let sent = self.pinged.take_if(answered);
+        let took = sent.map(|(_, sent)| LinkFact::RoundTrip(sent.elapsed()));
+        self.learn(took).await
     }
 
     async fn media(&mut self, event: Option<PeerEvent>) -> Result<(), Failure> {
@@ -456,7 +463,7 @@ impl<E: Endpoint> LiveSession<'_, E> {
             timestamp: now.as_millis() as i64,
             rtt: 0,
         };
-        self.pinged = Some(Instant::now());
+        self.pinged.get_or_insert((ping.timestamp, Instant::now()));
         self.socket.request(Request::PingReq(ping)).await
     }
 
