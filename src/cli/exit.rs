@@ -10,7 +10,7 @@ pub enum Exit {
     /// 0: success. For a run: every gate passed, or there is no gate and a call completed.
     Success = 0,
     /// 1: the command could not be carried out, no call reached an agent, or there is no gate and
-    /// no call completed.
+    /// no call completed; or a check of `doctor` failed.
     Error = 1,
     /// 2: usage error: invalid flags, or a missing file. clap exits with 2 as well.
     Usage = 2,
@@ -43,7 +43,7 @@ impl Exit {
                 "success; for a run: all gates hold, perhaps weakly, or there is no gate and a call completed"
             }
             Self::Error => {
-                "the command could not be carried out, no call reached an agent, or there is no gate and no call completed"
+                "the command could not be carried out, no call reached an agent, there is no gate and no call completed, or a check of `doctor` failed"
             }
             Self::Usage => "bad usage",
             Self::GateFailed => "a gate failed or ended the run, or a metric regressed",

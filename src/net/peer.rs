@@ -15,7 +15,7 @@ use super::messages::{Mailbox, Message, Messages};
 use super::path::{Received, TransportEvent};
 use super::transport::{IDLE, Transport};
 use crate::os::{BATCH, Batch, Datagram};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -152,6 +152,11 @@ impl<E: Endpoint> Peer<E> {
     pub(crate) fn send_message(&mut self, message: &[u8]) -> bool {
         let transport = self.transports[PUBLISHER].as_mut();
         transport.is_some_and(|transport| transport.str0m.write(message))
+    }
+
+    /// The address with which our stream's transport exchanges media, once it does.
+    pub(crate) fn media_address(&self) -> Option<SocketAddr> {
+        self.transports[PUBLISHER].as_ref()?.port.media_address()
     }
 
     pub(super) fn is_dead(&self) -> bool {

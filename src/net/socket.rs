@@ -90,6 +90,11 @@ impl UdpPort {
         self.connected = self.socket.connect(to).is_ok().then_some(to);
     }
 
+    /// The address with which media is exchanged, as far as it is known.
+    pub(super) fn media_address(&self) -> Option<SocketAddr> {
+        self.connected.or(self.steady.map(|(address, _)| address))
+    }
+
     pub(super) fn is_connected(&self) -> bool {
         self.connected.is_some()
     }

@@ -33,5 +33,6 @@ pub(crate) use facts::{Boot, MachineTimes, ProcessUsage, ThreadTimes, cores};
 pub(crate) use system::{
     Batch, Poller, ThrottleMeter, Waker, boot, child_of, cpu_limit, family, free_memory,
     group_free_memory, hang_ups_are_ignored, machine_times, own_cpu_time, process_start,
-    release_free_memory, request_stamps, resident_bytes, tcp_listener, threads, udp_ports, usage,
+    receive_buffer, release_free_memory, request_stamps, resident_bytes, tcp_listener, threads,
+    udp_ports, usage,
 };

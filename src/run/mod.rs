@@ -15,6 +15,7 @@ mod caller;
 mod clock;
 mod collect;
 mod dispatch;
+mod doctor;
 mod error;
 mod event;
 mod evidence;
@@ -50,6 +51,7 @@ pub use targets::Targets;
 pub use telemetry::TelemetryInbox;
 pub use watchdog::{Alarm, Pulses, Watchdog, WatchedPart};
 
+pub(crate) use doctor::{DoctorSettings, Line, Section, Word, examine};
 pub(crate) use read::read_at_most;
 pub(crate) use sounds::{MAX_SIDECAR, load_said, load_utterance};
 pub(crate) use telemetry::{MetricKind, MetricPoint, ReceivedSpan};
@@ -59,7 +61,7 @@ use crate::os::{cores, release_free_memory};
 use crate::plan::Plan;
 use crate::record::{Generator, Journal, Ms, SteadySpan, create_private};
 use crate::scenario::Scenario;
-use crate::targets::{Media, OwnAgent};
+use crate::targets::{Media, Notice, OwnAgent};
 use crate::vocab::Decode;
 use abort::AbortWatch;
 use clock::now;
@@ -146,36 +148,10 @@ pub async fn run(
     journal: &mut Journal,
     tell: &mut (dyn FnMut(RunEvent) + Send),
 ) -> Result<Finished, RunError> {
-    let sounds = Sounds::load(scenario, settings.targets.codec())?;
     allow(plan, &settings.targets)?;
-    let peak = plan.concurrency() as usize;
-    let media = Media::new(peak.div_ceil(CALLS_PER_THREAD).min(cores()));
     let mut notice = |text: String| tell(RunEvent::Notice(text));
-    let opening = OpenTargets::open(&settings.targets, &settings.run_id, &media, &mut notice);
-    let targets = tokio::select! {
-        targets = opening => targets?,
-        () = settings.stop.cancelled() => return Err(RunError::Preflight(Failure::Stopped)),
-    };
-    let opinions = opinions(scenario, settings)?;
-    let evidence = evidence(scenario, settings)?;
-    let (reports, inbox) = mpsc::channel(REPORTS);
-    let shared = Arc::new(Shared {
-        scenario: scenario.clone(),
-        sounds,
-        opinions,
-        evidence,
-        targets,
-        media,
-        impairments: OnceLock::new(),
-        measured: OnceLock::new(),
-        sentinels: OnceLock::new(),
-        joins: Arc::new(Semaphore::new(settings.join_concurrency.max(1))),
-        levels: Arc::default(),
-        several: AtomicBool::new(false),
-        no_voice: AtomicBool::new(false),
-        reports,
-        stop: settings.stop.clone(),
-    });
+    let peak = plan.concurrency() as usize;
+    let (shared, inbox) = open(scenario, peak, settings, &mut notice).await?;
     let result = with_own_agents(&shared, plan, settings, inbox, journal, tell).await;
     if scenario.call.decode == Decode::Level && result.is_ok() && !shared.levels.load(Relaxed) {
         tell(RunEvent::Notice(
@@ -202,6 +178,44 @@ pub async fn run(
         finished.read_back(journal, tell);
         finished
     })
+}
+
+/// Loads the sounds and opens the targets for at most `peak` concurrent calls; returns what the
+/// calls share, and the receiver of their reports.
+async fn open(
+    scenario: &Scenario,
+    peak: usize,
+    settings: &RunSettings,
+    notice: Notice<'_>,
+) -> Result<(Arc<Shared>, mpsc::Receiver<call_report::CallReport>), RunError> {
+    let sounds = Sounds::load(scenario, settings.targets.codec())?;
+    let media = Media::new(peak.div_ceil(CALLS_PER_THREAD).min(cores()));
+    let opening = OpenTargets::open(&settings.targets, &settings.run_id, &media, notice);
+    let targets = tokio::select! {
+        targets = opening => targets?,
+        () = settings.stop.cancelled() => return Err(RunError::Preflight(Failure::Stopped)),
+    };
+    let opinions = opinions(scenario, settings)?;
+    let evidence = evidence(scenario, settings)?;
+    let (reports, inbox) = mpsc::channel(REPORTS);
+    let shared = Shared {
+        scenario: scenario.clone(),
+        sounds,
+        opinions,
+        evidence,
+        targets,
+        media,
+        impairments: OnceLock::new(),
+        measured: OnceLock::new(),
+        sentinels: OnceLock::new(),
+        joins: Arc::new(Semaphore::new(settings.join_concurrency.max(1))),
+        levels: Arc::default(),
+        several: AtomicBool::new(false),
+        no_voice: AtomicBool::new(false),
+        reports,
+        stop: settings.stop.clone(),
+    };
+    Ok((Arc::new(shared), inbox))
 }
 
 /// Chooses where second opinions are computed: in virtual time, nothing may run outside the

@@ -17,11 +17,28 @@ const BESIDE_CALLS: u64 = 16 << 20;
 /// # Errors
 /// [`RunError::Memory`] or [`RunError::Ports`] if they do not.
 pub(super) fn check(calls: u64, ports: u64) -> Result<(), RunError> {
-    fits_memory(calls, least(free_memory(), group_free_memory()))?;
+    fits_memory(calls, free())?;
+    self::ports(calls, ports)
+}
+
+/// Memory that this process may still allocate; `None` if the system does not report it.
+pub(super) fn free() -> Option<Free> {
+    least(free_memory(), group_free_memory())
+}
+
+/// Checks that there are enough UDP ports for `calls` concurrent calls, each with `ports` of them.
+///
+/// # Errors
+/// [`RunError::Ports`] if there are not.
+pub(super) fn ports(calls: u64, ports: u64) -> Result<(), RunError> {
     fits_ports(calls, ports, udp_ports())
 }
 
-fn fits_memory(calls: u64, free: Option<Free>) -> Result<(), RunError> {
+/// Checks that `calls` concurrent calls fit into the free memory.
+///
+/// # Errors
+/// [`RunError::Memory`] if they do not.
+pub(super) fn fits_memory(calls: u64, free: Option<Free>) -> Result<(), RunError> {
     let needed = calls.saturating_mul(OF_A_CALL).saturating_add(BESIDE_CALLS);
     match free {
         Some(Free { bytes, of_group }) if needed > bytes => Err(RunError::Memory {
@@ -48,10 +65,10 @@ fn fits_ports(calls: u64, ports: u64, range: Option<u64>) -> Result<(), RunError
 
 /// Memory that this process may still allocate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Free {
-    bytes: u64,
+pub(super) struct Free {
+    pub bytes: u64,
     /// The limit is that of the control group, not of the machine.
-    of_group: bool,
+    pub of_group: bool,
 }
 
 fn least(of_machine: Option<u64>, of_group: Option<u64>) -> Option<Free> {

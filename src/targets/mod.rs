@@ -8,6 +8,7 @@ pub(crate) mod agent;
 mod caller_handle;
 mod clock;
 pub(crate) mod embedded;
+mod examination;
 pub mod in_process;
 mod lines;
 pub(crate) mod livekit;
@@ -19,6 +20,9 @@ pub use target::OwnAgent;
 
 pub(crate) use caller_handle::{CallerHandle, CallerJob, Moment};
 pub(crate) use clock::{now, until};
+pub(crate) use examination::{
+    Candidate, Encryption, Examination, HttpFacts, Link, Permissions, TlsFault, TokenFault,
+};
 pub(crate) use media::Media;
 pub(crate) use state_folder::state_folder;
 pub(crate) use target::{

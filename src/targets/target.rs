@@ -7,6 +7,7 @@
 //! run left on the target.
 
 use super::caller_handle::CallerHandle;
+use super::examination::{Examination, Link};
 use super::media::Media;
 use crate::account::Claim;
 use crate::audio::Codec;
@@ -37,6 +38,11 @@ pub(crate) trait Target<E: Endpoint>: fmt::Debug + Send + Sync {
     /// # Errors
     /// The target cannot be reached, or does not start.
     fn open<'a>(&'a self, run: Opening<'a, E>) -> BoxFuture<'a, Result<Opened<E>, Failure>>;
+    /// Examines the way to the target without a call, step by step; `None` if the target has no
+    /// server. Takes at most a minute.
+    fn examine(&self) -> BoxFuture<'_, Option<Examination>> {
+        Box::pin(std::future::ready(None))
+    }
 }
 
 /// A target that is ready for calls.
@@ -120,6 +126,11 @@ pub(crate) trait Connection: Send {
     /// about it. `agent_timeout`: how long a call waits for an agent.
     fn explain(&mut self, failure: Failure, _agent_timeout: Duration) -> BoxFuture<'_, Failure> {
         Box::pin(std::future::ready(failure))
+    }
+    /// What the connection has learned about its way to the target so far; only for a preflight
+    /// call.
+    fn link(&mut self) -> BoxFuture<'_, Link> {
+        Box::pin(std::future::ready(Link::default()))
     }
     /// Ends the connection.
     fn hang_up(self: Box<Self>) -> BoxFuture<'static, ()>;

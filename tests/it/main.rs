@@ -18,6 +18,7 @@ mod cli;
 mod compare;
 mod conformance;
 mod docs;
+mod doctor;
 mod embedded;
 mod endings;
 mod evidence;

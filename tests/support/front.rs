@@ -180,7 +180,7 @@ fn moved(head: &str, path: &str, other: &str) -> String {
 }
 
 /// Reads a request up to its empty line.
-fn head(client: &mut TcpStream) -> Option<Vec<u8>> {
+pub(super) fn head(client: &mut TcpStream) -> Option<Vec<u8>> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {

@@ -31,8 +31,18 @@ pub struct TlsProxy {
 impl TlsProxy {
     /// Starts a proxy in front of `upstream`, such as `127.0.0.1:7880`.
     pub fn start(upstream: &str) -> Self {
+        Self::valid_until(upstream, (4096, 1, 1))
+    }
+
+    /// Like [`Self::start`], with a certificate that has expired.
+    pub fn expired(upstream: &str) -> Self {
+        Self::valid_until(upstream, (2001, 2, 3))
+    }
+
+    /// `until`: year, month and day on which the certificate expires.
+    fn valid_until(upstream: &str, until: (i32, u8, u8)) -> Self {
         let dir = TempDir::with_prefix("tls-proxy-").expect("a temporary directory");
-        let (config, root_pem) = certificates();
+        let (config, root_pem) = certificates(until);
         std::fs::write(dir.path().join("root.pem"), root_pem).expect("writable");
         let listener =
             std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has free ports");
@@ -110,8 +120,9 @@ async fn serve(listener: &TcpListener, acceptor: &TlsAcceptor, upstream: &str) {
     }
 }
 
-/// The server's TLS configuration for localhost and 127.0.0.1, and its root as PEM.
-fn certificates() -> (Arc<ServerConfig>, String) {
+/// The server's TLS configuration for localhost and 127.0.0.1, with a certificate that expires on
+/// this day, and its root as PEM.
+fn certificates((year, month, day): (i32, u8, u8)) -> (Arc<ServerConfig>, String) {
     let mut root = CertificateParams::default();
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     root.distinguished_name
@@ -128,6 +139,7 @@ fn certificates() -> (Arc<ServerConfig>, String) {
     let mut leaf = CertificateParams::new(names).expect("valid names");
     leaf.distinguished_name
         .push(DnType::CommonName, "localhost");
+    leaf.not_after = rcgen::date_time_ymd(year, month, day);
     leaf.use_authority_key_identifier_extension = true;
     leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

@@ -232,6 +232,7 @@ fn level(
         abort: Vec::new(),
         telemetry: None,
         join_concurrency: None,
+        checked_by: None,
     };
     let finished = drive.quietly(folder.path(), "calibration")?;
     let truth = Truth::read(&truth_file)?;

@@ -9,6 +9,7 @@ mod calibrate;
 mod capacity;
 mod compare;
 mod completions;
+mod doctor;
 mod explain;
 mod fixtures;
 mod init;
@@ -27,6 +28,7 @@ pub(crate) use calibrate::CalibrateArgs;
 pub(crate) use capacity::CapacityArgs;
 pub(crate) use compare::CompareArgs;
 pub(crate) use completions::CompletionsArgs;
+pub(crate) use doctor::DoctorArgs;
 pub(crate) use explain::ExplainArgs;
 pub(crate) use fixtures::FixturesArgs;
 pub(crate) use init::InitArgs;
@@ -61,6 +63,8 @@ pub(crate) enum Command {
     Validate(ValidateArgs),
     /// Show what a run will do, call by call
     Plan(PlanArgs),
+    /// Check everything that a run needs: server, token, network, agent, this machine
+    Doctor(Box<DoctorArgs>),
     /// Run the reference agent: answer every call after an exact delay
     Agent(Box<AgentArgs>),
     /// Measure the error of the latency figures on this machine
@@ -93,6 +97,7 @@ impl Command {
             Command::Explain(args) => explain::execute(&args),
             Command::Validate(args) => validate::execute(&args),
             Command::Plan(args) => plan::execute(&args),
+            Command::Doctor(args) => doctor::execute(*args),
             Command::Agent(args) => agent::execute(*args),
             Command::Calibrate(args) => calibrate::execute(*args),
             Command::Bench(args) => bench::execute(args),

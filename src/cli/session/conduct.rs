@@ -59,8 +59,15 @@ pub(crate) struct OpenedScenario {
 
 /// Opens and checks a request's scenario, with the flags and the environment applied.
 pub(crate) fn open(request: &SessionRequest) -> Result<OpenedScenario, Trouble> {
+    open_source(request, ScenarioSource::open(&request.scenario)?)
+}
+
+/// Checks a scenario that has been opened, with the flags and the environment applied.
+pub(crate) fn open_source(
+    request: &SessionRequest,
+    source: ScenarioSource,
+) -> Result<OpenedScenario, Trouble> {
     let env = Environment::load()?;
-    let source = ScenarioSource::open(&request.scenario)?;
     // A variable that a flag replaces need not be set.
     let from_flags = |name: &str| match name {
         "LIVEKIT_URL" => request.server.url.as_ref(),
@@ -196,6 +203,7 @@ impl Ready {
             abort: gates::that_abort(&self.scenario.thresholds),
             telemetry,
             join_concurrency: request.join_concurrency,
+            checked_by: Some(&request.scenario),
         };
         let watchdog = match watchdog::watch(folder.path()) {
             Ok(watchdog) => watchdog,

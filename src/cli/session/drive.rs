@@ -37,6 +37,8 @@ pub(crate) struct Drive<'a> {
     pub(crate) telemetry: Option<Arc<TelemetryInbox>>,
     /// Maximum number of concurrent joins, if not the default.
     pub(crate) join_concurrency: Option<usize>,
+    /// The scenario to which `loadgen doctor` can be applied if the first call fails.
+    pub(crate) checked_by: Option<&'a str>,
 }
 
 impl Drive<'_> {
@@ -48,6 +50,7 @@ impl Drive<'_> {
         tell: &mut (dyn FnMut(RunEvent) + Send),
     ) -> Result<Finished, Trouble> {
         let stop = CancellationToken::new();
+        let checked_by = self.checked_by;
         let settings = RunSettings {
             targets: self.targets,
             clock: Clock::System,
@@ -65,7 +68,7 @@ impl Drive<'_> {
         with_runtime(stop, async {
             run::run(self.scenario, self.plan, &settings, journal, tell).await
         })?
-        .map_err(|e| failed(&e))
+        .map_err(|e| failed(&e, checked_by))
     }
 }
 
@@ -94,12 +97,22 @@ impl Drive<'_> {
     }
 }
 
-fn failed(e: &RunError) -> Trouble {
+/// The message for a run that could not be carried out. `scenario`: what `loadgen doctor` can be
+/// applied to.
+pub(crate) fn failed(e: &RunError, scenario: Option<&str>) -> Trouble {
     let exit = match e {
         RunError::Preflight(crate::call::Failure::Stopped)
         | RunError::Target(crate::call::Failure::Stopped) => Exit::Stopped,
         RunError::Unreadable { .. } | RunError::Unusable { .. } => Exit::InvalidScenario,
         _ => Exit::Error,
     };
-    Trouble::new(exit, e.to_string(), e.hint())
+    let hint = match (e, scenario) {
+        (RunError::Preflight(_) | RunError::Target(_), Some(scenario)) if exit == Exit::Error => {
+            let scenario = shlex::try_quote(scenario).unwrap_or("SCENARIO".into());
+            let doctor = format!("`loadgen doctor {scenario}` shows each step up to a reply");
+            format!("{}\n  hint: {doctor}", e.hint())
+        }
+        _ => e.hint(),
+    };
+    Trouble::new(exit, e.to_string(), hint)
 }

@@ -6,6 +6,9 @@ use procfs::{Current as _, CurrentSI as _, KernelStats, Meminfo};
 /// Range of the ephemeral ports, which the system assigns to sockets.
 const PORTS: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 
+/// Default size of the receive buffers of sockets.
+const BUFFER: &str = "/proc/sys/net/core/rmem_default";
+
 /// Memory, in bytes, that is still available to processes.
 pub(crate) fn free_memory() -> Option<u64> {
     Meminfo::current().ok()?.mem_available
@@ -14,6 +17,12 @@ pub(crate) fn free_memory() -> Option<u64> {
 /// Number of ephemeral UDP ports.
 pub(crate) fn udp_ports() -> Option<u64> {
     count(&std::fs::read_to_string(PORTS).ok()?)
+}
+
+/// Default size of a socket's receive buffer, in bytes; not known in a network namespace other than
+/// the first.
+pub(crate) fn receive_buffer() -> Option<u64> {
+    std::fs::read_to_string(BUFFER).ok()?.trim().parse().ok()
 }
 
 /// Number of ports in a range as the kernel writes it.

@@ -9,7 +9,7 @@ mod system_calls;
 
 pub(crate) use batch::{Batch, request_stamps};
 pub(crate) use control_group::{ThrottleMeter, cpu_limit, group_free_memory};
-pub(crate) use machine::{boot, free_memory, machine_times, udp_ports};
+pub(crate) use machine::{boot, free_memory, machine_times, receive_buffer, udp_ports};
 pub(crate) use poller::{Poller, Waker};
 pub(crate) use process::{
     child_of, family, hang_ups_are_ignored, own_cpu_time, process_start, resident_bytes,

@@ -17,6 +17,11 @@ pub(crate) fn udp_ports() -> Option<u64> {
     None
 }
 
+/// Default size of a socket's receive buffer: not known.
+pub(crate) fn receive_buffer() -> Option<u64> {
+    None
+}
+
 /// Accumulated processor time of the machine: not known, because steal time is unknown.
 pub(crate) fn machine_times() -> Option<MachineTimes> {
     None

@@ -13,7 +13,7 @@ mod threads;
 
 pub(crate) use batch::{Batch, request_stamps};
 pub(crate) use machine::{
-    ThrottleMeter, boot, cpu_limit, free_memory, group_free_memory, machine_times,
+    ThrottleMeter, boot, cpu_limit, free_memory, group_free_memory, machine_times, receive_buffer,
     release_free_memory, udp_ports,
 };
 pub(crate) use poller::{Poller, Waker};

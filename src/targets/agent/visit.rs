@@ -72,6 +72,7 @@ pub(super) async fn attend(
         cid: format!("agent-{:x}", monotonic_ns(Instant::now())),
         join_timeout: PATIENCE,
         media_timeout: PATIENCE,
+        examine: false,
     };
     let mut session = Session::begin(join, peer.clone(), media);
     let (states, mut changes) = mpsc::channel(STATES);
@@ -146,7 +147,8 @@ impl Visit {
             Some(
                 SessionEvent::Claim(_)
                 | SessionEvent::TextSent { .. }
-                | SessionEvent::ReplyText(..),
+                | SessionEvent::ReplyText(..)
+                | SessionEvent::Learned(_),
             ) => {}
             Some(SessionEvent::Closed(Failure::Dropped { .. } | Failure::Ended { .. }))
                 if self.caller.is_some() =>

@@ -14,6 +14,7 @@ use super::voices::{AgentStream, RoomEvent, Voices};
 use crate::account::{Claim, ClaimKind};
 use crate::call::Failure;
 use crate::net::{Endpoint, PeerEvents, PeerHandle};
+use crate::targets::examination::Link;
 use crate::targets::{Connection, Event};
 use futures_util::future::BoxFuture;
 use std::collections::VecDeque;
@@ -54,6 +55,7 @@ pub(super) struct RoomCall<E: Endpoint> {
     tracks_so_far: u32,
     /// Identity of the agent to which usage requests are sent.
     asked: Option<String>,
+    link: Link,
 }
 
 impl<E: Endpoint> RoomCall<E> {
@@ -77,6 +79,7 @@ impl<E: Endpoint> RoomCall<E> {
             heard: Vec::new(),
             tracks_so_far: 0,
             asked: None,
+            link: Link::default(),
         }
     }
 
@@ -103,6 +106,10 @@ impl<E: Endpoint> RoomCall<E> {
                     if self.voices.is_agent(&sender) {
                         return Some(Event::ReplyText(text));
                     }
+                    continue;
+                }
+                SessionEvent::Learned(fact) => {
+                    self.link.learn(fact);
                     continue;
                 }
                 // Only an agent handles these.
@@ -250,6 +257,16 @@ impl<E: Endpoint> Connection for RoomCall<E> {
 
     fn explain(&mut self, failure: Failure, agent_timeout: Duration) -> BoxFuture<'_, Failure> {
         Box::pin(self.explained(failure, agent_timeout))
+    }
+
+    fn link(&mut self) -> BoxFuture<'_, Link> {
+        Box::pin(async move {
+            let remote = self.peer.with(|p, _| p.media_address()).await;
+            Link {
+                remote: remote.ok().flatten(),
+                ..self.link.clone()
+            }
+        })
     }
 
     fn hang_up(self: Box<Self>) -> BoxFuture<'static, ()> {

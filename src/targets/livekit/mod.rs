@@ -12,6 +12,7 @@ mod connection;
 mod data;
 mod diagnosis;
 mod dispatches;
+mod examine;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzed;
 mod ledger;

@@ -9,6 +9,7 @@ use super::session::{LiveSession, PUBLISHER, SUBSCRIBER};
 use super::signal::{self, Request};
 use crate::call::Failure;
 use crate::net::{Endpoint, Topology, tracks_by_mid};
+use crate::targets::examination::{Candidate, LinkFact};
 use livekit_protocol as proto;
 use std::collections::HashMap;
 
@@ -56,6 +57,7 @@ impl<E: Endpoint> LiveSession<'_, E> {
     ) -> Result<(), Failure> {
         let tracks = tracks_of(&mut answer);
         let sdp = answer.sdp;
+        self.learn_candidates(&sdp).await?;
         self.peer
             .with(move |p, now| p.answered(now, &sdp))
             .await
@@ -119,12 +121,20 @@ impl<E: Endpoint> LiveSession<'_, E> {
             PUBLISHER
         };
         let line = candidate_of(t);
+        self.learn_candidates(&line).await?;
         self.peer
             .with(move |p, now| p.transport(transport, now).map(|t| t.candidate(&line)))
             .await
             .and_then(|r| r)
             .map(|_| ())
             .map_err(media_failure)
+    }
+
+    /// Reports the candidates of a description, or one by itself, if the owner asks for them.
+    async fn learn_candidates(&mut self, text: &str) -> Result<(), Failure> {
+        let found = Candidate::all_of(text);
+        let found = (!found.is_empty()).then_some(LinkFact::Candidates(found));
+        self.learn(found).await
     }
 
     pub(super) async fn reoffer(&mut self, sections: u32) -> Result<(), Failure> {

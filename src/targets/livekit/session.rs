@@ -13,6 +13,7 @@ use super::streams::Streams;
 use crate::account::Claim;
 use crate::call::{Failure, ReplyText};
 use crate::net::{Endpoint, NetError, PeerEvent, PeerEvents, PeerHandle, Topology};
+use crate::targets::examination::{LinkFact, Permissions};
 use crate::vocab::Address;
 use livekit_protocol as proto;
 use std::collections::HashMap;
@@ -29,6 +30,8 @@ const EVENTS: usize = 8;
 const COMMANDS: usize = 64;
 /// Ping interval if the server specifies none.
 const DEFAULT_PING: Duration = Duration::from_secs(10);
+/// Ping interval while the way to the server is examined.
+const EXAMINED_PING: Duration = Duration::from_millis(500);
 /// Default time without a message from the server after which the connection counts as lost.
 const DEFAULT_PONG_LIMIT: Duration = Duration::from_secs(30);
 
@@ -50,6 +53,8 @@ pub(crate) struct Join {
     pub join_timeout: Duration,
     /// Time limit for ICE and DTLS, counted from the server's join response.
     pub media_timeout: Duration,
+    /// Report what is learned about the way to the server.
+    pub examine: bool,
 }
 
 impl fmt::Debug for Join {
@@ -88,6 +93,8 @@ pub(crate) enum SessionEvent {
     Published(String),
     /// A participant requests the usage of our session; carries the id of the request.
     UsageRequest(String),
+    /// Something was learned about the way to the server; only if the join asks for it.
+    Learned(LinkFact),
     /// The session is over.
     Closed(Failure),
 }
@@ -191,6 +198,9 @@ pub(super) struct LiveSession<'a, E: Endpoint> {
     joined: Option<Instant>,
     connected: bool,
     told: bool,
+    examine: bool,
+    /// The timestamp of a ping that has not been answered, and when it was sent.
+    pinged: Option<(i64, Instant)>,
     heard: Instant,
     pong_limit: Duration,
     ping: Interval,
@@ -226,6 +236,8 @@ async fn run<E: Endpoint>(
         joined: None,
         connected: false,
         told: false,
+        examine: join.examine,
+        pinged: None,
         heard: Instant::now(),
         pong_limit: DEFAULT_PONG_LIMIT,
         ping,
@@ -314,6 +326,7 @@ impl<E: Endpoint> LiveSession<'_, E> {
             Reply::MediaSectionsRequirement(m) => self.reoffer(m.num_audios).await,
             Reply::Leave(l) => Err(left(&l)),
             Reply::RequestResponse(r) => on_request_response(&r),
+            Reply::PongResp(pong) => self.on_pong(&pong).await,
             _ => Ok(()),
         }
     }
@@ -325,6 +338,9 @@ impl<E: Endpoint> LiveSession<'_, E> {
             self.ping
                 .set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
+        if self.examine {
+            self.ping = interval(EXAMINED_PING);
+        }
         if join.ping_timeout > 0 {
             // A busy server may be slow to send, so allow twice the timeout that it specifies.
             self.pong_limit = Duration::from_secs(join.ping_timeout as u64 * 2);
@@ -333,8 +349,29 @@ impl<E: Endpoint> LiveSession<'_, E> {
             self.own_sid.clone_from(&own.sid);
             self.own_identity.clone_from(&own.identity);
         }
+        self.learn(facts_of(join)).await?;
         self.participants(&join.other_participants).await?;
         self.tell_joined().await
+    }
+
+    /// Reports what was learned about the way to the server, if the owner asks for it.
+    pub(super) async fn learn(
+        &mut self,
+        facts: impl IntoIterator<Item = LinkFact>,
+    ) -> Result<(), Failure> {
+        if self.examine {
+            for fact in facts {
+                self.send_event(SessionEvent::Learned(fact)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn on_pong(&mut self, pong: &proto::Pong) -> Result<(), Failure> {
+        let answered = |(stamp, _): &mut (i64, Instant)| *stamp == pong.last_ping_timestamp;
+        let sent = self.pinged.take_if(answered);
+        let took = sent.map(|(_, sent)| LinkFact::RoundTrip(sent.elapsed()));
+        self.learn(took).await
     }
 
     async fn media(&mut self, event: Option<PeerEvent>) -> Result<(), Failure> {
@@ -426,6 +463,7 @@ impl<E: Endpoint> LiveSession<'_, E> {
             timestamp: now.as_millis() as i64,
             rtt: 0,
         };
+        self.pinged.get_or_insert((ping.timestamp, Instant::now()));
         self.socket.request(Request::PingReq(ping)).await
     }
 
@@ -452,6 +490,28 @@ impl<E: Endpoint> LiveSession<'_, E> {
             },
         }
     }
+}
+
+/// What a join response tells about the server and our permissions.
+fn facts_of(join: &proto::JoinResponse) -> Vec<LinkFact> {
+    let server = join.server_info.as_ref().map(|server| {
+        let region = match server.region.as_str() {
+            "" => String::new(),
+            region => format!(" in {region}"),
+        };
+        LinkFact::Server(signal::printable(&format!("{}{region}", server.version)))
+    });
+    let own = join.participant.as_ref();
+    let permissions = own.and_then(|own| own.permission.as_ref()).map(|p| {
+        let microphone = proto::TrackSource::Microphone as i32;
+        let sources = &p.can_publish_sources;
+        LinkFact::Permissions(Permissions {
+            publish: p.can_publish && (sources.is_empty() || sources.contains(&microphone)),
+            subscribe: p.can_subscribe,
+            data: p.can_publish_data,
+        })
+    });
+    server.into_iter().chain(permissions).collect()
 }
 
 /// The failure of a session that is ended by the server.

@@ -8,6 +8,7 @@ use super::cause::Cause;
 use super::cleanup::Cleanup;
 use super::connection::{RoomCall, Wish};
 use super::dispatches::Dispatches;
+use super::examine;
 use super::ledger::Ledger;
 use super::own::OwnWorker;
 use super::resolve::resolve;
@@ -15,12 +16,13 @@ use super::session::Join;
 use super::token::{Credentials, Dispatch, RoomTicket};
 use crate::call::Failure;
 use crate::net::{Endpoint, Engine, Messages};
+use crate::targets::examination::Examination;
 use crate::targets::{CallLine, Dial, Notice, OpenTarget, Opened, Opening, OwnAgent, Target};
 use crate::vocab::{AccountUse, Address};
 use futures_util::future::BoxFuture;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Timeout for signalling.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -103,6 +105,11 @@ impl<E: Endpoint> Target<E> for Livekit {
             Ok(opened)
         })
     }
+
+    fn examine(&self) -> BoxFuture<'_, Option<Examination>> {
+        let examined = examine::server(&self.address, &self.credentials, SystemTime::now);
+        Box::pin(async { Some(examined.await) })
+    }
 }
 
 impl<E: Endpoint> OpenLivekit<E> {
@@ -127,6 +134,7 @@ impl<E: Endpoint> OpenLivekit<E> {
             cid: format!("{}-microphone", dial.room),
             join_timeout: JOIN_TIMEOUT,
             media_timeout: MEDIA_TIMEOUT,
+            examine: dial.number.is_none(),
         })
     }
 }

@@ -10,32 +10,46 @@ use rustls::{ClientConfig, RootCertStore};
 use std::sync::{Arc, OnceLock};
 use tokio_tungstenite::Connector;
 
-static CONFIG: OnceLock<(Arc<ClientConfig>, bool)> = OnceLock::new();
+/// The process's TLS configuration, and the root certificates in it.
+struct Trust {
+    config: Arc<ClientConfig>,
+    roots: Arc<RootCertStore>,
+}
+
+static TRUST: OnceLock<Trust> = OnceLock::new();
 
 /// The connector for all connections; `None` if there is no root certificate, in which case the
 /// connection attempt reports that.
 pub(super) fn connector() -> Option<Connector> {
-    let (config, has_roots) = CONFIG.get_or_init(read);
-    has_roots.then(|| Connector::Rustls(config.clone()))
+    let Trust { config, roots } = TRUST.get_or_init(read);
+    (!roots.is_empty()).then(|| Connector::Rustls(config.clone()))
 }
 
 /// The configuration for all connections. Without a root certificate, no server is trusted.
 pub(crate) fn config() -> Arc<ClientConfig> {
-    CONFIG.get_or_init(read).0.clone()
+    TRUST.get_or_init(read).config.clone()
 }
 
-/// Returns the configuration, and whether it has any root certificate.
-fn read() -> (Arc<ClientConfig>, bool) {
+/// The root certificates that this process trusts.
+pub(super) fn roots() -> Arc<RootCertStore> {
+    TRUST.get_or_init(read).roots.clone()
+}
+
+fn read() -> Trust {
     // Unreadable certificates are skipped, because the needed certificate may be among the others.
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
-    let (added, _unreadable) = roots.add_parsable_certificates(found.certs);
+    let _unreadable = roots.add_parsable_certificates(found.certs);
+    let roots = Arc::new(roots);
     let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .expect("aws-lc-rs supports the default versions of TLS")
-        .with_root_certificates(roots)
+        .with_root_certificates(roots.clone())
         .with_no_client_auth();
-    (Arc::new(config), added > 0)
+    Trust {
+        config: Arc::new(config),
+        roots,
+    }
 }
 
 #[cfg(test)]

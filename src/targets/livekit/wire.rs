@@ -146,6 +146,13 @@ const PARTICIPANT: &[Part] = &[
     },
     plain(16),
 ];
+/// What we may do: subscribe, publish, publish data, the sources that we may publish.
+const PERMISSIONS: &[Part] = &[
+    plain(1),
+    plain(2),
+    plain(3),
+    text(9, "bytes of sources", NAME),
+];
 const SESSION_DESCRIPTION: &[Part] = &[
     plain(1),
     text(2, "bytes of a session description", DESCRIPTION),
@@ -159,10 +166,18 @@ impl Bounded for proto::SignalResponse {
         one(
             1,
             &[
-                one(2, &[plain(1), plain(2)]),
+                one(2, &[plain(1), plain(2), one(11, PERMISSIONS)]),
                 many(3, "participants", PARTICIPANTS, PARTICIPANT),
                 plain(10),
                 plain(11),
+                // Server: version, region
+                one(
+                    12,
+                    &[
+                        text(2, "bytes of a version", NAME),
+                        text(4, "bytes of a region", NAME),
+                    ],
+                ),
             ],
         ),
         // Answer, offer
@@ -176,6 +191,8 @@ impl Bounded for proto::SignalResponse {
         one(6, &[one(2, &[plain(1)])]),
         // Leave
         one(8, &[plain(2)]),
+        // Answer to a ping
+        one(20, &[plain(1)]),
         // Response to a request
         one(22, &[plain(2), plain(3)]),
         // Required media sections

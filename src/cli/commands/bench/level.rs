@@ -175,6 +175,7 @@ fn level(args: &LevelArgs) -> Result<Came, Trouble> {
         abort: Vec::new(),
         telemetry: None,
         join_concurrency: None,
+        checked_by: None,
     };
     let watchdog = watchdog::watch(folder.path())?;
     let finished = drive.drive(watchdog.pulses(), &mut journal, &mut tell)?;

@@ -152,6 +152,7 @@ impl Taker {
             abort: Vec::new(),
             telemetry: None,
             join_concurrency: None,
+            checked_by: None,
         };
         drive.quietly(folder.path(), "search")
     }
