@@ -84,7 +84,7 @@ pub(super) struct ScenarioFile {
     /// Calls to loadgen's own reference agent, one per hundred calls, that measure the error of the
     /// figures: `auto`, for an embedded target and private hosts; `on`; `off`. Default: auto.
     pub(super) sentinels: Option<SentinelsText>,
-    /// Keep the audio of some turns or calls, so that the measurements can be checked by ear. Default: none.
+    /// Keep the audio of some turns or calls, to check the measurements by ear. Default: none.
     pub(super) evidence: Option<EvidenceFile>,
     /// Whether to `keep` the transcripts of callers and agents in the run folder, or to `drop` them
     /// once their word errors have been counted. Default: keep.
