@@ -145,6 +145,7 @@ impl Visit {
             }
             Some(
                 SessionEvent::Claim(_)
+                | SessionEvent::Rated(_)
                 | SessionEvent::TextSent { .. }
                 | SessionEvent::ReplyText(..),
             ) => {}

@@ -176,6 +176,8 @@ impl Bounded for proto::SignalResponse {
         one(6, &[one(2, &[plain(1)])]),
         // Leave
         one(8, &[plain(2)]),
+        // Ratings of connections: participant and quality
+        one(12, &[first(1, PARTICIPANTS, &[plain(1), plain(2)])]),
         // Response to a request
         one(22, &[plain(2), plain(3)]),
         // Required media sections
