@@ -7,7 +7,7 @@
 
 use super::input::Input;
 use super::planted::planted;
-use crate::net::fuzzed::{DirectReceiver, Received, seal_rtcp, sender_report};
+use crate::net::fuzzed::{DirectReceiver, Received, round_trip, seal_rtcp, sender_report};
 use crate::vocab::Packet;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -249,6 +249,8 @@ impl Model {
         let received = self.connection.receive(&sealed, self.at);
         let is_report = matches!(received, Some(Received::Report(_)));
         assert!(is_report, "{received:?}");
+        let round_trip = received.and_then(|received| round_trip(&received));
+        assert!(round_trip <= Some(self.at), "longer than the connection");
         let report = sender_report(&packet);
         assert!(report.is_none() || packet.len() >= 28);
         self.reported |= report.is_some_and(|(ssrc, _)| ssrc == SSRC);

@@ -1,7 +1,7 @@
 //! The interface of an endpoint, a party that listens and speaks, to the media engine.
 
 use super::grid::PERIOD;
-use crate::vocab::Packet;
+use crate::vocab::{ConnectionFigures, Packet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,9 @@ pub struct Outgoing {
     /// First packet of a talk spurt.
     pub marker: bool,
 }
+
+/// Interval at which an endpoint is told what has been measured of its connection.
+pub(super) const MEASURE_EVERY: Duration = Duration::from_secs(1);
 
 /// A party that listens to tracks and publishes one of its own. It handles events and reports when
 /// it must next be called; it never sleeps and never blocks.
@@ -59,4 +62,7 @@ pub trait Endpoint: Send + 'static {
     /// The other side reported that it did not receive some of the packets with sequence numbers
     /// from `among.0` to `among.1`.
     fn lost(&mut self, _now: Instant, _among: (u64, u64)) {}
+    /// What has been measured of the connection since it began; called once a second, and before
+    /// each job of the session.
+    fn measured(&mut self, _now: Instant, _figures: &ConnectionFigures) {}
 }

@@ -331,6 +331,7 @@ impl<E: Endpoint> Loop<E> {
                 PeerCommand::With(key, job) => {
                     let now = Instant::now();
                     self.serve(key, |peer, tools| {
+                        peer.tell_figures(now);
                         job(peer, now);
                         peer.settle(now, tools);
                     });

@@ -10,6 +10,7 @@ use super::keys::Keys;
 use super::path::{DirectPath, MediaPath as _, Negotiated};
 use super::rtcp;
 use super::srtp::{self, Context};
+use super::stun;
 use super::{NetError, Topology, Transport};
 use crate::os::Datagram;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -136,6 +137,23 @@ impl DirectReceiver {
 /// The sender's SSRC and time in a plain RTCP packet.
 pub(crate) fn sender_report(packet: &[u8]) -> Option<(u32, u32)> {
     rtcp::sender_report(packet)
+}
+
+/// The round trip that a report gives, if it is about our stream.
+pub(crate) fn round_trip(received: &Received<'_>) -> Option<Duration> {
+    match received {
+        Received::Report(report) => report.as_ref()?.round_trip,
+        _ => None,
+    }
+}
+
+/// Whether a datagram answers a check with the address that the other side saw.
+pub(crate) fn maps_address(datagram: &[u8]) -> bool {
+    let mut checks = stun::Checks::default();
+    let now = Instant::now();
+    checks.sent(datagram, now);
+    assert_eq!(checks.answered(datagram, now), None, "its own answer");
+    stun::mapped_address(datagram).is_some()
 }
 
 /// A transport whose datagrams are never sent.

@@ -16,12 +16,14 @@ mod health;
 mod impair;
 mod keys;
 mod messages;
+mod meter;
 mod path;
 mod peer;
 mod rtcp;
 mod sdp;
 mod socket;
 mod srtp;
+mod stun;
 mod transport;
 
 pub use endpoint::{Endpoint, Outgoing, RtpStream};

@@ -16,7 +16,7 @@ use super::endpoint::Outgoing;
 use crate::os::Datagram;
 use crate::vocab::Packet;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use str0m::media::Mid;
 
 /// A path for packets in both directions.
@@ -55,8 +55,8 @@ pub(crate) enum Received<'r> {
     },
     /// An authentic packet without a negotiated section or payload type; dropped.
     Unplaced,
-    /// A report, with the packets of our stream lost since the last report, if any.
-    Report(Option<ReportedLoss>),
+    /// A report, with what it says about our stream, if anything.
+    Report(Option<StreamReport>),
     /// Anything else from the other side: connectivity checks, the handshake, data.
     Other,
     /// A packet that has arrived before; dropped.
@@ -65,6 +65,22 @@ pub(crate) enum Received<'r> {
     Behind,
     /// A datagram that the other side did not send; dropped.
     Unauthenticated,
+}
+
+/// What the other side reports about our stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StreamReport {
+    pub(super) ssrc: u32,
+    /// Packets up to the newest one that the report covers, from the stream's beginning.
+    pub(super) expected: u64,
+    /// Of these, packets that the other side did not receive.
+    pub(super) lost: u64,
+    /// Packets that the reports before did not count as lost.
+    pub(super) loss: Option<ReportedLoss>,
+    /// Interarrival jitter.
+    pub(super) jitter: Duration,
+    /// The round trip of our last report and this one, if no report before gave it.
+    pub(super) round_trip: Option<Duration>,
 }
 
 /// Packets of our stream that did not reach the other side.

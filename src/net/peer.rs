@@ -6,15 +6,17 @@
 
 use super::claims::{Claims, Fate};
 use super::clock::{Stamp, Stamper};
-use super::endpoint::{Endpoint, RtpStream};
+use super::endpoint::{Endpoint, MEASURE_EVERY, RtpStream};
 use super::error::NetError;
 use super::grid::{Grid, PERIOD};
 use super::health::HealthCounters;
 use super::impair::Impairment;
 use super::messages::{Mailbox, Message, Messages};
+use super::meter::DownstreamMeter;
 use super::path::{Received, TransportEvent};
 use super::transport::{IDLE, Transport};
 use crate::os::{BATCH, Batch, Datagram};
+use crate::vocab::ConnectionFigures;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
@@ -70,6 +72,9 @@ pub struct Peer<E> {
     /// The simulated network, if there is one, and the number of connections that have it.
     impairment: Option<(Impairment, u16)>,
     mailbox: Mailbox,
+    heard: DownstreamMeter,
+    /// When the endpoint is next told what has been measured; `None` before the first time.
+    measured_next: Option<Instant>,
     dead: bool,
 }
 
@@ -104,6 +109,8 @@ impl<E: Endpoint> Peer<E> {
             stamped: false,
             impairment: None,
             mailbox: Mailbox::default(),
+            heard: DownstreamMeter::new(),
+            measured_next: None,
             dead: false,
         }
     }
@@ -235,6 +242,27 @@ impl<E: Endpoint> Peer<E> {
         }
         self.timeout(now, tools);
         self.pass_on_messages(now, tools.health);
+        if self.measured_next.is_none_or(|at| at <= now) {
+            self.measured_next = Some(now + MEASURE_EVERY);
+            self.tell_figures(now);
+        }
+    }
+
+    /// Tells the endpoint what has been measured of the connection.
+    pub(super) fn tell_figures(&mut self, now: Instant) {
+        let mut figures = ConnectionFigures {
+            down: self.heard.figures(),
+            ..ConnectionFigures::default()
+        };
+        for transport in self.transports.iter().flatten() {
+            figures.ice = figures.ice.and(transport.ice);
+        }
+        if let Some(publisher) = &self.transports[PUBLISHER] {
+            figures.up = publisher.up.figures();
+            figures.rtcp = publisher.up.rtcp;
+            figures.pair = publisher.pair();
+        }
+        self.endpoint.measured(now, &figures);
     }
 
     /// Fires the endpoint's timer, after reading the datagrams already received: a late thread
@@ -360,6 +388,7 @@ impl<E: Endpoint> Peer<E> {
                         ssrc,
                         restarts,
                     };
+                    self.heard.packet(stream, &packet, datagram.bytes.len());
                     self.endpoint.audio(now, stream, packet);
                 }
             }
@@ -369,11 +398,17 @@ impl<E: Endpoint> Peer<E> {
             }
             Received::Other => self.stamped = stamp.kernel,
             Received::Report(None) => {}
-            Received::Report(Some(loss)) => {
-                health.lost_upstream(loss.count);
-                self.endpoint.lost(now, loss.among);
+            Received::Report(Some(report)) => {
+                t.up.reported(&report);
+                if let Some(loss) = report.loss {
+                    health.lost_upstream(loss.count);
+                    self.endpoint.lost(now, loss.among);
+                }
             }
-            Received::Repeated => health.repeated(),
+            Received::Repeated => {
+                self.heard.repeated();
+                health.repeated();
+            }
             Received::Behind => health.behind(),
             Received::Unauthenticated => health.unauthenticated(),
         }

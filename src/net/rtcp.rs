@@ -18,6 +18,8 @@ const SENDER_BYTES: usize = 28;
 const RECEIVER_BYTES: usize = 8;
 /// Size of a report block.
 const BLOCK_BYTES: usize = 24;
+/// RTP clock rate of Opus.
+pub(super) const RATE: u32 = 48_000;
 
 /// NTP timestamp: seconds since 1900 in the upper half, their fraction in the lower.
 pub(super) fn ntp(at: SystemTime) -> u64 {
@@ -73,7 +75,7 @@ impl Reception {
         self.highest = self.highest.max(sequence);
         self.received += 1;
         if let Some((before, time)) = self.last {
-            let apart = signed_seconds(arrival, before) * 48_000.0;
+            let apart = signed_seconds(arrival, before) * f64::from(RATE);
             let d = apart - f64::from(rtp_time.wrapping_sub(time).cast_signed());
             self.jitter += (d.abs() - self.jitter) / 16.0;
         }
@@ -116,7 +118,7 @@ impl Reception {
     }
 }
 
-fn signed_seconds(a: Instant, b: Instant) -> f64 {
+pub(super) fn signed_seconds(a: Instant, b: Instant) -> f64 {
     let apart = |d: Duration| d.as_secs_f64();
     a.checked_duration_since(b)
         .map_or_else(|| -apart(b.duration_since(a)), apart)
@@ -183,6 +185,25 @@ pub(super) struct ReportBlock {
     pub(super) lost: i32,
     /// Highest sequence number received, with the receiver's count of rollovers.
     pub(super) highest: u32,
+    /// Interarrival jitter, in timestamp units.
+    pub(super) jitter: u32,
+    /// Middle 32 bits of the NTP time in the last sender report that the receiver has; 0 if it has
+    /// none.
+    pub(super) last_report: u32,
+    /// From the arrival of that report to the sending of this one, in 1/65,536 s.
+    pub(super) since_report: u32,
+}
+
+impl ReportBlock {
+    /// The jitter as a time.
+    pub(super) fn jitter(&self) -> Duration {
+        Duration::from_secs(self.jitter.into()) / RATE
+    }
+
+    /// How long the receiver held the sender report that its own report answers.
+    pub(super) fn held(&self) -> Duration {
+        Duration::from_secs(self.since_report.into()) / 65_536
+    }
 }
 
 /// Reads the report about stream `ssrc` from a compound packet.
@@ -208,8 +229,13 @@ pub(super) fn block_about(mut packet: &[u8], ssrc: u32) -> Option<ReportBlock> {
             if word(0) == ssrc {
                 // 24 bits, signed.
                 let lost = (word(4) << 8).cast_signed() >> 8;
-                let highest = word(8);
-                return Some(ReportBlock { lost, highest });
+                return Some(ReportBlock {
+                    lost,
+                    highest: word(8),
+                    jitter: word(12),
+                    last_report: word(16),
+                    since_report: word(20),
+                });
             }
         }
     }
@@ -272,21 +298,42 @@ mod tests {
             .for_each(|k| b.packet(65_530 + k, 0, t));
         let mut out = [0; 256];
         let n = report(&sender(), [&mut a, &mut b].into_iter(), t, &mut out).expect("room");
-        let of = |lost, highest| Some(ReportBlock { lost, highest });
-        assert_eq!(block_about(&out[..n], 77), of(0, 109));
-        assert_eq!(block_about(&out[..n], 78), of(7, 65_539));
-        assert_eq!(block_about(&out[..n], 79), None);
+        let about = |packet: &[u8], ssrc| {
+            let block = block_about(packet, ssrc);
+            block.map(|block| (block.lost, block.highest))
+        };
+        assert_eq!(about(&out[..n], 77), Some((0, 109)));
+        assert_eq!(about(&out[..n], 78), Some((7, 65_539)));
+        assert_eq!(about(&out[..n], 79), None);
         // The same blocks in a receiver report, after a packet of another kind.
         let mut other = vec![0x80, 204, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0];
         other.extend([0x82, RECEIVER_REPORT, 0, 13, 0, 0, 0, 9]);
         other.extend(&out[SENDER_BYTES..SENDER_BYTES + 2 * BLOCK_BYTES]);
-        assert_eq!(block_about(&other, 78), of(7, 65_539));
+        assert_eq!(about(&other, 78), Some((7, 65_539)));
         for cut in 0..other.len() {
             assert_eq!(block_about(&other[..cut], 78), None, "{cut}");
         }
         // A negative count of losses: repeated packets count as received.
         other[24..28].copy_from_slice(&[0, 0xff, 0xff, 0xfe]);
-        assert_eq!(block_about(&other, 77), of(-2, 109));
+        assert_eq!(about(&other, 77), Some((-2, 109)));
+    }
+
+    #[test]
+    fn report_blocks_carry_jitter_and_what_a_round_trip_is_computed_from() {
+        let t = Instant::now();
+        let mut r = Reception::new(77, 1);
+        // Every packet is 16 ms later than the one before: after the first difference, the
+        // estimate is a sixteenth of that.
+        r.packet(1, 0, t);
+        r.packet(2, 960, t + 36 * MS);
+        r.reported(0x7e80_8000, t);
+        let mut out = [0; 128];
+        let n = report(&sender(), [&mut r].into_iter(), t + 250 * MS, &mut out).expect("room");
+        let block = block_about(&out[..n], 77).expect("a block");
+        // Rounded down to a sample.
+        assert_eq!(block.jitter().as_micros() / 50, 19, "just under 1 ms");
+        assert_eq!(block.last_report, 0x7e80_8000);
+        assert_eq!(block.held(), 250 * MS);
     }
 
     #[test]

@@ -5,16 +5,20 @@
 //! RTP is authenticated before it is passed to str0m.
 
 mod describe;
+mod pair;
 
 use super::NetError;
 use super::clock::{Stamp, since_held_up};
 use super::endpoint::Outgoing;
 use super::health::HealthCounters;
 use super::impair::{HeldDatagram, Network};
+use super::meter::UpstreamMeter;
 use super::path::{DirectPath, MediaPath as _, Received, Str0mPath, TransportEvent};
 use super::socket::{UdpPort, is_rtp, is_rtp_or_rtcp};
+use super::stun::Checks;
 use crate::os::Datagram;
-use crate::vocab::Packet;
+use crate::vocab::{CandidatePair, Packet, Spread};
+use pair::Ends;
 use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -53,6 +57,11 @@ pub struct Transport {
     announced: HashSet<u64>,
     /// The simulated network between the socket and everything above it, if there is one.
     network: Option<Box<Network>>,
+    /// The checks of ICE that have not been answered, and the round trips of the others.
+    checks: Checks,
+    pub(super) ice: Spread,
+    ends: Ends,
+    pub(super) up: UpstreamMeter,
 }
 
 impl std::fmt::Debug for Transport {
@@ -80,6 +89,10 @@ impl Transport {
             candidates: HashSet::new(),
             announced: HashSet::new(),
             network: None,
+            checks: Checks::default(),
+            ice: Spread::default(),
+            ends: Ends::default(),
+            up: UpstreamMeter::default(),
         })
     }
 
@@ -105,7 +118,9 @@ impl Transport {
         }
         if is_audio && self.direct.is_some() {
             self.port.meets(datagram.from);
+            self.ends.media(datagram.from);
         }
+        self.checked(datagram, stamp);
         let received = self.str0m.receive(now, datagram, stamp, room);
         self.flush();
         match received {
@@ -113,6 +128,23 @@ impl Transport {
             Received::Unplaced if self.direct.is_none() => Received::Other,
             received => received,
         }
+    }
+
+    /// Measures the round trip of a check that the datagram answers. Those before the connection is
+    /// up go to all candidates, so they do not count.
+    fn checked(&mut self, datagram: &Datagram<'_>, stamp: Stamp) {
+        if let Some(round_trip) = self.checks.answered(datagram.bytes, stamp.at)
+            && self.str0m.connected
+            && self.ends.uses(datagram.from)
+        {
+            self.ice.add(round_trip);
+            self.ends.answered(datagram.bytes);
+        }
+    }
+
+    /// The candidates in use, once media flow.
+    pub(super) fn pair(&self) -> Option<CandidatePair> {
+        self.ends.pair(self.port.local())
     }
 
     /// Whether the other side sent a datagram.
@@ -202,11 +234,13 @@ impl Transport {
         let left = made.map(|(length, to)| {
             // Audio goes to the address that ICE has chosen.
             self.port.meets(to);
+            self.ends.media(to);
             let before = Instant::now();
             let sent = dispatch(&self.port, &mut self.network, before, &room[..length], to);
             let left = since_held_up(before);
-            if sent.is_err() {
-                health.send_error();
+            match sent {
+                Ok(()) => self.up.packet(length),
+                Err(_) => health.send_error(),
             }
             left
         });
@@ -245,6 +279,7 @@ impl Transport {
             // Connectivity checks go to every candidate; some may be refused.
             let bytes = &datagram.contents;
             let (now, to) = (Instant::now(), datagram.destination);
+            self.checks.sent(bytes, now);
             let _ = dispatch(&self.port, &mut self.network, now, bytes, to);
         }
     }

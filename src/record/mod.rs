@@ -50,6 +50,7 @@ pub use start::{PlannedGate, RunStart};
 pub(crate) use baseline::Baseline;
 pub(crate) use facts::calls::{CallContext, CallCounts};
 pub(crate) use facts::conditions::Conditions;
+pub(crate) use facts::connection::{ConnectionRecord, ConnectionSpan};
 pub(crate) use facts::conversation::{ConversationRecord, FloorRecord};
 pub(crate) use facts::evidence::{EVIDENCE_BYTES, EVIDENCE_VERSION, EvidenceFolder, wav_bytes};
 pub(crate) use facts::folder::{DEFAULT_PARENT, EVIDENCE_FOLDER, create_private, write_durably};
@@ -62,6 +63,7 @@ pub(crate) use facts::spans::SpanRecord;
 pub(crate) use facts::wave::Wave;
 pub(crate) use judge::broken::BrokenReplies;
 pub(crate) use judge::calibration::{CALIBRATION_VERSION, Calibration, CalibrationLevel};
+pub(crate) use judge::connection::connection_series;
 pub(crate) use judge::conversation::{
     ConversationFigures, EarlyByPause, FalseInterruptions, InterruptionFigures, RateFigures,
 };

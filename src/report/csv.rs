@@ -6,8 +6,8 @@
 //! spreadsheet never interprets text from outside as a formula.
 
 use crate::record::{
-    AgentAccount, CALL_VERSION, CallOutcome, CallRecord, ConversationRecord, Ms, ReplyAudio,
-    TURN_VERSION, TurnRecord, WordErrors,
+    AgentAccount, CALL_VERSION, CallOutcome, CallRecord, ConnectionRecord, ConversationRecord, Ms,
+    ReplyAudio, TURN_VERSION, TurnRecord, WordErrors,
 };
 use crate::vocab::StereoDefect;
 use std::borrow::Cow;
@@ -140,6 +140,25 @@ pub(crate) const CALL_COLUMNS: &[Column<CallRecord>] = &[
     Column { name: "turns_cut_off", cell: |c| c.turns.cut_off.to_string().into() },
     Column { name: "turns_not_run", cell: |c| c.turns.not_run.to_string().into() },
     Column { name: "turns_skipped", cell: |c| c.turns.skipped.to_string().into() },
+    Column { name: "rtt_ms", cell: |c| measured(c, |m| m.rtt_ms()) },
+    Column { name: "rtt_max_ms", cell: |c| measured(c, |m| m.longest_rtt_ms()) },
+    Column { name: "jitter_up_ms", cell: |c| measured(c, |m| Some(m.up.jitter?.mean_ms)) },
+    Column { name: "jitter_down_ms", cell: |c| measured(c, |m| Some(m.down.jitter?.mean_ms)) },
+    Column { name: "packets_expected_up", cell: |c| measured(c, |m| Some(m.up.expected)) },
+    Column { name: "packets_lost_up", cell: |c| measured(c, |m| Some(m.up.lost)) },
+    Column { name: "packets_expected_down", cell: |c| measured(c, |m| Some(m.down.expected)) },
+    Column { name: "packets_lost_down", cell: |c| measured(c, |m| Some(m.down.lost)) },
+    Column { name: "packets_reordered", cell: |c| measured(c, |m| Some(m.down.reordered)) },
+    Column { name: "packets_repeated", cell: |c| measured(c, |m| Some(m.down.repeated)) },
+    Column { name: "packets_late", cell: |c| measured(c, |m| Some(m.down.late)) },
+    Column { name: "concealed_ms", cell: |c| measured(c, |m| Some(m.down.concealed_ms)) },
+    Column { name: "bitrate_up", cell: |c| measured(c, |m| m.up.bitrate) },
+    Column { name: "bitrate_down", cell: |c| measured(c, |m| m.down.bitrate) },
+    Column { name: "codec_up", cell: |c| measured(c, |m| m.up.codec.clone()) },
+    Column { name: "codec_down", cell: |c| measured(c, |m| m.down.codec.clone()) },
+    Column { name: "candidates", cell: |c| measured(c, |m| m.candidates()) },
+    Column { name: "quality_worst", cell: |c| measured(c, |m| Some(m.quality.as_ref()?.worst.clone())) },
+    Column { name: "quality_last", cell: |c| measured(c, |m| Some(m.quality.as_ref()?.last.clone())) },
 ];
 
 /// Renders `turns.csv`, with rows sorted by call and turn.
@@ -198,6 +217,18 @@ fn path(turn: &TurnRecord) -> Cow<'static, str> {
 /// A property of the reply's audio; empty if no talk spurt began in the turn.
 fn audio<T: ToString>(turn: &TurnRecord, of: fn(&ReplyAudio) -> T) -> Cow<'static, str> {
     plain(turn.reply_audio.as_ref().map(of))
+}
+
+/// A figure of the call's connection; empty if none was measured. The words come from a record that
+/// may have been edited, so they are made safe for a spreadsheet.
+fn measured<T: ToString>(
+    call: &CallRecord,
+    of: fn(&ConnectionRecord) -> Option<T>,
+) -> Cow<'static, str> {
+    let figure = call.connection.as_ref().and_then(|c| of(c));
+    figure.map_or(Cow::default(), |figure| {
+        text(&figure.to_string()).into_owned().into()
+    })
 }
 
 fn heard(turn: &TurnRecord) -> Option<WordErrors> {

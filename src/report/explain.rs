@@ -84,6 +84,7 @@ fn unit(row: &MetricRow) -> String {
         SampleUnit::Turn => "turn",
         SampleUnit::Call => "call",
         SampleUnit::Word => "word",
+        SampleUnit::Packet => "packet",
     };
     match row.kind {
         MetricKind::Latency => format!("ms, one value per {each}"),

@@ -73,6 +73,15 @@ pub(super) const FLAGS: &[Meaning] = &[
             "a branch needed the transcript of the reply, and none had arrived",
         )
     },
+    Meaning {
+        hint: Some(
+            "unless `network` in the scenario does it, look at the network from here to the server: report.html draws it over time, calls.jsonl has it by call",
+        ),
+        ..means(
+            Flag::PoorNetwork,
+            "the network's round trip was 300 ms or more, or it lost 10 % of the packets or more",
+        )
+    },
     means(
         Flag::TouchedByLoss,
         "packet loss may have affected the onset",

@@ -137,6 +137,9 @@ pub(crate) struct PrometheusMetrics {
     /// Counts of useless packets and events, in the order of [`GeneratorHealth::useless`].
     useless: [Counter; 5],
     packets: Count<OfDirection>,
+    /// Packets of calls that are over, and those of them that were lost.
+    expected: Count<OfDirection>,
+    lost: Count<OfDirection>,
     cpu: Counter<f64, AtomicU64>,
     resident: Gauge,
 }
@@ -171,6 +174,8 @@ impl PrometheusMetrics {
             send_errors: Counter::default(),
             useless: Default::default(),
             packets: Family::default(),
+            expected: Family::default(),
+            lost: Family::default(),
             cpu: Counter::default(),
             resident: Gauge::default(),
         };
@@ -245,6 +250,10 @@ impl PrometheusMetrics {
             "RTP packets by direction",
             self.packets.clone(),
         );
+        let help = "Audio packets of measured calls that are over, by direction";
+        r.register("loadgen_network_packets", help, self.expected.clone());
+        let help = "Audio packets of these calls that the network lost, by direction";
+        r.register("loadgen_network_packets_lost", help, self.lost.clone());
         let help = "Processor time of the generator";
         r.register_with_unit("process_cpu", help, Unit::Seconds, self.cpu.clone());
         let (help, resident) = ("Resident memory of the generator", self.resident.clone());
@@ -274,6 +283,11 @@ impl PrometheusMetrics {
             }
             for state in STATES {
                 drop(self.calls.get_or_create(&self.of_state(variant, state)));
+            }
+        }
+        for direction in ["up", "down"] {
+            for family in [&self.expected, &self.lost] {
+                drop(family.get_or_create(&OfDirection { direction }));
             }
         }
         self.health(&GeneratorHealth::default());
@@ -334,6 +348,17 @@ impl PrometheusMetrics {
         }
         let of = self.of(&call.variant);
         self.observe(&of, |metric| metric.of_call(call));
+        if let Some(c) = &call.connection {
+            let (up, down) = (&c.up, &c.down);
+            for (direction, expected, lost) in [
+                ("up", up.expected, up.lost),
+                ("down", down.expected, down.lost),
+            ] {
+                let of = OfDirection { direction };
+                self.expected.get_or_create(&of).inc_by(expected);
+                self.lost.get_or_create(&of).inc_by(lost);
+            }
+        }
         match (call.ended_as(), &call.failure) {
             (Some(CallOutcome::Completed), _) => {
                 self.completed.get_or_create(&of).inc();

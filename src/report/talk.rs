@@ -1,4 +1,4 @@
-//! How the conversations of a run went, in sentences.
+//! How the conversations of a run went, and what the network did to them, in sentences.
 //!
 //! In: a summary. Out: titled sentences, the same for every report. Invariant: what did not occur
 //! and was not asked for is left out.
@@ -9,12 +9,33 @@ use crate::record::{
     BrokenReplies, ConversationFigures, EarlyByPause, FalseInterruptions, InterruptionFigures, Ms,
     RateFigures, Summary,
 };
+use crate::vocab::Metric;
 
 /// The sentences, each with its key.
 pub(super) fn sentences(summary: &Summary) -> Vec<(&'static str, String)> {
     let talk = summary.conversation.iter().flat_map(conversation);
     let broken = summary.broken.iter().flat_map(BrokenReplies::sentences);
-    talk.chain(broken.map(|text| ("broken", text))).collect()
+    let network = network(summary).map(|text| ("network", text));
+    talk.chain(broken.map(|text| ("broken", text)))
+        .chain(network)
+        .collect()
+}
+
+/// Round trip and jitter of the calls, and what happened to their packets.
+fn network(summary: &Summary) -> Option<String> {
+    let connection = summary.connection.as_ref()?;
+    let latency = |metric, name: &str| {
+        let of = summary.metrics.get(metric);
+        let (p50, p95) = (of.p50_ms?, of.p95_ms?);
+        Some(format!("{name} p50 {p50:.1}, p95 {p95:.1} ms"))
+    };
+    let times = [
+        latency(Metric::Rtt, "round trip"),
+        latency(Metric::Jitter, "jitter down"),
+    ];
+    let mut parts: Vec<String> = times.into_iter().flatten().collect();
+    parts.extend(connection.words());
+    Some(parts.join("; "))
 }
 
 fn conversation(talk: &ConversationFigures) -> Vec<(&'static str, String)> {

@@ -13,7 +13,8 @@ use super::shared::Shared;
 use super::turn_reports::TurnReports;
 use crate::call::{CallResult, CallScript, Failure, StreamId};
 use crate::plan::PlannedCall;
-use crate::targets::{CallLine, CallerHandle, Connection, Event};
+use crate::targets::{CallLine, CallerHandle, Connection, Event, Moment};
+use crate::vocab::ConnectionMeasured;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -55,15 +56,16 @@ pub(super) async fn make(shared: Arc<Shared>, call: PlannedCall, planned_start: 
         .send(CallReport::Started(Box::new(begun)))
         .await;
     let mut turns = TurnReports::new(shared.clone(), call.clone(), room.clone(), planned_start);
-    let (mut result, mut connection) = match dialled(&shared, &call, &room, planned_start).await {
+    let dialled = dialled(&shared, &call, &room, planned_start).await;
+    let (mut result, measured, mut connection) = match dialled {
         Ok(dialled) => {
-            let (result, connection) =
+            let (result, measured, connection) =
                 talk(&shared, &call, dialled, planned_start, &mut turns).await;
-            (result, Some(connection))
+            (result, measured, Some(connection))
         }
         Err(failure) => {
             let result = never_began(shared.script(&call), planned_start, failure);
-            (result, None)
+            (result, None, None)
         }
     };
     let ended = now();
@@ -91,6 +93,7 @@ pub(super) async fn make(shared: Arc<Shared>, call: PlannedCall, planned_start: 
         result,
         plan: call.clone(),
         told,
+        connection: measured,
     };
     let _ = shared.reports.send(CallReport::Ended(Box::new(done))).await;
     if let Some(connection) = connection {
@@ -154,7 +157,7 @@ async fn talk(
     dialled: Dialled,
     planned_start: Instant,
     turns: &mut TurnReports,
-) -> (CallResult, Box<dyn Connection>) {
+) -> (CallResult, Option<ConnectionMeasured>, Box<dyn Connection>) {
     let Dialled {
         line: CallLine {
             handle,
@@ -208,21 +211,24 @@ async fn talk(
     }
     drop(joining);
     connection.ignore_all();
-    let result = result(&*handle, || (shared.script(call), planned_start)).await;
-    (result, connection)
+    let (result, measured) = result(&*handle, || (shared.script(call), planned_start)).await;
+    (result, measured, connection)
 }
 
-/// The caller's result. `call`: the script and the planned start, for a caller that is gone.
+/// The caller's result, and what it measured of its connection. `call`: the script and the planned start, for a caller that is gone.
 async fn result(
     handle: &dyn CallerHandle<CallerEnd>,
     call: impl FnOnce() -> (CallScript, Instant),
-) -> CallResult {
-    let finish = handle.with(|caller, at| caller.finish(at.now));
-    finish.await.flatten().unwrap_or_else(|| {
+) -> (CallResult, Option<ConnectionMeasured>) {
+    let finish =
+        |caller: &mut CallerEnd, at: Moment| (caller.finish(at.now), caller.take_connection());
+    let (result, measured) = handle.with(finish).await.unwrap_or_default();
+    let result = result.unwrap_or_else(|| {
         let detail = "the media engine stopped".into();
         let (script, planned_start) = call();
         never_began(script, planned_start, Failure::Generator { detail })
-    })
+    });
+    (result, measured)
 }
 
 /// Requests a judgement on whether a stream carries a voice and passes the answer to the call. If a

@@ -7,6 +7,7 @@ use crate::account::{AgentClocks, ModelUsage, TurnAccount};
 use crate::call::{CallResult, Failure, Phase, TurnResult};
 use crate::plan::PlannedCall;
 use crate::record::Reading;
+use crate::vocab::ConnectionMeasured;
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -62,6 +63,8 @@ pub(super) struct CallDone {
     pub result: CallResult,
     pub plan: PlannedCall,
     pub told: CallTold,
+    /// What was measured of its connection, if its audio went over RTP.
+    pub connection: Option<ConnectionMeasured>,
 }
 
 /// What the agents of a call report about it.

@@ -4,6 +4,7 @@
 //! call script makes the decisions and the ears detect speech; neither depends on the network.
 
 use super::background::Background;
+use super::connection_log::ConnectionLog;
 use super::evidence::Capture;
 use super::hearing::{Detection, Hearing};
 use super::opinions::Excerpt;
@@ -12,10 +13,10 @@ use super::sounds::EncodedUtterance;
 use crate::audio::{AudioError, Codec, FRAME, FRAME_TIME, Heard, Onset, Packet, echo};
 use crate::call::{
     AgentState, Call, CallEvent, CallResult, CallScript, Failure, Input, ReplyMatches, ReplyText,
-    Say, StreamId,
+    Say, StreamId, TurnResult,
 };
 use crate::net::{Endpoint, Outgoing, RtpStream};
-use crate::vocab::Decode;
+use crate::vocab::{ConnectionFigures, ConnectionMeasured, ConnectionQuality, Decode, Flag};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -69,6 +70,11 @@ pub(crate) struct CallerEnd {
     levels: Arc<AtomicBool>,
     /// The condition of the replies.
     audio: ReplyAudio,
+    /// What is measured of the connection.
+    connection: ConnectionLog,
+    /// Which of the turns that have ended had a poor network.
+    poor: Vec<bool>,
+    codec: Codec,
     events: mpsc::Sender<EndEvent>,
 }
 
@@ -89,6 +95,7 @@ impl CallerEnd {
             hearing: Hearing::new(codec)?,
             saying: None,
             sent_as: vec![None; says.len()],
+            poor: vec![false; says.len()],
             says,
             said: VecDeque::with_capacity(SAID),
             background: Background::silent(silence),
@@ -99,6 +106,8 @@ impl CallerEnd {
             decode: Decode::default(),
             levels: Arc::default(),
             audio: ReplyAudio::default(),
+            connection: ConnectionLog::new(),
+            codec,
             events,
         };
         Ok((end, inbox))
@@ -134,7 +143,13 @@ impl CallerEnd {
 
     fn tell(&mut self, now: Instant) {
         while let Some(mut event) = self.call.as_mut().and_then(Call::poll_event) {
+            if let CallEvent::TurnEnded(turn) = &event
+                && let Some(poor) = self.poor.get_mut(turn.turn)
+            {
+                *poor = self.connection.is_poor();
+            }
             if let CallEvent::TurnEnded(turn) | CallEvent::TurnAmended(turn) = &mut event {
+                flag_network(&self.poor, turn);
                 self.hearing.name_track(turn);
                 self.audio.ended(&mut self.hearing, turn, now);
             }
@@ -231,6 +246,7 @@ impl CallerEnd {
     /// The next turn begins: what the agent says from here on belongs to it, and the condition of
     /// the last reply is complete.
     fn turn_begins(&mut self, start: Instant) {
+        self.connection.turn_begins();
         if let Some(turn) = self.audio.turn_begins(&mut self.hearing, start) {
             let amended = CallEvent::TurnAmended(turn);
             let _ = self.events.try_send(EndEvent::Call(Box::new(amended)));
@@ -314,11 +330,30 @@ impl CallerEnd {
         self.input(now, Input::Failed(failure));
     }
 
+    /// The server rated the caller's connection.
+    pub(super) fn rated(&mut self, rating: ConnectionQuality) {
+        self.connection.rated(rating);
+    }
+
+    /// Takes what was measured of the call's connection; `None` if its audio did not go over RTP.
+    pub(super) fn take_connection(&mut self) -> Option<ConnectionMeasured> {
+        self.connection.take()
+    }
+
+    /// The first byte of an Opus packet, which names its mode, bandwidth and length.
+    fn toc(&self, payload: &[u8]) -> Option<u8> {
+        payload
+            .first()
+            .copied()
+            .filter(|_| self.codec == Codec::Opus)
+    }
+
     /// Takes the call's result; `None` if the result was taken before.
     pub(super) fn finish(&mut self, now: Instant) -> Option<CallResult> {
         self.next = None;
         let mut result = self.call.take()?.finish(now);
         for turn in &mut result.turns {
+            flag_network(&self.poor, turn);
             self.hearing.name_track(turn);
             self.audio.ended(&mut self.hearing, turn, now);
         }
@@ -326,6 +361,13 @@ impl CallerEnd {
             evidence.finished(&result, now);
         }
         Some(result)
+    }
+}
+
+/// Flags a turn that ended while the network was poor.
+fn flag_network(poor: &[bool], turn: &mut TurnResult) {
+    if poor.get(turn.turn) == Some(&true) && !turn.flags.contains(&Flag::PoorNetwork) {
+        turn.flags.push(Flag::PoorNetwork);
     }
 }
 
@@ -344,8 +386,9 @@ impl Endpoint for CallerEnd {
             }
         };
         self.input(now, Input::Packet(stream, packet));
+        let hold = self.call.as_ref().and_then(|call| call.hold(stream));
+        self.connection.arrived(hold, self.toc(packet.payload));
         if let Some(evidence) = &mut self.evidence {
-            let hold = self.call.as_ref().and_then(|call| call.hold(stream));
             evidence.heard(stream, packet, hold.unwrap_or_default());
         }
         if !self.listens() {
@@ -355,7 +398,6 @@ impl Endpoint for CallerEnd {
         if level.is_some() {
             self.levels.store(true, Relaxed);
         }
-        let hold = self.call.as_ref().and_then(|call| call.hold(stream));
         self.hearing
             .arrived(stream, &packet, hold.unwrap_or_default());
         self.hearing.packet(stream, &Packet { level, ..packet });
@@ -422,6 +464,7 @@ impl Endpoint for CallerEnd {
             Say::Utterance { turn, .. } => Some(turn),
             Say::Text { .. } | Say::Silence => None,
         };
+        self.connection.sent(self.toc(&payload));
         let rtp_time = self.rtp_time;
         self.rtp_time = rtp_time.wrapping_add(FRAME as u32);
         if let Some(evidence) = &mut self.evidence {
@@ -453,6 +496,10 @@ impl Endpoint for CallerEnd {
             let (_, last) = self.sent_as[turn].get_or_insert((sequence, sequence));
             *last = sequence;
         }
+    }
+
+    fn measured(&mut self, now: Instant, figures: &ConnectionFigures) {
+        self.connection.measured(now, figures);
     }
 
     fn lost(&mut self, now: Instant, (first, last): (u64, u64)) {

@@ -16,8 +16,8 @@ use crate::account::TurnAccount;
 use crate::call::{CallResult, Failure, MODEL, Outcome, TurnResult};
 use crate::plan::PlannedCall;
 use crate::record::{
-    CallContext, CallRecord, Journal, OpenCall, Reading, RecordError, SaidWords, SpanCounts,
-    TurnContext, TurnCounts, TurnRecord,
+    CallContext, CallRecord, ConnectionRecord, Journal, OpenCall, Reading, RecordError, SaidWords,
+    SpanCounts, TurnContext, TurnCounts, TurnRecord,
 };
 use crate::scenario::{Scenario, UtteranceConfig};
 use crate::vocab::UtteranceKind;
@@ -316,6 +316,7 @@ impl<'a> Collector<'a> {
         for (index, begun) in std::mem::take(&mut self.begun) {
             let done = CallDone {
                 told: CallTold::default(),
+                connection: None,
                 index,
                 result: result(&begun.plan, begun.planned_start),
                 room: begun.room,
@@ -430,8 +431,11 @@ impl<'a> Collector<'a> {
             started: Some(done.started),
             ended: Some(done.ended),
         };
+        let connection = done.connection.as_ref();
+        let connection = connection.map(|c| ConnectionRecord::new(c, self.run_start));
         let call = CallRecord {
             turns: TurnCounts::of(done.result.turns.len(), outcomes),
+            connection: connection.map(Box::new),
             usage: done.told.usage,
             ..CallRecord::new(&context, &done.result, self.run_start)
         };

@@ -62,6 +62,9 @@ pub(super) async fn pass_on(
         Event::AgentLeft => {
             handle.with(|caller, at| caller.agent_left(at.now)).await;
         }
+        Event::Rated(rating) => {
+            handle.post(Box::new(move |caller, _| caller.rated(rating)));
+        }
         // The caller does not use claims; `CallClaims` matches them to its turns.
         Event::Claim(_) => {}
         Event::Notice(text) => return Some(text),

@@ -14,6 +14,7 @@ mod call_report;
 mod caller;
 mod clock;
 mod collect;
+mod connection_log;
 mod dispatch;
 mod doctor;
 mod error;

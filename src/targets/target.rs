@@ -13,6 +13,7 @@ use crate::account::Claim;
 use crate::audio::Codec;
 use crate::call::{AgentState, Failure, ReplyText};
 use crate::net::{Endpoint, Impairment};
+use crate::vocab::ConnectionQuality;
 use futures_util::future::BoxFuture;
 use std::fmt;
 use std::path::PathBuf;
@@ -161,6 +162,8 @@ pub(crate) enum Event {
     AgentTrackMuted(u32),
     /// The state that the agent reports: when it joins, and on every change.
     AgentState(AgentState),
+    /// The server's rating of the caller's connection.
+    Rated(ConnectionQuality),
     /// The agent's claim about its session.
     Claim(Claim),
     /// The text of a turn was sent to the agent.

@@ -52,6 +52,8 @@ pub enum Metric {
     AgentPresent,
     AgentAudible,
     Greeting,
+    Rtt,
+    Jitter,
     Replied,
     Missed,
     Early,
@@ -69,6 +71,8 @@ pub enum Metric {
     TruncatedHead,
     Clipped,
     LevelJump,
+    LossUp,
+    LossDown,
 }
 
 /// The kind of a metric's values.
@@ -86,6 +90,7 @@ pub(crate) enum SampleUnit {
     Turn,
     Call,
     Word,
+    Packet,
 }
 
 /// Where a metric is shown by default.
@@ -156,6 +161,15 @@ const fn asked_share(definition: &'static str) -> MetricRow {
     }
 }
 
+/// A share of packets.
+const fn of_packets(definition: &'static str) -> MetricRow {
+    MetricRow {
+        about: SampleUnit::Packet,
+        shown: Visibility::Asked,
+        ..asked_share(definition)
+    }
+}
+
 /// A share of broken replies: shown and compared only if a threshold or a comparison asks for it.
 const fn broken_share(definition: &'static str) -> MetricRow {
     MetricRow {
@@ -215,6 +229,13 @@ const AWKWARD_SILENCE: &str = "share of turns with a silence of at least `call.a
 const INTERRUPTION_IGNORED: &str = "share of interruptions that the agent did not obey before the timeout, of those in turns that ask it to stop and in which it was speaking";
 const FALSE_INTERRUPTION: &str = "share of turns that the agent should ignore in which it stopped speaking, of those in which it was speaking";
 
+// What the network did.
+const RTT: &str = "mean round trip of a call between the caller and the server, by ICE's checks and RTCP reports; only for calls over RTP";
+const JITTER: &str = "mean interarrival jitter (RFC 3550) of the packets that the caller received in a call; only for calls over RTP";
+const LOSS_UP: &str = "packets of the callers that did not reach the server, as a share of those that its reports cover";
+const LOSS_DOWN: &str =
+    "packets of the agent's audio that did not reach the callers, as a share of those sent";
+
 // Word error rates, and the share of turns whose reply does not match.
 const WER: &str = "word error rate of the agent's transcripts: words replaced, left out or added, as a share of the words of the utterances that have a `text`; at most all words of a turn";
 const REPLY_WER: &str =
@@ -273,6 +294,8 @@ impl Metric {
             Self::AgentPresent => latency(Call, Always, AGENT_PRESENT),
             Self::AgentAudible => compared(latency(Call, Always, AGENT_AUDIBLE)),
             Self::Greeting => compared(latency(Call, Always, GREETING)),
+            Self::Rtt => latency(Call, Measured, RTT),
+            Self::Jitter => latency(Call, Measured, JITTER),
             Self::Replied => MetricRow {
                 compared: false,
                 ..share("share of turns in which the agent did what the turn expects")
@@ -301,6 +324,8 @@ impl Metric {
             Self::TruncatedHead => broken_share(TRUNCATED_HEAD),
             Self::Clipped => broken_share(CLIPPED),
             Self::LevelJump => broken_share(LEVEL_JUMP),
+            Self::LossUp => of_packets(LOSS_UP),
+            Self::LossDown => of_packets(LOSS_DOWN),
         }
     }
 

@@ -23,6 +23,7 @@ mod address;
 mod behaviour;
 mod call;
 mod condition;
+mod connection;
 mod course;
 mod delay;
 pub(crate) mod duration;
@@ -47,6 +48,10 @@ mod turn;
 pub use behaviour::Behaviour;
 pub use call::{AgentState, GreetingPolicy, OnAgentLeft};
 pub use condition::{DefectSum, ReplyCondition, StereoDefect};
+pub use connection::{
+    CandidateKind, CandidatePair, ConnectionFigures, ConnectionMeasured, ConnectionPoint,
+    ConnectionQuality, Downstream, QualityRatings, Spread, Sum, Upstream,
+};
 pub use course::{Branch, Go, When};
 pub use delay::{AgentDelay, DelayError};
 pub use filler::Filler;

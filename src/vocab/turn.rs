@@ -181,6 +181,8 @@ pub enum Flag {
     AfterAgentLeft,
     /// Part of the caller's utterance was lost upstream.
     UtteranceLost,
+    /// The network was slow or lost much of the audio during the turn.
+    PoorNetwork,
     /// A branch needed the transcript of the reply, and none had arrived in time.
     NoTranscript,
 }

@@ -1,15 +1,17 @@
-//! How turns are measured through a bad network, against the truth of the reference agent and the
-//! log of what the simulated network did to each packet.
+//! How turns, and the network itself, are measured through a bad network, against the truth of the
+//! reference agent and the log of what the simulated network did to each packet.
 //!
 //! In: twenty calls at once on a real server, with 5 % loss in bursts and 30 ms of jitter each way.
-//! Out: the error of `ttfa_wire`, printed; `LOADGEN_FULL=1` makes 1,000 turns. Invariant: what is
-//! asserted holds on a busy machine too.
+//! Out: the error of `ttfa_wire` and those of round trips, losses and jitter, printed;
+//! `LOADGEN_FULL=1` makes 1,000 turns. Invariant: what is asserted holds on a busy machine too.
 
+use crate::support::program::Run;
 use crate::support::reports::{Reports, Row};
 use crate::support::{LivekitServer, Loadgen, full, in_repo, truth_by_room};
 use crate::{alone, show_errors};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Calls at once.
@@ -29,8 +31,51 @@ type Log = BTreeMap<String, Vec<Logged>>;
 #[ignore = "takes minutes: cargo test --test alone -- --ignored bad_network --nocapture"]
 fn turns_through_a_bad_network_are_measured_as_agent_and_network_tell_them() {
     let _alone = alone();
-    let server = LivekitServer::start();
     let passes = if full() { 50 } else { 5 };
+    let (run, truth) = through_a_bad_network(passes);
+    let folder = run.dir().join("run");
+    let reports = Reports::read(&folder);
+    let mut told = truth_by_room(&truth);
+    for lines in told.values_mut() {
+        lines.retain(|line| line["event"] == "reply");
+    }
+    let [up, down] = log(&folder.join("impairments.csv"));
+
+    let planned = CALLS * passes;
+    assert_eq!(reports.turns.len(), planned, "an outcome for every turn");
+    let failed = |row: &&Row| row["outcome"] == "failed";
+    assert_eq!(reports.turns.iter().filter(failed).count(), 0);
+    let answered: Vec<&Row> = reports
+        .turns
+        .iter()
+        .filter(|r| !r["ttfa_wire_ms"].is_empty())
+        .collect();
+    let offset = clock_offset(&answered, &told, &up);
+    let mut errors = [Vec::new(), Vec::new()];
+    for row in &answered {
+        let Some(truth) = heard_at(row, offset, &told, &down) else {
+            continue;
+        };
+        let error = (number(row, "speech_end_ms") + number(row, "ttfa_wire_ms") - truth).abs();
+        // That the network was bad does not make the latency doubtful.
+        let doubted = row["flags"]
+            .split(' ')
+            .any(|flag| !["", "utterance_lost", "poor_network"].contains(&flag));
+        errors[usize::from(doubted)].push(error);
+    }
+    let [clean, doubted] = &mut errors;
+    println!("{planned} turns, {} replied", answered.len());
+    let [p50, p99, _] = show_errors("unflagged", clean);
+    assert!(p50 <= 20.0 && p99 <= 60.0);
+    let mut all = [clean.as_slice(), doubted].concat();
+    let [.., p99, _] = show_errors("all", &mut all);
+    assert!(p99 <= 120.0);
+    assert!(all.len() * 10 >= planned * 9, "{} of {planned}", all.len());
+}
+
+/// Makes the calls, each of `passes` turns; returns the run and the agent's truth file.
+fn through_a_bad_network(passes: usize) -> (Run, PathBuf) {
+    let server = LivekitServer::start();
     let scenario = format!(
         "version: 1\nname: network\nseed: 5\ntarget: {{kind: livekit, agent_name: far}}\n\
          utterances: {{help: {{file: {}/help.wav}}}}\n\
@@ -57,45 +102,8 @@ fn turns_through_a_bad_network_are_measured_as_agent_and_network_tell_them() {
     let settings = [&settings[..], &["--truth", &truth_path]].concat();
     let agent = Loadgen::agent(&server, &settings);
     let run = run.deadline(Duration::from_secs(900)).run();
-    let folder = run.dir().join("run");
-    let reports = Reports::read(&folder);
     agent.finish();
-    let mut told = truth_by_room(&truth);
-    for lines in told.values_mut() {
-        lines.retain(|line| line["event"] == "reply");
-    }
-    let [up, down] = log(&folder.join("impairments.csv"));
-
-    let planned = CALLS * passes;
-    assert_eq!(reports.turns.len(), planned, "an outcome for every turn");
-    let failed = |row: &&Row| row["outcome"] == "failed";
-    assert_eq!(reports.turns.iter().filter(failed).count(), 0);
-    let answered: Vec<&Row> = reports
-        .turns
-        .iter()
-        .filter(|r| !r["ttfa_wire_ms"].is_empty())
-        .collect();
-    let offset = clock_offset(&answered, &told, &up);
-    let mut errors = [Vec::new(), Vec::new()];
-    for row in &answered {
-        let Some(truth) = heard_at(row, offset, &told, &down) else {
-            continue;
-        };
-        let error = (number(row, "speech_end_ms") + number(row, "ttfa_wire_ms") - truth).abs();
-        // That some of the caller's words were lost does not make its latency doubtful.
-        let doubted = row["flags"]
-            .split(' ')
-            .any(|flag| !flag.is_empty() && flag != "utterance_lost");
-        errors[usize::from(doubted)].push(error);
-    }
-    let [clean, doubted] = &mut errors;
-    println!("{planned} turns, {} replied", answered.len());
-    let [p50, p99, _] = show_errors("unflagged", clean);
-    assert!(p50 <= 20.0 && p99 <= 60.0);
-    let mut all = [clean.as_slice(), doubted].concat();
-    let [.., p99, _] = show_errors("all", &mut all);
-    assert!(p99 <= 120.0);
-    assert!(all.len() * 10 >= planned * 9, "{} of {planned}", all.len());
+    (run, truth)
 }
 
 fn number(row: &Row, field: &str) -> f64 {
@@ -169,4 +177,149 @@ fn heard_at(
         Some(at) => Some(at + reply["onset_offset_ms"].as_f64()?),
         None => later.find_map(|packet| packet.arrives),
     }
+}
+
+/// A datagram in the log.
+struct Passed {
+    is_rtp: bool,
+    is_down: bool,
+    rtp_time: f64,
+    entered: f64,
+    arrives: Option<f64>,
+}
+
+/// What the log says about the network of one call, and what the call recorded.
+struct Compared {
+    name: &'static str,
+    logged: Vec<f64>,
+    recorded: Vec<f64>,
+}
+
+impl Compared {
+    fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            logged: Vec::new(),
+            recorded: Vec::new(),
+        }
+    }
+
+    /// Prints the means of all calls, and by how much single calls differ at most; returns by how
+    /// much the means differ, as a share.
+    fn show(&self) -> f64 {
+        let mean = |all: &[f64]| all.iter().sum::<f64>() / all.len() as f64;
+        let (logged, recorded) = (mean(&self.logged), mean(&self.recorded));
+        let off = |(log, record): (&f64, &f64)| (record / log - 1.0).abs();
+        let calls = self.logged.iter().zip(&self.recorded);
+        let worst = calls.map(off).fold(0.0, f64::max);
+        let error = recorded / logged - 1.0;
+        println!(
+            "  {}: {} calls, log {logged:.4}, recorded {recorded:.4}, error {:+.2} %, worst call {:.1} %",
+            self.name,
+            self.logged.len(),
+            100.0 * error,
+            100.0 * worst
+        );
+        error.abs()
+    }
+}
+
+#[test]
+#[ignore = "takes minutes: cargo test --test alone -- --ignored bad_network --nocapture"]
+fn a_bad_network_is_measured_as_its_log_tells_it() {
+    let _alone = alone();
+    let (run, _) = through_a_bad_network(if full() { 50 } else { 12 });
+    let folder = run.dir().join("run");
+    let logged = passed(&folder.join("impairments.csv"));
+    let mut all = ["rtt", "loss_up", "loss_down", "jitter_down", "jitter_up"].map(Compared::new);
+    let calls = std::fs::read_to_string(folder.join("calls.jsonl")).expect("a journal");
+    for line in calls.lines() {
+        let call: Value = serde_json::from_str(line).expect("a record");
+        let measured = &call["connection"];
+        let log = &logged[call["room"].as_str().expect("a room")];
+        if measured.is_null() {
+            continue; // the line of its beginning
+        }
+        let share = |way: &Value| {
+            let count = |name: &str| way[name].as_f64().expect("a count");
+            count("lost") / count("expected")
+        };
+        let spread = |of: &Value| {
+            let number = |name: &str| of[name].as_f64().expect("a number");
+            (number("mean_ms"), number("count"))
+        };
+        let (ice, rtcp) = (spread(&measured["rtt_ice"]), spread(&measured["rtt_rtcp"]));
+        let rtt = (ice.0 * ice.1 + rtcp.0 * rtcp.1) / (ice.1 + rtcp.1);
+        let (up, down) = (&measured["up"], &measured["down"]);
+        let jitter = |way: &Value| spread(&way["jitter"]).0;
+        let recorded = [rtt, share(up), share(down), jitter(down), jitter(up)];
+        let expected = [
+            delay(log, false) + delay(log, true),
+            loss(log, false),
+            loss(log, true),
+            jitter_of(log, true),
+            jitter_of(log, false),
+        ];
+        for ((one, recorded), logged) in all.iter_mut().zip(recorded).zip(expected) {
+            one.recorded.push(recorded);
+            one.logged.push(logged);
+        }
+        assert_eq!(measured["pair"]["protocol"], "udp");
+    }
+    assert_eq!(all[0].recorded.len(), CALLS);
+    let errors = all.map(|one| (one.name, one.show()));
+    for (name, error) in errors {
+        assert!(error <= 0.1, "{name} is off by {:.1} %", 100.0 * error);
+    }
+}
+
+/// The datagrams of each room in the log.
+fn passed(path: &std::path::Path) -> BTreeMap<String, Vec<Passed>> {
+    let mut rooms: BTreeMap<String, Vec<Passed>> = BTreeMap::new();
+    let mut csv = csv::Reader::from_path(path).expect("a log");
+    for row in csv.deserialize::<BTreeMap<String, String>>() {
+        let row = row.expect("a row");
+        let passed = Passed {
+            is_rtp: row["kind"] == "rtp",
+            is_down: row["direction"] == "down",
+            rtp_time: row["rtp_time"].parse().unwrap_or_default(),
+            entered: row["entered_ms"].parse().expect("ms"),
+            arrives: row["arrives_ms"].parse().ok(),
+        };
+        rooms.entry(row["room"].clone()).or_default().push(passed);
+    }
+    rooms
+}
+
+/// Mean delay of the datagrams that are not media, in ms: those that round trips are measured by.
+fn delay(log: &[Passed], is_down: bool) -> f64 {
+    let others = log.iter().filter(|p| !p.is_rtp && p.is_down == is_down);
+    let delays: Vec<f64> = others
+        .filter_map(|p| Some(p.arrives? - p.entered))
+        .collect();
+    delays.iter().sum::<f64>() / delays.len() as f64
+}
+
+/// Share of the media packets that were lost.
+fn loss(log: &[Passed], is_down: bool) -> f64 {
+    let media = || log.iter().filter(|p| p.is_rtp && p.is_down == is_down);
+    let lost = media().filter(|p| p.arrives.is_none()).count();
+    lost as f64 / media().count() as f64
+}
+
+/// Mean of RFC 3550's interarrival jitter after each packet, in ms.
+fn jitter_of(log: &[Passed], is_down: bool) -> f64 {
+    let media = log.iter().filter(|p| p.is_rtp && p.is_down == is_down);
+    let mut arrived: Vec<(f64, f64)> = media
+        .filter_map(|p| Some((p.arrives?, p.rtp_time / 48.0)))
+        .collect();
+    arrived.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut jitter = 0.0;
+    let estimates = arrived.windows(2).map(|pair| {
+        let later = (pair[1].0 - pair[0].0) - (pair[1].1 - pair[0].1);
+        jitter += (later.abs() - jitter) / 16.0;
+        jitter
+    });
+    let estimates: Vec<f64> = estimates.collect();
+    estimates.iter().sum::<f64>() / estimates.len() as f64
 }

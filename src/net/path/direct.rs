@@ -7,7 +7,7 @@
 //! allocates nothing; duplicates and packets that fail authentication are dropped, and change
 //! nothing.
 
-use super::{MediaPath, Negotiated, Received, ReportedLoss};
+use super::{MediaPath, Negotiated, Received, ReportedLoss, StreamReport};
 use crate::net::clock::Stamp;
 use crate::net::endpoint::Outgoing;
 use crate::net::keys::Keys;
@@ -24,6 +24,8 @@ const HEADER: usize = 12;
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 /// SRTCP index of our first report: str0m has already sent a few, counting from 0.
 const FIRST_REPORT: u32 = 1 << 20;
+/// Number of our reports whose round trips can still be measured.
+const REMEMBERED_REPORTS: usize = 4;
 /// Maximum number of received streams. A caller receives one, and another each time its agent
 /// republishes, adds a track or hands over to another agent.
 const STREAMS: usize = 8;
@@ -82,6 +84,35 @@ pub(in crate::net) struct DirectPath {
     met: Vec<(u32, u64)>,
     reports: u32,
     next_report: Option<Instant>,
+    round_trips: RoundTrips,
+}
+
+/// Our latest reports that the other side has not answered.
+#[derive(Debug, Default)]
+struct RoundTrips {
+    /// Middle 32 bits of the NTP time in each, and when it was sent.
+    open: [Option<(u32, Instant)>; REMEMBERED_REPORTS],
+    next: usize,
+}
+
+impl RoundTrips {
+    fn sent(&mut self, ntp_middle: u32, at: Instant) {
+        self.open[self.next] = Some((ntp_middle, at));
+        self.next = (self.next + 1) % REMEMBERED_REPORTS;
+    }
+
+    /// The round trip of the report that `block` answers (RFC 3550, 6.4.1), by our monotonic clock.
+    /// Only the first answer to a report counts: all of them share the way there, so a report
+    /// delayed once would otherwise count several times.
+    fn answered(&mut self, block: &rtcp::ReportBlock, arrival: Instant) -> Option<Duration> {
+        let is_open = |open: &&mut Option<(u32, Instant)>| {
+            open.is_some_and(|(middle, _)| middle == block.last_report)
+        };
+        let (_, sent) = self.open.iter_mut().find(is_open)?.take()?;
+        let away = arrival.checked_duration_since(sent)?;
+        // The other side rounds to 1/65,536 s, so on a short path the difference can be below zero.
+        Some(away.saturating_sub(block.held()))
+    }
 }
 
 impl DirectPath {
@@ -96,6 +127,7 @@ impl DirectPath {
             met: Vec::new(),
             reports: FIRST_REPORT,
             next_report: None,
+            round_trips: RoundTrips::default(),
         })
     }
 
@@ -192,9 +224,10 @@ impl DirectPath {
             return None;
         }
         self.next_report = Some(now + REPORT_EVERY);
+        let ntp = rtcp::ntp(SystemTime::now());
         let sender = rtcp::SenderInfo {
             ssrc: stream.ssrc,
-            ntp: rtcp::ntp(SystemTime::now()),
+            ntp,
             rtp_time,
             packets: stream.packets,
             octets: stream.octets,
@@ -203,6 +236,7 @@ impl DirectPath {
         let length = rtcp::report(&sender, received, now, room)?;
         let sealed = self.seals.seal_rtcp(self.reports, length, room)?;
         self.reports += 1;
+        self.round_trips.sent((ntp >> 16) as u32, now);
         Some((sealed, stream.to))
     }
 
@@ -250,8 +284,16 @@ impl DirectPath {
         {
             stream.reception.reported(middle, arrival);
         }
-        let sent = self.sent.as_mut();
-        Received::Report(sent.and_then(|s| s.reported(rtcp::block_about(report, s.ssrc)?)))
+        let about = |sent: &mut SendStream| {
+            let block = rtcp::block_about(report, sent.ssrc)?;
+            let round_trip = self.round_trips.answered(&block, arrival);
+            let reported = sent.reported(block)?;
+            Some(StreamReport {
+                round_trip,
+                ..reported
+            })
+        };
+        Received::Report(self.sent.as_mut().and_then(about))
     }
 
     fn receive_packet<'r>(
@@ -346,25 +388,34 @@ impl MediaPath for DirectPath {
 }
 
 impl SendStream {
-    /// The loss since the last report. Sequence numbers are extended to those that we sent. A
+    /// What a report says about the stream; `None` for an old report that arrived after a newer
+    /// one. Sequence numbers are extended to those that we sent. A
     /// server may report the number of the packet that it expects next (livekit-server 1.13 does)
     /// instead of the highest received, so a number not sent yet is taken as the newest one sent.
-    fn reported(&mut self, block: rtcp::ReportBlock) -> Option<ReportedLoss> {
+    fn reported(&mut self, block: rtcp::ReportBlock) -> Option<StreamReport> {
         let ahead = (block.highest as u16)
             .wrapping_sub(self.newest as u16)
             .cast_signed();
         let highest = self.newest.checked_add_signed(ahead.min(0).into())?;
         let (before, most) = self.reported;
         if highest < before {
-            return None; // An old report that arrived after a newer one.
+            return None;
         }
         // A packet that arrives late is no longer lost, so the count may fall and rise again.
         let lost = i64::from(block.lost);
         self.reported = (highest, most.max(lost));
-        let count = u64::try_from(lost - most).ok()?;
-        (count > 0).then_some(ReportedLoss {
-            among: ((before + 1).min(highest), highest),
-            count,
+        let count = u64::try_from(lost - most).unwrap_or(0);
+        Some(StreamReport {
+            ssrc: self.ssrc,
+            // Our streams begin with the sequence number 1.
+            expected: highest,
+            lost: u64::try_from(lost).unwrap_or(0),
+            loss: (count > 0).then_some(ReportedLoss {
+                among: ((before + 1).min(highest), highest),
+                count,
+            }),
+            jitter: block.jitter(),
+            round_trip: None,
         })
     }
 }

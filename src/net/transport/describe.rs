@@ -18,7 +18,7 @@ const MOST_SECTIONS: u32 = 128;
 /// Maximum number of sections in one of the other side's descriptions.
 const DESCRIBED: usize = 256;
 /// Maximum number of candidates of the other side: ICE sends checks to each of them.
-const CANDIDATES: usize = 64;
+pub(super) const CANDIDATES: usize = 64;
 /// Maximum number of streams that the other side announces in a call; a track that is
 /// published again is a new stream.
 const STREAMS: usize = 1_024;
@@ -208,6 +208,7 @@ impl Transport {
         let of = |what| sdp.lines().filter_map(move |line| line.strip_prefix(what));
         let sections = of("m=").count();
         self.candidates.extend(of("a=candidate:").map(fingerprint));
+        of("a=candidate:").for_each(|line| self.ends.announced(line));
         self.announced.extend(of("a=ssrc:").map(|stream| {
             let id = stream.split_whitespace().next();
             fingerprint(id.unwrap_or_default())
@@ -237,6 +238,7 @@ impl Transport {
                     return false;
                 }
                 self.candidates.insert(named);
+                self.ends.announced(line);
                 self.str0m.rtc.add_remote_candidate(c);
                 true
             }

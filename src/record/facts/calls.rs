@@ -5,6 +5,7 @@
 //! start, never from when the dispatcher woke up; a call cut off by the end of the run is not a
 //! failure; planned calls = started + dropped + not run, started = completed + failed + cut off.
 
+use super::connection::ConnectionRecord;
 use super::conversation::FloorRecord;
 use super::ms::Ms;
 use super::turns::{STOPPED, TurnCounts};
@@ -151,6 +152,10 @@ pub struct CallRecord {
     /// From the last speech in the call to its end, if the agent owed the reply to the last turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) dead_air_ms: Option<Ms>,
+    /// What the network did to the call; absent if its audio did not go over RTP, and in files of
+    /// earlier releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) connection: Option<Box<ConnectionRecord>>,
     /// The call's turns by outcome.
     pub turns: TurnCounts,
 }
@@ -225,6 +230,7 @@ impl CallRecord {
             usage: Vec::new(),
             floor: None,
             dead_air_ms: None,
+            connection: None,
             turns: TurnCounts::of(turns, []),
         }
     }

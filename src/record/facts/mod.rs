@@ -6,6 +6,7 @@
 pub(super) mod account;
 pub(super) mod calls;
 pub(super) mod conditions;
+pub(super) mod connection;
 pub(super) mod conversation;
 pub(super) mod error;
 pub(super) mod evidence;

@@ -5,6 +5,7 @@
 //! the same figures.
 
 use super::broken::BrokenReplies;
+use super::connection::ConnectionFigures;
 use super::conversation::ConversationFigures;
 use super::figures::Intervals;
 use super::gate::Records;
@@ -76,6 +77,7 @@ impl Summary {
             critical_path: PathFigures::of(turns),
             said: SaidFigures::of(calls, turns),
             broken: BrokenReplies::of(turns),
+            connection: ConnectionFigures::of(calls),
             usage: UsageFigures::of(calls),
             second_opinion: SecondOpinions::of(turns),
             echoes: calls.iter().filter(|c| !c.warmup).map(|c| c.echoes).sum(),

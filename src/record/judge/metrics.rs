@@ -32,6 +32,8 @@ pub(in crate::record) enum ValueSource {
     /// A share of the parts of turns, such as words: the function returns hits and total, or `None`
     /// for a turn that is left out.
     Parts(fn(&TurnRecord) -> Option<(usize, usize)>),
+    /// A share of the parts of calls, such as packets, as for [`Self::Parts`].
+    PartsOfCalls(fn(&CallRecord) -> Option<(usize, usize)>),
     /// A share of turns that is a property of their call: the turns of a call together count as one
     /// sample.
     ShareOfCalls(fn(&TurnRecord) -> bool),
@@ -70,6 +72,12 @@ fn understood(turn: &TurnRecord) -> Option<&AgentAccount> {
 
 const fn calls(awaited: bool, of: fn(&CallRecord) -> Option<Ms>) -> ValueSource {
     ValueSource::Calls { of, awaited }
+}
+
+/// Packets lost of those expected, in one direction of a call; `None` if none were expected.
+fn lost((lost, expected): (u64, u64)) -> Option<(usize, usize)> {
+    let expected = usize::try_from(expected).ok().filter(|n| *n > 0)?;
+    Some((usize::try_from(lost).ok()?.min(expected), expected))
 }
 
 /// A share of the turns for which the function has an answer.
@@ -194,6 +202,8 @@ impl Metric {
             Self::AgentPresent => calls(true, |c| c.agent_present_ms),
             Self::AgentAudible => calls(true, |c| c.agent_audible_ms),
             Self::Greeting => calls(false, |c| c.greeting_ms),
+            Self::Rtt => calls(false, |c| c.connection.as_ref()?.rtt_ms()),
+            Self::Jitter => calls(false, |c| Some(c.connection.as_ref()?.down.jitter?.mean_ms)),
             Self::Replied => ValueSource::Share(|t| t.outcome == Outcome::Replied),
             Self::Missed => ValueSource::Share(|t| t.outcome == Outcome::Missed),
             Self::Early => ValueSource::Share(|t| t.outcome == Outcome::Early),
@@ -213,6 +223,14 @@ impl Metric {
             Self::TruncatedHead => of_reply!(|r| r.truncated_head),
             Self::Clipped => of_reply!(|r| r.clipped),
             Self::LevelJump => of_reply!(|r| r.level_jump_db.is_some()),
+            Self::LossUp => ValueSource::PartsOfCalls(|c| {
+                let up = &c.connection.as_ref()?.up;
+                lost((up.lost, up.expected))
+            }),
+            Self::LossDown => ValueSource::PartsOfCalls(|c| {
+                let down = &c.connection.as_ref()?.down;
+                lost((down.lost, down.expected))
+            }),
         }
     }
 
@@ -298,8 +316,13 @@ impl Metric {
                 }
                 Population::Share(Proportion::of_groups(groups.into_values()))
             }
-            ValueSource::Calls { .. } => {
-                let owed = open().map(|_| best);
+            // Calls in progress are left out as well: what they will lose is not known.
+            ValueSource::PartsOfCalls(of) => {
+                let ended = counting_calls(calls, variant).filter_map(of);
+                Population::Share(Proportion::of_groups(ended))
+            }
+            ValueSource::Calls { awaited, .. } => {
+                let owed = open().filter(|_| awaited).map(|_| best);
                 let ended = counting_calls(calls, variant).filter_map(|c| values.of_call(c));
                 Population::Latencies(ended.chain(owed).collect())
             }
@@ -312,7 +335,7 @@ mod tests {
     use super::*;
     use crate::account::WordErrors;
     use crate::record::fixtures::{Failure, Outcome, Run, TurnResult, base, ms, recorded, turn};
-    use crate::record::{ConversationRecord, FloorRecord};
+    use crate::record::{ConnectionRecord, ConversationRecord, FloorRecord};
 
     #[test]
     fn generator_failures_are_not_infinite_samples() {
@@ -373,8 +396,10 @@ mod tests {
         let cough = &mut run.turns[1];
         (cough.stop_ms, cough.resume_ms) = (ms(300), ms(900));
         cough.expect = Expect::Ignore;
+        run.calls[0].connection = Some(Box::new(ConnectionRecord::lossy()));
         run.warmup = true;
         run.good(2).bad(Outcome::Missed, None);
+        run.calls[8].connection = Some(Box::new(ConnectionRecord::lossy()));
         // Counts for all variants, and for `fast`. 19 turns of 7 calls were not cut off.
         let expected = [
             ("ttfa", 15, 2),
@@ -407,6 +432,8 @@ mod tests {
             ("agent_present", 7, 1),
             ("agent_audible", 7, 1),
             ("greeting", 3, 1),
+            ("rtt", 1, 1),
+            ("jitter", 1, 1),
             ("replied", 19, 3),
             ("missed", 19, 3),
             ("early", 19, 3),
@@ -424,6 +451,8 @@ mod tests {
             ("truncated_head", 0, 0),
             ("clipped", 0, 0),
             ("level_jump", 0, 0),
+            ("loss_up", 100, 100),
+            ("loss_down", 80, 80),
         ];
         let names: Vec<&str> = Metric::ALL.iter().map(|m| m.name()).collect();
         assert_eq!(names, expected.map(|(name, ..)| name));
@@ -487,6 +516,27 @@ mod tests {
             assert_eq!(samples, expected, "{name}");
             assert_eq!(Metric::Ttfa.values().of_turn(&turn), None, "{name}");
         }
+    }
+
+    #[test]
+    fn lost_packets_are_a_share_of_those_expected_grouped_by_call() {
+        let mut run = Run::default();
+        run.good(3);
+        for call in &mut run.calls[..2] {
+            call.connection = Some(Box::new(ConnectionRecord::lossy()));
+        }
+        for (metric, hits, total) in [(Metric::LossUp, 10, 200), (Metric::LossDown, 40, 160)] {
+            let Population::Share(share) = metric.population(&run.calls, &run.turns, None) else {
+                panic!("{metric:?} is not a share");
+            };
+            let found = (share.hits(), share.total(), share.groups());
+            assert_eq!(found, (hits, total, 2), "{metric:?}");
+        }
+        let mean = |metric: Metric| metric.ms_of_call(&run.calls[0]).map(Ms::as_f64);
+        assert_eq!(
+            (mean(Metric::Rtt), mean(Metric::Jitter)),
+            (Some(60.0), Some(3.0))
+        );
     }
 
     #[test]

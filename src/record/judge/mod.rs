@@ -6,6 +6,7 @@
 pub(super) mod broken;
 pub(super) mod build;
 pub(super) mod calibration;
+pub(super) mod connection;
 pub(super) mod conversation;
 pub(super) mod figures;
 pub(super) mod gate;

@@ -58,8 +58,8 @@ impl Latencies {
         let is_finite = |sample: &Sample| *sample != Sample::Infinite;
         let values = metric.values();
         match metric.row().about {
-            // Words have no latencies.
-            SampleUnit::Turn | SampleUnit::Word => {
+            // Words and packets have no latencies.
+            SampleUnit::Turn | SampleUnit::Word | SampleUnit::Packet => {
                 let counting = counting_turns(turns, None);
                 let samples = counting.filter_map(|t| Some((t.call, values.of_turn(t)?)));
                 Self {

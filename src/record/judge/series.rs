@@ -10,6 +10,10 @@ use crate::record::{CallRecord, RunRecord, TurnRecord};
 use crate::stats::compare::{SampleOrigin, Series, Values};
 use crate::vocab::Metric;
 
+/// A call's packets are compared as this many parts, so that a comparison of long runs fits in
+/// memory; a share is rounded to a thousandth, and each call has the same weight.
+const PARTS_OF_CALL: usize = 1_000;
+
 impl RunRecord {
     /// The values of `metrics` (unknown names are left out) for the calls of `variant`, or for all
     /// calls if it is `None`.
@@ -48,6 +52,15 @@ impl RunRecord {
                 let parts = turns().filter_map(|t| Some((t.call, of(t)?)));
                 let hits = parts.flat_map(|(call, (hits, size))| {
                     (0..size).map(move |part| (place(call), part < hits))
+                });
+                Values::Hits(hits.collect())
+            }
+            metrics::ValueSource::PartsOfCalls(of) => {
+                let calls = counting_calls(&self.calls, variant);
+                let parts = calls.filter_map(|c| Some((place(c.call), of(c)?)));
+                let hits = parts.flat_map(|(call, (hits, size))| {
+                    let hits = (hits * PARTS_OF_CALL + size / 2) / size.max(1);
+                    (0..PARTS_OF_CALL).map(move |part| (call, part < hits))
                 });
                 Values::Hits(hits.collect())
             }

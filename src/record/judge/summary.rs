@@ -4,6 +4,7 @@
 //! Invariant: warm-up calls are in no figure.
 
 use super::broken::BrokenReplies;
+use super::connection::ConnectionFigures;
 use super::conversation::ConversationFigures;
 use super::figures::Intervals;
 use super::latencies::Metrics;
@@ -94,6 +95,9 @@ pub struct Summary {
     /// Replies whose audio broke; absent if no reply's audio was watched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) broken: Option<BrokenReplies>,
+    /// What the network did to the calls; absent if no call went over RTP, and in earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) connection: Option<ConnectionFigures>,
     /// Usage and cost of the agents' models; absent if no agent reports its usage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) usage: Option<UsageFigures>,

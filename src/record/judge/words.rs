@@ -81,6 +81,7 @@ impl Told<'_> {
             SampleUnit::Call => "calls",
             SampleUnit::Turn => "turns",
             SampleUnit::Word => "words",
+            SampleUnit::Packet => "packets",
         }
     }
 

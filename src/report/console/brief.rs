@@ -100,7 +100,12 @@ fn latencies(summary: &Summary, screen: Screen) -> Part {
     // Without a filler, `answer` is the same as `ttfa`.
     let fillers = summary.conversation.as_ref().map_or(0, |talk| talk.fillers);
     let others = others.filter(|(metric, latency)| {
-        let told = *metric != Metric::Answer || fillers > 0;
+        let told = match *metric {
+            Metric::Answer => fillers > 0,
+            // The sentence about the network has them.
+            Metric::Rtt | Metric::Jitter => false,
+            _ => true,
+        };
         metric.row().shown == Visibility::Measured && latency.count > 0 && told
     });
     let mut page = Page::new(screen);

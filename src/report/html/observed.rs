@@ -1,6 +1,7 @@
 //! The observed endpoints and processes, on the time axis of the latency.
 //!
-//! In: readings of endpoints and processes, and the range of the axis. Out: a chart with one panel
+//! In: readings of endpoints and processes, what calls measured of the network, and the range of
+//! the axis. Out: a chart with one panel
 //! per series. Invariants: a time without values is a gap in the line, not a zero; the size of the
 //! chart is bounded, however long the run was and however much was observed.
 
@@ -8,7 +9,7 @@ use super::super::observed::{Meaning, in_order};
 use super::chart::Chart;
 use super::plot::{Ink, Layer, Panel, Plot, Rise, WIDE, step};
 use super::view::{View, name, seconds};
-use crate::record::{Observations, ObservedSeries};
+use crate::record::{Observations, ObservedSeries, connection_series};
 use maud::{Markup, html};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -29,7 +30,10 @@ type Shown<'a> = (&'a ObservedSeries, Meaning<'a>);
 /// The chart, and the sources without values; `axis`: the range that the latency is drawn over, in
 /// seconds, if there is any.
 pub(super) fn part(view: &View<'_>, axis: Option<Range<f64>>) -> Option<Markup> {
-    let observed = Observations::of(&view.record.observed);
+    let mut observed = Observations::of(&view.record.observed);
+    observed
+        .series
+        .extend(connection_series(&view.record.calls));
     let silent = silent(&observed);
     if observed.series.is_empty() && silent.is_empty() {
         return None;
@@ -89,7 +93,7 @@ fn chart(observed: &Observations, panels: &[Shown<'_>], axis: Range<f64>) -> Cha
         id: "observed".into(),
         title: "Observed over time".into(),
         caption: format!(
-            "What the observed endpoints and processes said about themselves once a second, and what agents sent, on the same time axis as the latency.{left_out}"
+            "What the observed endpoints and processes said about themselves once a second, what agents sent, and what callers measured of the network (the largest value of any call), on the same time axis as the latency.{left_out}"
         ),
         legend,
         heads: std::iter::once(Cow::from("seconds")).chain(heads).collect(),

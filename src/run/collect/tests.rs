@@ -54,6 +54,7 @@ fn ended(plan: &Plan, index: u64, start: Instant, result: CallResult) -> CallRep
         result,
         plan: plan.call(index).expect("planned"),
         told: CallTold::default(),
+        connection: None,
     }))
 }
 

@@ -146,6 +146,7 @@ impl Visit {
             }
             Some(
                 SessionEvent::Claim(_)
+                | SessionEvent::Rated(_)
                 | SessionEvent::TextSent { .. }
                 | SessionEvent::ReplyText(..)
                 | SessionEvent::Learned(_),

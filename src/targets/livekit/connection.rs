@@ -112,6 +112,7 @@ impl<E: Endpoint> RoomCall<E> {
                     self.link.learn(fact);
                     continue;
                 }
+                SessionEvent::Rated(rating) => return Some(Event::Rated(rating)),
                 // Only an agent handles these.
                 SessionEvent::Published(_) | SessionEvent::UsageRequest(_) => continue,
                 SessionEvent::Participants(all) => self.voices.participants(all, Instant::now()),

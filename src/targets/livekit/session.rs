@@ -14,7 +14,7 @@ use crate::account::Claim;
 use crate::call::{Failure, ReplyText};
 use crate::net::{Endpoint, NetError, PeerEvent, PeerEvents, PeerHandle, Topology};
 use crate::targets::examination::{LinkFact, Permissions};
-use crate::vocab::Address;
+use crate::vocab::{Address, ConnectionQuality};
 use livekit_protocol as proto;
 use std::collections::HashMap;
 use std::fmt;
@@ -78,6 +78,8 @@ pub(crate) enum SessionEvent {
         /// Track ids by media section, for the whole transport.
         tracks: HashMap<String, String>,
     },
+    /// The server's rating of our connection.
+    Rated(ConnectionQuality),
     /// A participant's claim about its session with us.
     Claim(Claim),
     /// The text of a turn was sent.
@@ -327,6 +329,10 @@ impl<E: Endpoint> LiveSession<'_, E> {
             Reply::Leave(l) => Err(left(&l)),
             Reply::RequestResponse(r) => on_request_response(&r),
             Reply::PongResp(pong) => self.on_pong(&pong).await,
+            Reply::ConnectionQuality(q) => {
+                self.on_quality(&q).await;
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -402,6 +408,15 @@ impl<E: Endpoint> LiveSession<'_, E> {
             self.send_event(SessionEvent::Joined).await?;
         }
         Ok(())
+    }
+
+    /// Reports the server's rating of our own connection, unless the owner is too busy.
+    async fn on_quality(&mut self, update: &proto::ConnectionQualityUpdate) {
+        let own = |info: &&proto::ConnectionQualityInfo| info.participant_sid == self.own_sid;
+        let info = update.updates.iter().rfind(own);
+        if let Some(rating) = info.and_then(|info| rating(info.quality)) {
+            self.offer(SessionEvent::Rated(rating)).await;
+        }
     }
 
     async fn on_published(
@@ -512,6 +527,15 @@ fn facts_of(join: &proto::JoinResponse) -> Vec<LinkFact> {
         })
     });
     server.into_iter().chain(permissions).collect()
+}
+
+fn rating(quality: i32) -> Option<ConnectionQuality> {
+    Some(match proto::ConnectionQuality::try_from(quality).ok()? {
+        proto::ConnectionQuality::Lost => ConnectionQuality::Lost,
+        proto::ConnectionQuality::Poor => ConnectionQuality::Poor,
+        proto::ConnectionQuality::Good => ConnectionQuality::Good,
+        proto::ConnectionQuality::Excellent => ConnectionQuality::Excellent,
+    })
 }
 
 /// The failure of a session that is ended by the server.

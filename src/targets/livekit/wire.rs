@@ -191,6 +191,8 @@ impl Bounded for proto::SignalResponse {
         one(6, &[one(2, &[plain(1)])]),
         // Leave
         one(8, &[plain(2)]),
+        // Ratings of connections: participant and quality
+        one(12, &[first(1, PARTICIPANTS, &[plain(1), plain(2)])]),
         // Answer to a ping
         one(20, &[plain(1)]),
         // Response to a request

@@ -275,7 +275,7 @@ fn upstream_losses_are_reported_once_with_their_sequence_numbers() {
         if let Some((n, _)) = theirs.report(met.now, 0, &mut room) {
             let report = room[..n].to_vec();
             match receive(&mut ours, &report, met.now, &mut room) {
-                Received::Report(loss) => losses.extend(loss),
+                Received::Report(report) => losses.extend(report.and_then(|r| r.loss)),
                 other => panic!("{other:?}"),
             }
         }
@@ -364,20 +364,77 @@ fn a_report_of_the_next_expected_packet_is_accepted() {
         newest: 102,
         reported: (0, 0),
     };
-    let block = |lost, highest| rtcp::ReportBlock { lost, highest };
-    let loss = |among, count| Some(ReportedLoss { among, count });
+    let block = |lost, highest| rtcp::ReportBlock {
+        lost,
+        highest,
+        jitter: 480,
+        last_report: 0,
+        since_report: 0,
+    };
+    let reported = |expected, lost: u64, among, count| {
+        let loss = ReportedLoss { among, count };
+        Some(StreamReport {
+            ssrc: 1,
+            expected,
+            lost,
+            loss: (count > 0).then_some(loss),
+            jitter: Duration::from_millis(10),
+            round_trip: None,
+        })
+    };
     // Report blocks as livekit-server 1.13.5 sends them.
-    assert_eq!(out.reported(block(15, 103)), loss((1, 102), 15));
+    let first = out.reported(block(15, 103));
+    assert_eq!(first, reported(102, 15, (1, 102), 15));
     out.newest = 153;
-    assert_eq!(out.reported(block(21, 154)), loss((103, 153), 6));
+    let second = out.reported(block(21, 154));
+    assert_eq!(second, reported(153, 21, (103, 153), 6));
     // Report blocks as RFC 3550 specifies them.
-    assert_eq!(
-        out.reported(block(22, 150)),
-        None,
-        "older than the last report"
-    );
+    let old = out.reported(block(22, 150));
+    assert_eq!(old, None, "older than the last report");
     out.newest = 65_535;
-    assert_eq!(out.reported(block(23, 0x1_0000)), loss((154, 65_535), 2));
+    let third = out.reported(block(23, 0x1_0000));
+    assert_eq!(third, reported(65_535, 23, (154, 65_535), 2));
     out.newest = 65_540;
-    assert_eq!(out.reported(block(24, 0x1_0003)), loss((65_536, 65_539), 1));
+    let fourth = out.reported(block(24, 0x1_0003));
+    assert_eq!(fourth, reported(65_539, 24, (65_536, 65_539), 1));
+    // A packet that was late is no longer lost, and no new loss.
+    let fifth = out.reported(block(23, 0x1_0003));
+    assert_eq!(fifth, reported(65_539, 23, (0, 0), 0));
+}
+
+#[test]
+fn the_round_trip_of_a_report_is_measured_once() {
+    let start = Instant::now();
+    let at = |ms| start + Duration::from_millis(ms);
+    let block = |last_report, held_ms: u32| rtcp::ReportBlock {
+        lost: 0,
+        highest: 1,
+        jitter: 0,
+        last_report,
+        since_report: held_ms * 65_536 / 1_000,
+    };
+    let mut round_trips = RoundTrips::default();
+    assert_eq!(
+        round_trips.answered(&block(0, 0), at(0)),
+        None,
+        "none was sent"
+    );
+    round_trips.sent(7, at(100));
+    let about = |got: Option<Duration>| got.map(|time| time.as_millis());
+    let first = round_trips.answered(&block(7, 500), at(680));
+    assert_eq!(about(first), Some(80));
+    let again = round_trips.answered(&block(7, 1_500), at(1_700));
+    assert_eq!(again, None, "another report about the same one");
+    assert_eq!(round_trips.answered(&block(8, 0), at(1_700)), None);
+    // The other side's time is rounded, and may exceed what passed here.
+    round_trips.sent(9, at(2_000));
+    let short = round_trips.answered(&block(9, 100), at(2_099));
+    assert_eq!(short, Some(Duration::ZERO));
+    // Only the latest reports are remembered.
+    for k in 0..=REMEMBERED_REPORTS as u32 {
+        round_trips.sent(20 + k, at(3_000));
+    }
+    assert_eq!(round_trips.answered(&block(20, 0), at(3_050)), None);
+    let second = round_trips.answered(&block(21, 0), at(3_050));
+    assert_eq!(about(second), Some(50));
 }
