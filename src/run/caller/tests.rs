@@ -351,7 +351,10 @@ async fn the_recorded_call_has_each_onset_ttfa_after_the_end_of_speech() {
         let onset = loud(1).next().map(|(nth, _)| ms_of(nth)).expect("a reply");
         let known = place.onset_ms.expect("an onset").as_f64();
         assert!((onset - known).abs() < 2.0, "{onset} {place:?}");
-        let ended = loud(0).last().map(|(nth, _)| ms_of(nth)).expect("speech");
+        let ended = loud(0)
+            .next_back()
+            .map(|(nth, _)| ms_of(nth))
+            .expect("speech");
         let known_end = place.speech_end_ms.as_f64();
         // The last loud sample is a little earlier than the end by level.
         assert!(
