@@ -86,6 +86,10 @@ const READ: &[(&str, &str)] = &[
     ("truncated_head: rate<0.01", "truncated_head: rate<0.01"),
     ("clipped: rate<=0", "clipped: rate<=0"),
     ("level_jump: rate<0.01", "level_jump: rate<0.01"),
+    ("rtt: p(95)<100ms", "rtt: p(95)<100ms"),
+    ("jitter: med<20ms", "jitter: med<20ms"),
+    ("loss_up: rate<0.01", "loss_up: rate<0.01"),
+    ("loss_down: rate<0.01", "loss_down: rate<0.01"),
     ("failed: rate >= 1.", "failed: rate>=1"),
     ("ttfa{variant:fast}: med<1s", "ttfa{variant:fast}: med<1s"),
     (

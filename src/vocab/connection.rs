@@ -76,7 +76,7 @@ named!(pub for CandidateKind);
 /// The server's rating of a participant's connection, from worst to best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
-pub enum ConnectionQuality {
+pub(crate) enum ConnectionQuality {
     /// The server hears nothing of the participant.
     Lost,
     /// By the server's own scale.
@@ -87,11 +87,11 @@ pub enum ConnectionQuality {
     Excellent,
 }
 
-named!(pub for ConnectionQuality);
+named!(pub(crate) for ConnectionQuality);
 
 /// The server's ratings of a caller's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QualityRatings {
+pub(crate) struct QualityRatings {
     /// The worst one.
     pub worst: ConnectionQuality,
     /// The latest one.
@@ -207,7 +207,7 @@ impl ConnectionFigures {
 
 /// Number and sum of durations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Sum {
+pub(crate) struct Sum {
     count: u32,
     micros: u64,
 }
@@ -233,7 +233,7 @@ impl Sum {
 /// The figures of a connection at one instant. In arrays, our stream comes first, then those that
 /// we listen to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ConnectionPoint {
+pub(crate) struct ConnectionPoint {
     /// When they were taken.
     pub at: Instant,
     /// Round trips.
@@ -252,7 +252,7 @@ pub struct ConnectionPoint {
 
 /// What has been measured of a connection, and how it came about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConnectionMeasured {
+pub(crate) struct ConnectionMeasured {
     /// The figures at the end.
     pub figures: ConnectionFigures,
     /// The figures over time, from when media began to the end.

@@ -49,8 +49,7 @@ pub use behaviour::Behaviour;
 pub use call::{AgentState, GreetingPolicy, OnAgentLeft};
 pub use condition::{DefectSum, ReplyCondition, StereoDefect};
 pub use connection::{
-    CandidateKind, CandidatePair, ConnectionFigures, ConnectionMeasured, ConnectionPoint,
-    ConnectionQuality, Downstream, QualityRatings, Spread, Sum, Upstream,
+    CandidateKind, CandidatePair, ConnectionFigures, Downstream, Spread, Upstream,
 };
 pub use course::{Branch, Go, When};
 pub use delay::{AgentDelay, DelayError};
@@ -74,6 +73,9 @@ pub(crate) use behaviour::{
     Between, Early, Fault, FaultKind, FillerSound, HangUp, Resume, SpokenFiller, Stop,
 };
 pub(crate) use call::{AccountUse, Channel, Decode, Transcripts};
+pub(crate) use connection::{
+    ConnectionMeasured, ConnectionPoint, ConnectionQuality, QualityRatings,
+};
 pub(crate) use metric::{MetricKind, SampleUnit, Visibility};
 pub(crate) use nearest::nearest;
 pub(crate) use pattern::Pattern;

@@ -4,6 +4,7 @@
 //! offers is outstanding; the number of sections that a server can make us offer is bounded, and
 //! so are the items in its descriptions.
 
+use super::pair::CANDIDATES;
 use super::{NetError, Topology, Transport};
 use crate::net::path::RELIABLE;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -17,8 +18,6 @@ use str0m::media::{Direction, MediaKind, Mid};
 const MOST_SECTIONS: u32 = 128;
 /// Maximum number of sections in one of the other side's descriptions.
 const DESCRIBED: usize = 256;
-/// Maximum number of candidates of the other side: ICE sends checks to each of them.
-pub(super) const CANDIDATES: usize = 64;
 /// Maximum number of streams that the other side announces in a call; a track that is
 /// published again is a new stream.
 const STREAMS: usize = 1_024;

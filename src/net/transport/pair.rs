@@ -1,12 +1,14 @@
 //! Which of the candidates a connection uses.
 //!
 //! In: the other side's candidates, the addresses between which media flow. Out: the kinds of both
-//! ends. Invariant: the number of candidates remembered is bounded by that of the descriptions.
+//! ends. Invariant: the number of candidates remembered is bounded.
 
-use super::describe::CANDIDATES;
 use crate::net::stun;
 use crate::vocab::{CandidateKind, CandidatePair};
 use std::net::SocketAddr;
+
+/// Maximum number of candidates of the other side: ICE sends checks to each of them.
+pub(super) const CANDIDATES: usize = 64;
 
 /// What is known about the addresses of both ends.
 #[derive(Debug, Default)]
