@@ -182,7 +182,7 @@ fn clocks(found: &Examination, http: &Result<HttpFacts, String>) -> Line {
         )
     };
     match skew {
-        skew if skew > BEHIND || skew < -AHEAD => Line::fail(
+        skew if !(-AHEAD..=BEHIND).contains(&skew) => Line::fail(
             Check::Clock,
             text(),
             "set the clock that is wrong (NTP, chrony): tokens are valid for two minutes, so the \

@@ -59,7 +59,7 @@ pub(super) async fn server(
     }
     let encryption = match address.is_secure() {
         true => encrypted(address, clock).await,
-        false => plain(address, clock).await,
+        false => plain(address).await,
     };
     let usable = encryption.is_ok();
     found.tls = Some(encryption);
@@ -153,7 +153,7 @@ async fn encrypted(address: &Address, clock: WallClock) -> Result<Encryption, Tl
 }
 
 /// Checks a port that should speak plain HTTP.
-async fn plain(address: &Address, _clock: WallClock) -> Result<Encryption, TlsFault> {
+async fn plain(address: &Address) -> Result<Encryption, TlsFault> {
     // Some servers answer plain requests to a port with TLS, with this status.
     let suspicious = match first_line(address).await {
         Some(line) => !line.starts_with("HTTP/") || line.contains(" 400"),
