@@ -15,7 +15,7 @@ use crate::call::{
     Say, StreamId,
 };
 use crate::net::{Endpoint, Outgoing, RtpStream};
-use crate::vocab::Decode;
+use crate::vocab::{Decode, Expect};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -84,9 +84,17 @@ impl CallerEnd {
         debug_assert_eq!(script.turns.len(), says.len());
         let keys: usize = says.iter().map(|said| said.presses.len()).sum();
         let (events, inbox) = mpsc::channel((says.len() + 2) * EVENTS_PER_TURN + keys);
+        let mut hearing = Hearing::new(codec)?;
+        if script
+            .turns
+            .iter()
+            .any(|turn| turn.expect == Expect::Ignore)
+        {
+            hearing.recognise();
+        }
         let end = Self {
             call: Some(Call::new(script, start)),
-            hearing: Hearing::new(codec)?,
+            hearing,
             saying: None,
             sent_as: vec![None; says.len()],
             says,

@@ -46,7 +46,7 @@ mod turn;
 
 pub use behaviour::Behaviour;
 pub use call::{AgentState, GreetingPolicy, OnAgentLeft};
-pub use condition::{DefectSum, ReplyCondition, StereoDefect};
+pub use condition::{DefectSum, ReplyCondition, Resumed, StereoDefect};
 pub use course::{Branch, Go, When};
 pub use delay::{AgentDelay, DelayError};
 pub use filler::Filler;
