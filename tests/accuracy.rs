@@ -19,6 +19,8 @@ pub mod noises;
 pub mod onsets;
 #[path = "accuracy/quiet.rs"]
 pub mod quiet;
+#[path = "accuracy/resumed.rs"]
+pub mod resumed;
 #[path = "accuracy/signals.rs"]
 pub mod signals;
 #[path = "accuracy/tails.rs"]

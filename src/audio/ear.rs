@@ -5,12 +5,14 @@
 //! is the arrival of the packet that actually holds the sample, plus the sample's offset in that
 //! packet; memory is bounded and, after the first packets, nothing is allocated.
 
+mod again;
 mod background;
 mod burst;
 mod condition;
 mod floor;
 mod levels;
 mod losses;
+mod prints;
 mod refine;
 mod reorder;
 mod spurt;
@@ -24,9 +26,11 @@ use super::{
     AudioError, FRAME, Heard, MAX_PACKET, Onset, Packet, RATE, SPURT_GAP, Segment, samples_in,
     time_of,
 };
-use crate::vocab::ReplyCondition;
+use crate::vocab::{ReplyCondition, Resumed};
+pub use again::Resumption;
 use condition::Condition;
 use losses::Losses;
+use prints::Prints;
 use reorder::{Order, Reorder};
 use spurt::Spurts;
 use std::time::{Duration, Instant};
@@ -61,6 +65,8 @@ pub struct Ear {
     last: Option<Last>,
     losses: Losses,
     condition: Condition,
+    /// Prints of what was heard, if resumed replies are to be judged.
+    prints: Option<Prints>,
     /// Number of packets lost before padding; they count as lost before the next packet with audio.
     lost: u64,
 }
@@ -96,6 +102,7 @@ impl Ear {
             last: None,
             losses: Losses::new(codec),
             condition: Condition::new(),
+            prints: None,
             lost: 0,
         })
     }
@@ -115,6 +122,17 @@ impl Ear {
             self.condition.settle(&self.track);
         }
         self.condition.reply(window)
+    }
+
+    /// Keeps prints of what is heard from now on, for [`Ear::resumed`]: 21 kB, allocated here.
+    pub fn keep_prints(&mut self) {
+        self.prints.get_or_insert_with(Prints::new);
+    }
+
+    /// How a reply was resumed; `None` without [`Ear::keep_prints`].
+    pub fn resumed(&self, resumption: &Resumption) -> Option<Resumed> {
+        let prints = self.prints.as_ref()?;
+        Some(again::resumed(prints, resumption))
     }
 
     /// Takes a packet. Packets may arrive twice, late or in the wrong order; a missing packet
@@ -171,7 +189,11 @@ impl Ear {
                 if onset.after.is_none() {
                     self.condition.onset(onset.at.wire());
                 }
-                Some(Heard::Onset(self.weighed(onset)))
+                let onset = self.weighed(onset);
+                if let (Some(prints), Some(position)) = (&mut self.prints, self.spurts.onset()) {
+                    prints.onset(onset.at.wire(), position, onset.after.is_none());
+                }
+                Some(Heard::Onset(onset))
             }
             heard => Some(heard),
         }
@@ -282,6 +304,9 @@ impl Ear {
             next_rtp,
         });
         self.spurts.run(&self.track, &mut self.condition);
+        if let Some(prints) = &mut self.prints {
+            prints.hop(&self.track, self.track.end());
+        }
     }
 
     /// Fills the gap between the last packet and this one with silence or concealed losses.

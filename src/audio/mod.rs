@@ -37,7 +37,7 @@ pub use crate::vocab::{Confidence, Packet};
 pub use codec::Codec;
 pub use condition::ReplyWindow;
 pub use decode::decode;
-pub use ear::Ear;
+pub use ear::{Ear, Resumption};
 pub use error::AudioError;
 pub use heard::{Heard, HeardAt, Onset, Pause, SPURT_GAP, Segment};
 pub use level::{SpeechSpan, speech_span};

@@ -596,6 +596,7 @@ impl Turn {
             Some(next) => {
                 let resumed = next.heard_from();
                 self.result.resume = resumed.checked_duration_since(stopped);
+                self.result.resumed_at = Some(next.began);
             }
             None if !self.superseded => self.stopped_at = Some(stopped),
             None => {}
@@ -610,6 +611,7 @@ impl Turn {
         if onset <= self.deadline {
             let heard = later(onset, held.map(|h| h.hold).unwrap_or_default());
             self.result.resume = heard.checked_duration_since(stopped);
+            self.result.resumed_at = Some(onset);
         }
     }
 
@@ -876,6 +878,7 @@ impl Turn {
                 stop_wire: None,
                 stop: None,
                 resume: None,
+                resumed_at: None,
                 hang_up: None,
                 stop_readings: None,
                 text_ttft: None,

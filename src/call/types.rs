@@ -6,7 +6,7 @@ use super::floor::Floor;
 use crate::audio::Onset;
 use crate::audio::opinion::DISAGREEMENT;
 use crate::vocab::{
-    Anchor, Expect, Filler, Flag, GreetingPolicy, OnAgentLeft, Outcome, ReplyCondition,
+    Anchor, Expect, Filler, Flag, GreetingPolicy, OnAgentLeft, Outcome, ReplyCondition, Resumed,
 };
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -103,6 +103,10 @@ pub struct TurnResult {
     /// For an agent that stopped although it should have carried on: its last audible sample →
     /// its next one, to the caller's ear.
     pub(crate) resume: Option<Duration>,
+    /// The first of those next samples, on the wire.
+    pub(crate) resumed_at: Option<Instant>,
+    /// Where in its reply it went on from there; absent if it did not, or if nobody listened.
+    pub(crate) resumed: Option<Resumed>,
     /// Who spoke when, and of what parts the reply consists; `None` for a turn that did not end,
     /// and for one whose caller sends a text.
     pub(crate) conversation: Option<Box<Conversation>>,
@@ -167,6 +171,8 @@ impl TurnResult {
             stop_wire: None,
             stop: None,
             resume: None,
+            resumed_at: None,
+            resumed: None,
             conversation: None,
             hang_up: None,
             text_ttft: None,

@@ -9,7 +9,7 @@ use crate::record::{
     AgentAccount, CALL_VERSION, CallOutcome, CallRecord, ConnectionRecord, ConversationRecord, Ms,
     ReplyAudio, TURN_VERSION, TurnRecord, WordErrors,
 };
-use crate::vocab::StereoDefect;
+use crate::vocab::{Resumed, StereoDefect};
 use std::borrow::Cow;
 
 /// A column of a file: its name, and how to get its cell from a record.
@@ -109,6 +109,7 @@ pub(crate) const COLUMNS: &[Column<TurnRecord>] = &[
     Column { name: "level_dbfs", cell: |t| plain(t.reply_audio.and_then(|a| a.level_dbfs)) },
     Column { name: "level_jump_db", cell: |t| plain(t.reply_audio.and_then(|a| a.level_jump_db)) },
     Column { name: "stereo", cell: |t| t.reply_audio.and_then(|a| a.stereo).map_or("", StereoDefect::name).into() },
+    Column { name: "resumed", cell: |t| t.resumed.map_or("", Resumed::name).into() },
 ];
 
 /// The columns of `calls.csv`, in order.

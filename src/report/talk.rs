@@ -76,7 +76,8 @@ fn interruptions(of: &InterruptionFigures) -> String {
     text
 }
 
-/// `cough: the agent stopped 3 of 20 times (15.0 %, 3.2 to 37.9 %), spoke again 2 times`.
+/// `cough: the agent stopped 3 of 20 times (15.0 %, 3.2 to 37.9 %), spoke again 2 times (went on
+/// 1, began anew 1)`.
 fn disturbance(of: &FalseInterruptions) -> String {
     let mut parts = Vec::new();
     if of.asked > 0 {
@@ -85,7 +86,8 @@ fn disturbance(of: &FalseInterruptions) -> String {
         parts.push(format!("the agent stopped {} of {asked}{rate}", of.stopped));
     }
     if of.stopped > 0 {
-        parts.push(format!("spoke again {}", plural(of.resumed, "time")));
+        let how = resumptions(of).map_or_else(String::new, |how| format!(" ({how})"));
+        parts.push(format!("spoke again {}{how}", plural(of.resumed, "time")));
     }
     if of.spoke > 0 {
         parts.push(format!(
@@ -97,6 +99,20 @@ fn disturbance(of: &FalseInterruptions) -> String {
         parts.push(format!("was silent {}", plural(of.no_chance, "time")));
     }
     format!("{}: {}", kind(of), parts.join(", "))
+}
+
+/// `went on 12, began anew 3, unclear 1`; `None` if the agent never spoke again.
+pub(super) fn resumptions(of: &FalseInterruptions) -> Option<String> {
+    let how = of.how.as_ref()?;
+    let kinds = [
+        (how.went_on, "went on"),
+        (how.went_back, "went back"),
+        (how.began_anew, "began anew"),
+        (how.unknown, "unclear"),
+    ];
+    let occurred = kinds.into_iter().filter(|(count, _)| *count > 0);
+    let words: Vec<String> = occurred.map(|(n, what)| format!("{what} {n}")).collect();
+    (!words.is_empty()).then(|| words.join(", "))
 }
 
 /// The kind of sound, in words.

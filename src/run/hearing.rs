@@ -5,10 +5,10 @@
 //! carries no voice is held back only while there is another track; at most [`EARS`] ears are kept.
 
 use super::opinions::Excerpt;
-use crate::audio::{AudioError, Codec, Ear, Heard, Packet, ReplyWindow};
+use crate::audio::{AudioError, Codec, Ear, Heard, Packet, ReplyWindow, Resumption};
 use crate::call::{StreamId, TurnResult};
 use crate::net::RtpStream;
-use crate::vocab::ReplyCondition;
+use crate::vocab::{ReplyCondition, Resumed};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -73,6 +73,8 @@ pub(super) struct Detection {
 #[derive(Debug)]
 pub(super) struct Hearing {
     codec: Codec,
+    /// Whether the ears recognise what they heard before.
+    recognises: bool,
     /// An ear allocated in advance, so that the first stream is not delayed by the allocation.
     spare: Option<Ear>,
     voices: Vec<Voice>,
@@ -93,12 +95,19 @@ impl Hearing {
     pub(super) fn new(codec: Codec) -> Result<Self, AudioError> {
         Ok(Self {
             codec,
+            recognises: false,
             spare: Some(Ear::of(codec)?),
             voices: Vec::new(),
             tracks: Vec::new(),
             streams_so_far: 0,
             names: VecDeque::new(),
         })
+    }
+
+    /// From now on, keeps what is needed to tell how replies are resumed.
+    pub(super) fn recognise(&mut self) {
+        self.recognises = true;
+        self.spare.iter_mut().for_each(Ear::keep_prints);
     }
 
     /// Adds a track. `number`: the number by which its packets refer to it; `name`: its name in the
@@ -130,10 +139,13 @@ impl Hearing {
             voice.last = arrival;
             return Ok((voice.stream, None));
         }
-        let ear = match self.spare.take() {
+        let mut ear = match self.spare.take() {
             Some(ear) => ear,
             None => Ear::of(self.codec)?,
         };
+        if self.recognises {
+            ear.keep_prints();
+        }
         let forgotten = self.make_room();
         let stream = self.streams_so_far;
         self.streams_so_far += 1;
@@ -182,9 +194,23 @@ impl Hearing {
         window: &ReplyWindow,
         now: Instant,
     ) -> Option<ReplyCondition> {
+        self.ear_of_reply(stream)?.reply(window, now)
+    }
+
+    /// How the agent resumed its reply on that stream; `None` if nobody recognises it.
+    pub(super) fn resumed(
+        &mut self,
+        stream: Option<StreamId>,
+        resumption: &Resumption,
+    ) -> Option<Resumed> {
+        self.ear_of_reply(stream)?.resumed(resumption)
+    }
+
+    /// The ear of the stream that a turn was judged by, or of the one that was received last.
+    fn ear_of_reply(&mut self, stream: Option<StreamId>) -> Option<&mut Ear> {
         let latest = self.voices.iter().max_by_key(|v| v.last);
         let stream = stream.or(latest.map(|v| v.stream))?;
-        self.of(stream)?.ear.reply(window, now)
+        Some(&mut self.of(stream)?.ear)
     }
 
     /// Passes a packet of `stream` to its ear.

@@ -1,4 +1,4 @@
-//! What broke in the audio of a reply, as its caller received it.
+//! What broke in the audio of a reply, as its caller received it, and how the reply was resumed.
 //!
 //! In: nothing. Out: plain figures, which `audio` finds, calls carry and records write. Invariant:
 //! what did not occur is zero, false or absent.
@@ -67,7 +67,24 @@ pub enum StereoDefect {
     Antiphase,
 }
 
-named!(pub for StereoDefect);
+/// How an agent spoke on that had stopped although it should have carried on.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Resumed {
+    /// With something that it had not said in this reply before: where it was, or with new words.
+    WentOn,
+    /// From an earlier place in its reply.
+    WentBack,
+    /// With the beginning of its reply.
+    BeganAnew,
+    /// The sound does not tell.
+    Unknown,
+}
+
+named!(pub for StereoDefect, Resumed);
 
 /// A reply is clipped if more than this share of its sound is, in percent.
 const CLIPPED_PERCENT: u32 = 1;

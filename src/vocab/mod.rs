@@ -47,7 +47,7 @@ mod turn;
 
 pub use behaviour::Behaviour;
 pub use call::{AgentState, GreetingPolicy, OnAgentLeft};
-pub use condition::{DefectSum, ReplyCondition, StereoDefect};
+pub use condition::{DefectSum, ReplyCondition, Resumed, StereoDefect};
 pub use connection::{
     CandidateKind, CandidatePair, ConnectionFigures, Downstream, Spread, Upstream,
 };

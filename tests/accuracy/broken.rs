@@ -68,30 +68,42 @@ const FAULTS: [Fault; 11] = [
 
 /// A seeded source of random numbers (xorshift64*, Vigna 2016).
 #[derive(Debug, Clone)]
-struct Draw(u64);
+pub struct Draw(u64);
 
 impl Draw {
-    fn below(&mut self, bound: usize) -> usize {
+    /// A source of its own for each seed.
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % bound.max(1)
     }
 
-    fn share(&mut self) -> f64 {
+    /// A number in 0..1.
+    pub fn share(&mut self) -> f64 {
         self.below(1 << 24) as f64 / f64::from(1 << 24)
     }
 }
 
 /// A spoken sentence.
-struct Sentence {
-    voice: String,
-    pcm: Vec<i16>,
-    start: usize,
-    end: usize,
+pub struct Sentence {
+    /// The name of the file without its number.
+    pub voice: String,
+    /// The recording.
+    pub pcm: Vec<i16>,
+    /// The first sample of the speech.
+    pub start: usize,
+    /// The sample after the last one.
+    pub end: usize,
 }
 
-fn sentences() -> Vec<Sentence> {
+/// The sentences, at the same active level.
+pub fn sentences() -> Vec<Sentence> {
     let folder = std::env::var_os("LOADGEN_VOICES").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures"),
         PathBuf::from,
@@ -309,7 +321,7 @@ struct Outcome {
 
 /// One stream of replies.
 fn stream(work: &[(&Sentence, Fault)], dtx: bool, loss: f64, seed: u64) -> Vec<Outcome> {
-    let mut draw = Draw(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let mut draw = Draw::new(seed);
     let mut pcm = Vec::new();
     let mut replies = Vec::new();
     let mut voices = Vec::new();
@@ -434,7 +446,7 @@ fn wanted(fault: Fault) -> Option<usize> {
 }
 
 /// Wilson's interval of a share at 95 %, in percent.
-fn wilson(hits: usize, total: usize) -> (f64, f64) {
+pub fn wilson(hits: usize, total: usize) -> (f64, f64) {
     let (n, z) = (total.max(1) as f64, 1.96f64);
     let p = hits as f64 / n;
     let centre = p + z * z / (2.0 * n);

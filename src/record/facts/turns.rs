@@ -11,7 +11,7 @@ use super::reply_audio::ReplyAudio;
 use crate::account::{TurnAccount, TurnSpans};
 use crate::call::{Failure, TurnResult};
 use crate::record::TURN_VERSION;
-use crate::vocab::{Confidence, Expect, Flag, Outcome, UtteranceKind};
+use crate::vocab::{Confidence, Expect, Flag, Outcome, Resumed, UtteranceKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
@@ -106,6 +106,10 @@ pub struct TurnRecord {
     /// next one, to the caller's ear; absent if it did not resume before the timeout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) resume_ms: Option<Ms>,
+    /// With `resume_ms`: whether it went on with something new, from an earlier place in its reply,
+    /// or with its beginning. Absent in files of earlier releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) resumed: Option<Resumed>,
     /// End of speech → first sound of the answer, to the caller's ear: of what follows a filler, or
     /// else of the reply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -252,6 +256,7 @@ impl TurnRecord {
             stop_ms: stop_wire.zip(stop_hold).map(|(wire, hold)| wire + hold),
             stop_wire_ms: stop_wire,
             resume_ms: result.resume.map(Ms::from),
+            resumed: result.resumed,
             answer_ms: conversation.and_then(|c| c.answer).map(Ms::from),
             answer_wire_ms: conversation.and_then(|c| c.answer_wire).map(Ms::from),
             hang_up_ms: result.hang_up.map(Ms::from),

@@ -7,7 +7,7 @@ use super::said::Rate;
 use super::samples::{counting_calls, counting_turns};
 use crate::record::{CallRecord, FloorRecord, Ms, TurnRecord};
 use crate::stats::Proportion;
-use crate::vocab::{Expect, Flag, Outcome, UtteranceKind};
+use crate::vocab::{Expect, Flag, Outcome, Resumed, UtteranceKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -142,6 +142,9 @@ pub(crate) struct FalseInterruptions {
     pub stopped: usize,
     /// Of these, those after which it spoke again before the turn's timeout.
     pub resumed: usize,
+    /// How it spoke again; absent if it never did, and in files of earlier releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub how: Option<Resumptions>,
     /// Sounds while the agent was silent, after which it began to speak.
     pub spoke: usize,
     /// Sounds while the agent was silent, after which it stayed so.
@@ -149,6 +152,19 @@ pub(crate) struct FalseInterruptions {
     /// `stopped` as a share of `asked`, with its 95 % interval; absent under ten events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<RateFigures>,
+}
+
+/// Where in its reply the agent spoke on after a false interruption.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Resumptions {
+    /// With something that it had not said in this reply before.
+    pub went_on: usize,
+    /// From an earlier place.
+    pub went_back: usize,
+    /// From the beginning.
+    pub began_anew: usize,
+    /// The sound does not tell.
+    pub unknown: usize,
 }
 
 /// A share with its interval.
@@ -253,12 +269,31 @@ impl FalseInterruptions {
                 asked: count(Disturbed::WentOn) + count(Disturbed::Stopped),
                 stopped: count(Disturbed::Stopped),
                 resumed: events.iter().filter(|(t, _)| t.resume_ms.is_some()).count(),
+                how: Resumptions::of(events.iter().filter_map(|(turn, _)| turn.resumed)),
                 spoke: count(Disturbed::Spoke),
                 no_chance: count(Disturbed::NoChance),
                 rate: RateFigures::of(&share.collect()),
             }
         });
         figures.collect()
+    }
+}
+
+impl Resumptions {
+    fn of(all: impl Iterator<Item = Resumed>) -> Option<Self> {
+        let mut counts = Self::default();
+        let mut any = false;
+        for one in all {
+            any = true;
+            let count = match one {
+                Resumed::WentOn => &mut counts.went_on,
+                Resumed::WentBack => &mut counts.went_back,
+                Resumed::BeganAnew => &mut counts.began_anew,
+                Resumed::Unknown => &mut counts.unknown,
+            };
+            *count += 1;
+        }
+        any.then_some(counts)
     }
 }
 

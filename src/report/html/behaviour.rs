@@ -61,6 +61,7 @@ fn disturbances(kinds: &[FalseInterruptions]) -> Markup {
         "stopped",
         "share stopped",
         "spoke again",
+        "how",
         "answered while silent",
         "stayed silent",
     ];
@@ -75,6 +76,7 @@ fn disturbances(kinds: &[FalseInterruptions]) -> Markup {
                     td { (of.stopped) }
                     td { @match &of.rate { Some(rate) => (talk::rate(rate)), None => "–" } }
                     td { (of.resumed) }
+                    td { @match talk::resumptions(of) { Some(how) => (how), None => "–" } }
                     td { (of.spoke) }
                     td { (of.no_chance) }
                 } } }
