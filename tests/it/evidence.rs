@@ -234,7 +234,7 @@ fn a_whole_call_has_its_background_throughout() {
     let evidence = evidence.expect("evidence");
     assert_eq!((evidence.calls.len(), evidence.turns.len()), (1, 1));
     let (left, _) = sides(&folder, &evidence.calls[0].file, 16_000);
-    assert!(left.len() > 5 * 16_000, "{}", left.len());
+    assert!(left.len() > 4 * 16_000, "{}", left.len());
     for (nth, fifth) in left.chunks_exact(3_200).enumerate() {
         let square = fifth.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
         let level = 20.0 * ((square / 3_200.0).sqrt() / 32_768.0).log10();

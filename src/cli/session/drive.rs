@@ -110,7 +110,7 @@ pub(crate) fn failed(e: &RunError, scenario: Option<&str>) -> Trouble {
         (RunError::Preflight(_) | RunError::Target(_), Some(scenario)) if exit == Exit::Error => {
             let scenario = shlex::try_quote(scenario).unwrap_or("SCENARIO".into());
             let doctor = format!("`loadgen doctor {scenario}` shows each step up to a reply");
-            format!("{}\n  hint: {doctor}", e.hint())
+            format!("{}; {doctor}", e.hint())
         }
         _ => e.hint(),
     };

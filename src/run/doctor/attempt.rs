@@ -109,7 +109,7 @@ pub(super) async fn attempt(
     let mut found = following.found;
     let (failure, turns) = result(&line).await;
     let waited = agent_timeout;
-    let absent = goal == Goal::Agent && found.joined.is_some() && found.agent.is_none();
+    let absent = goal != Goal::Room && found.joined.is_some() && found.agent.is_none();
     let absent = absent.then_some(Failure::AgentAbsent { waited });
     if let Some(failure) = failure.filter(|_| failed).or(absent) {
         found.failure = Some(line.connection.explain(failure, agent_timeout).await);

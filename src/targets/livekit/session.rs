@@ -219,31 +219,7 @@ async fn run<E: Endpoint>(
     // and so recreate the room after its deletion. The owner waits for at most a second.
     // The future is boxed, so that the memory of the handshake is released after the handshake.
     let (socket, single) = Box::pin(open(join, peer)).await?;
-    let mut ping = interval(DEFAULT_PING);
-    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut live = LiveSession {
-        socket,
-        peer,
-        events,
-        own_sid: String::new(),
-        own_identity: String::new(),
-        streams: Streams::default(),
-        requests: Requests::new(),
-        replies: None,
-        texts: 0,
-        single,
-        offers: 1,
-        sections_wanted: None,
-        track_wanted: None,
-        joined: None,
-        connected: false,
-        told: false,
-        examine: join.examine,
-        pinged: None,
-        heard: Instant::now(),
-        pong_limit: DEFAULT_PONG_LIMIT,
-        ping,
-    };
+    let mut live = begun(join, peer, events, socket, single);
     if !single {
         live.begin_v0(&join.cid).await?;
     }
@@ -278,6 +254,41 @@ async fn run<E: Endpoint>(
             () = live.requests.due() => live.request().await?,
             () = tokio::time::sleep_until(deadline) => return Err(live.too_late(join)),
         }
+    }
+}
+
+/// A session whose signalling has just been opened.
+fn begun<'a, E: Endpoint>(
+    join: &Join,
+    peer: &'a Arc<PeerHandle<E>>,
+    events: &'a mpsc::Sender<Box<SessionEvent>>,
+    socket: Socket,
+    single: bool,
+) -> LiveSession<'a, E> {
+    let mut ping = interval(DEFAULT_PING);
+    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    LiveSession {
+        socket,
+        peer,
+        events,
+        own_sid: String::new(),
+        own_identity: String::new(),
+        streams: Streams::default(),
+        requests: Requests::new(),
+        replies: None,
+        texts: 0,
+        single,
+        offers: 1,
+        sections_wanted: None,
+        track_wanted: None,
+        joined: None,
+        connected: false,
+        told: false,
+        examine: join.examine,
+        pinged: None,
+        heard: Instant::now(),
+        pong_limit: DEFAULT_PONG_LIMIT,
+        ping,
     }
 }
 
