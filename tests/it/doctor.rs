@@ -296,7 +296,7 @@ fn a_run_whose_first_call_fails_points_to_doctor() {
     run.assert_code(1);
     let told = &run.finished.stderr;
     assert!(
-        told.contains("hint: `loadgen doctor checked.yaml`"),
+        told.contains("; `loadgen doctor checked.yaml` shows each step"),
         "{told}"
     );
 }
