@@ -17,6 +17,7 @@ pub use distribution::{Distribution, Sample};
 pub use gate::{Aggregate, Decider, Gate, Inequality};
 pub use interval::{Interval, StatsError};
 
+pub(crate) use distribution::rank;
 pub(crate) use gate::{Answer, Basis, Judgement, Population};
 pub(crate) use interval::samples_needed;
 pub(crate) use live::LiveQuantiles;

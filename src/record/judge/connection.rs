@@ -6,6 +6,7 @@
 use super::observed::ObservedSeries;
 use super::samples::counting_calls;
 use crate::record::{CallRecord, ConnectionRecord, Ms};
+use crate::stats::rank;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -61,10 +62,8 @@ impl LossFigures {
             shares.push((lost as f64 / expected as f64).min(1.0));
         }
         shares.sort_by(f64::total_cmp);
-        // The smallest share with at least this many at or below it, as for latencies.
         let at = |q: f64| {
-            let rank = (q * shares.len() as f64).ceil() as usize;
-            let share = shares.get(rank.max(1) - 1)?;
+            let share = shares.get(rank(q, shares.len())? - 1)?;
             Some((share * 1e5).round() / 1e5)
         };
         (figures.p50, figures.p95) = (at(0.5), at(0.95));
