@@ -6,15 +6,15 @@
 
 use super::endpoint::RtpStream;
 use super::path::StreamReport;
-use super::rtcp::{RATE, signed_seconds};
+use super::rtcp::{Jitter, RATE};
 use crate::vocab::{Downstream, Packet, Spread, Upstream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Maximum number of streams measured at a time; the figures of older ones are kept as sums.
 const STREAMS: usize = 8;
 /// A packet's transit time that differs by this much from that of the packet before is no jitter:
-/// the sender's RTP clock stood still while it had nothing to send.
-const PAUSED: f64 = 1.0;
+/// the sender's RTP clock stood still while it had nothing to send. A second, in timestamp units.
+const PAUSED: f64 = RATE as f64;
 /// How far before the first packet of a stream a packet may be and still belong to it: a second.
 const BEFORE_FIRST: u64 = 50;
 
@@ -30,10 +30,9 @@ struct StreamMeter {
     stream: RtpStream,
     first: u64,
     highest: u64,
-    /// Sequence number, arrival and RTP time of the latest packet.
-    last: (u64, Instant, u32),
-    /// Interarrival jitter in seconds.
-    jitter: f64,
+    /// Sequence number and RTP time of the latest packet.
+    last: (u64, u32),
+    jitter: Jitter,
 }
 
 impl DownstreamMeter {
@@ -54,13 +53,7 @@ impl DownstreamMeter {
                 self.streams.remove(0);
             }
             self.total.expected += 1;
-            return self.streams.push(StreamMeter {
-                stream,
-                first: packet.sequence,
-                highest: packet.sequence,
-                last: (packet.sequence, packet.arrival, packet.rtp_time),
-                jitter: 0.0,
-            });
+            return self.streams.push(StreamMeter::new(stream, packet));
         };
         self.streams[at].packet(packet, &mut self.total);
         // The stream with the newest packet comes last.
@@ -78,9 +71,20 @@ impl DownstreamMeter {
 }
 
 impl StreamMeter {
+    /// Of a stream whose first packet this is.
+    fn new(stream: RtpStream, packet: &Packet<'_>) -> Self {
+        Self {
+            stream,
+            first: packet.sequence,
+            highest: packet.sequence,
+            last: (packet.sequence, packet.rtp_time),
+            jitter: Jitter::from(packet.rtp_time, packet.arrival),
+        }
+    }
+
     fn packet(&mut self, packet: &Packet<'_>, total: &mut Downstream) {
         let sequence = packet.sequence;
-        let (before, arrival, rtp_time) = self.last;
+        let (before, rtp_time) = std::mem::replace(&mut self.last, (sequence, packet.rtp_time));
         let media = packet.rtp_time.wrapping_sub(rtp_time).cast_signed();
         if sequence == before + 1 && media > 0 {
             let frame = Duration::from_secs(media.unsigned_abs().into()) / RATE;
@@ -99,11 +103,11 @@ impl StreamMeter {
                 self.first = sequence;
             }
         }
-        let later = signed_seconds(packet.arrival, arrival) - f64::from(media) / f64::from(RATE);
-        self.last = (sequence, packet.arrival, packet.rtp_time);
-        if later.abs() < PAUSED {
-            self.jitter += (later.abs() - self.jitter) / 16.0;
-            total.jitter.add(Duration::from_secs_f64(self.jitter));
+        let later = self.jitter.difference(packet.rtp_time, packet.arrival);
+        if let Some(later) = later.filter(|later| later.abs() < PAUSED) {
+            self.jitter.add(later);
+            let seconds = self.jitter.estimate / f64::from(RATE);
+            total.jitter.add(Duration::from_secs_f64(seconds));
         }
     }
 }
@@ -152,6 +156,7 @@ impl UpstreamMeter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Instant;
 
     const MS: Duration = Duration::from_millis(1);
 

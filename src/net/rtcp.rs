@@ -47,10 +47,7 @@ pub(super) struct Reception {
     received: u64,
     /// Packets expected and received as of the last report.
     before: (u64, u64),
-    /// Interarrival jitter in timestamp units.
-    jitter: f64,
-    /// Arrival and RTP time of the last packet.
-    last: Option<(Instant, u32)>,
+    jitter: Jitter,
     /// Middle 32 bits of the last sender report's NTP time, and when that report came.
     reported: Option<(u32, Instant)>,
 }
@@ -64,8 +61,7 @@ impl Reception {
             highest: first,
             received: 0,
             before: (0, 0),
-            jitter: 0.0,
-            last: None,
+            jitter: Jitter::default(),
             reported: None,
         }
     }
@@ -74,12 +70,9 @@ impl Reception {
     pub(super) fn packet(&mut self, sequence: u64, rtp_time: u32, arrival: Instant) {
         self.highest = self.highest.max(sequence);
         self.received += 1;
-        if let Some((before, time)) = self.last {
-            let apart = signed_seconds(arrival, before) * f64::from(RATE);
-            let d = apart - f64::from(rtp_time.wrapping_sub(time).cast_signed());
-            self.jitter += (d.abs() - self.jitter) / 16.0;
+        if let Some(difference) = self.jitter.difference(rtp_time, arrival) {
+            self.jitter.add(difference);
         }
-        self.last = Some((arrival, rtp_time));
     }
 
     /// Records a sender report about this stream.
@@ -107,7 +100,7 @@ impl Reception {
             // 24 bits, signed.
             u32::from(fraction) << 24 | (lost.clamp(-0x80_0000, 0x7f_ffff) as u32 & 0xff_ffff),
             self.highest as u32,
-            self.jitter as u32,
+            self.jitter.estimate as u32,
             middle,
             since,
         ];
@@ -118,7 +111,37 @@ impl Reception {
     }
 }
 
-pub(super) fn signed_seconds(a: Instant, b: Instant) -> f64 {
+/// Interarrival jitter of a stream (RFC 3550, 6.4.1 and A.8), in timestamp units.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Jitter {
+    pub(super) estimate: f64,
+    /// Arrival and RTP time of the last packet.
+    last: Option<(Instant, u32)>,
+}
+
+impl Jitter {
+    /// Of a stream that begins with this packet.
+    pub(super) fn from(rtp_time: u32, arrival: Instant) -> Self {
+        Self {
+            estimate: 0.0,
+            last: Some((arrival, rtp_time)),
+        }
+    }
+
+    /// By how much the transit time of this packet differs from that of the one before.
+    pub(super) fn difference(&mut self, rtp_time: u32, arrival: Instant) -> Option<f64> {
+        let (before, time) = self.last.replace((arrival, rtp_time))?;
+        let apart = signed_seconds(arrival, before) * f64::from(RATE);
+        Some(apart - f64::from(rtp_time.wrapping_sub(time).cast_signed()))
+    }
+
+    /// Takes a difference into the estimate.
+    pub(super) fn add(&mut self, difference: f64) {
+        self.estimate += (difference.abs() - self.estimate) / 16.0;
+    }
+}
+
+fn signed_seconds(a: Instant, b: Instant) -> f64 {
     let apart = |d: Duration| d.as_secs_f64();
     a.checked_duration_since(b)
         .map_or_else(|| -apart(b.duration_since(a)), apart)
