@@ -230,7 +230,7 @@ impl TurnResult {
 }
 
 /// Everything measured in one call besides its turns.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct CallResult {
     /// Start of the call → joined, with media flowing.
     pub(crate) join: Option<Duration>,

@@ -2,7 +2,7 @@
 
 use super::render;
 use super::view::View;
-use crate::record::fixtures::{CallResult, Failure, Floor, Outcome, Run, facts, ms, replied};
+use crate::record::fixtures::{CallResult, Failure, Outcome, Run, facts, ms, replied};
 use crate::record::{
     Ending, Evidence, EvidenceCall, EvidenceFolder, EvidencePlace, EvidenceReason, EvidenceTurn,
     Expect, Flag, Ms, Reading, RunFacts, RunRecord, Sentinels, Summary, Threshold, TurnRecord,
@@ -411,15 +411,8 @@ fn identical_turns_are_drawn() {
         let mut run = Run::default();
         for _ in 0..calls {
             run.call(|base| CallResult {
-                join: None,
-                agent_present: None,
-                agent_audible: None,
-                greeting: None,
-                failure: None,
-                echoes: 0,
-                floor: Floor::default(),
-                dead_air: None,
                 turns: vec![replied(base, 0, ms(400), ms(20))],
+                ..CallResult::default()
             });
         }
         let page = render(&record(run));

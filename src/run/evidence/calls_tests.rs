@@ -1,9 +1,9 @@
 //! Made-up calls: which of them are kept, and in how much memory.
 
 use super::*;
-use crate::audio::packets::{HeldPacket, Packets};
-use crate::audio::{Codec, FRAME_TIME, Packet};
-use crate::run::evidence::piece::{Frame, TakenTurn};
+use crate::audio::packets::Packets;
+use crate::audio::{Codec, FRAME_TIME};
+use crate::run::evidence::piece::{Frame, TakenTurn, nth_packet};
 use crate::run::evidence::take::Class;
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,18 +14,7 @@ fn piece(call: usize, start: Instant, packets: u32, end: Option<CallEnd>) -> Pie
     let mut piece = Piece::empty(call, Codec::Opus);
     piece.packets = Packets::default();
     for k in 0..packets {
-        piece.packets.push(&HeldPacket {
-            packet: Packet {
-                arrival: start + FRAME_TIME * k,
-                kernel_stamp: true,
-                rtp_time: 960 * k,
-                sequence: u64::from(k),
-                level: None,
-                payload: &payload,
-            },
-            hold: FRAME_TIME,
-            stream: 0,
-        });
+        piece.packets.push(&nth_packet(start, k, &payload));
         piece.sent.push(Frame {
             captured: start + FRAME_TIME * k,
             payload: payload.clone(),

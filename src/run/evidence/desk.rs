@@ -7,7 +7,7 @@
 
 use super::calls::{CALLS_BYTES, Calls};
 use super::capture::Capture;
-use super::queue::{EvidenceResult, Message, QUEUE, Sink};
+use super::queue::{EvidenceResult, Message, QUEUE, Sink, queue};
 use super::recording::Recording;
 use super::select::Selection;
 use super::take::{LONGEST, Take};
@@ -21,7 +21,7 @@ use crate::run::watchdog::{Pulses, WatchedPart};
 use crate::scenario;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -46,13 +46,7 @@ impl Desk {
         pulses: Pulses,
     ) -> Result<Self, RunError> {
         let folder = EvidenceFolder::create(path).map_err(RunError::Evidence)?;
-        let (takes, inbox) = sync_channel(QUEUE);
-        let sink = Sink {
-            takes,
-            waiting: Arc::default(),
-            lost: Arc::default(),
-            lost_calls: Arc::default(),
-        };
+        let (sink, inbox) = queue(QUEUE);
         let notice = Arc::default();
         let writer = Writer::new(asked, folder, &sink, Arc::clone(&notice), pulses);
         std::thread::Builder::new()

@@ -116,3 +116,25 @@ impl TakenTurn {
         })
     }
 }
+
+/// Packet number `k` of a stream that begins at `start`.
+#[cfg(test)]
+pub(super) fn nth_packet(
+    start: Instant,
+    k: u32,
+    payload: &[u8],
+) -> crate::audio::packets::HeldPacket<'_> {
+    use crate::audio::{FRAME_TIME, Packet};
+    crate::audio::packets::HeldPacket {
+        packet: Packet {
+            arrival: start + FRAME_TIME * k,
+            kernel_stamp: true,
+            rtp_time: 960 * k,
+            sequence: u64::from(k),
+            level: None,
+            payload,
+        },
+        hold: FRAME_TIME,
+        stream: 0,
+    }
+}

@@ -8,7 +8,7 @@ use super::take::Take;
 use crate::record::Evidence;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
 use tokio::sync::oneshot;
 
@@ -41,6 +41,18 @@ pub(super) struct Sink {
     pub lost: Arc<AtomicUsize>,
     /// Number of calls whose end did not fit.
     pub lost_calls: Arc<AtomicUsize>,
+}
+
+/// A queue for this many messages, and its sending end.
+pub(super) fn queue(room: usize) -> (Sink, Receiver<Message>) {
+    let (takes, inbox) = sync_channel(room);
+    let sink = Sink {
+        takes,
+        waiting: Arc::default(),
+        lost: Arc::default(),
+        lost_calls: Arc::default(),
+    };
+    (sink, inbox)
 }
 
 impl Sink {

@@ -82,59 +82,18 @@ impl Recorder {
 
 #[cfg(test)]
 mod tests {
-    use super::super::queue::{Message, QUEUE_BYTES};
+    use super::super::piece::nth_packet;
+    use super::super::queue::{Message, QUEUE_BYTES, queue};
     use super::*;
-    use crate::audio::{FRAME_TIME, Packet};
-    use crate::call::Floor;
+    use crate::audio::FRAME_TIME;
     use std::sync::atomic::Ordering::Relaxed;
-    use std::sync::mpsc::{Receiver, sync_channel};
-
-    fn sink(room: usize) -> (Sink, Receiver<Message>) {
-        let (takes, inbox) = sync_channel(room);
-        let sink = Sink {
-            takes,
-            waiting: Arc::default(),
-            lost: Arc::default(),
-            lost_calls: Arc::default(),
-        };
-        (sink, inbox)
-    }
-
-    fn held(start: Instant, k: u32, payload: &[u8]) -> HeldPacket<'_> {
-        HeldPacket {
-            packet: Packet {
-                arrival: start + FRAME_TIME * k,
-                kernel_stamp: true,
-                rtp_time: 960 * k,
-                sequence: u64::from(k),
-                level: None,
-                payload,
-            },
-            hold: FRAME_TIME,
-            stream: 0,
-        }
-    }
-
-    fn result() -> CallResult {
-        CallResult {
-            join: None,
-            agent_present: None,
-            agent_audible: None,
-            greeting: None,
-            failure: None,
-            echoes: 0,
-            floor: Floor::default(),
-            dead_air: None,
-            turns: Vec::new(),
-        }
-    }
 
     #[test]
     fn pieces_contain_the_whole_call_and_are_small() {
         let start = Instant::now();
         // Ten minutes of Opus at 24 kbit/s, and packets of the largest size.
         for size in [60, 1_200] {
-            let (to, inbox) = sink(100_000);
+            let (to, inbox) = queue(100_000);
             let mut recorder = Recorder::new(3, Codec::Opus, to.clone());
             let payload: Arc<[u8]> = Arc::from(vec![7; size]);
             let (mut packets, mut sent, mut pieces, mut ends) = (0, 0, 0, 0);
@@ -151,11 +110,11 @@ mod tests {
             };
             for k in 0..30_000 {
                 recorder.sent(start + FRAME_TIME * k, &payload);
-                recorder.heard(&held(start, k, &payload));
+                recorder.heard(&nth_packet(start, k, &payload));
                 assert!(recorder.weight() <= PIECE_BYTES + 2_000, "{k}");
                 inbox.try_iter().for_each(&mut count);
             }
-            recorder.finished(&result(), start + FRAME_TIME * 30_000);
+            recorder.finished(&CallResult::default(), start + FRAME_TIME * 30_000);
             inbox.try_iter().for_each(&mut count);
             assert_eq!((packets, sent, ends), (30_000, 30_000, 1));
             let in_time = 120..=121;
@@ -167,12 +126,12 @@ mod tests {
     #[test]
     fn a_full_queue_cuts_a_recording_without_blocking() {
         let start = Instant::now();
-        let (to, inbox) = sink(1);
+        let (to, inbox) = queue(1);
         let mut recorder = Recorder::new(3, Codec::Opus, to.clone());
         let payload: Arc<[u8]> = Arc::from([7; 60]);
         let record = |recorder: &mut Recorder, seconds: std::ops::Range<u32>| {
             for k in seconds.start * 50..seconds.end * 50 {
-                recorder.heard(&held(start, k, &payload));
+                recorder.heard(&nth_packet(start, k, &payload));
             }
         };
         // The second piece does not fit, the third one does.
@@ -187,7 +146,7 @@ mod tests {
         assert_eq!((cut(&first), cut(&third)), (false, true));
         // If the end of the call does not fit, the call is lost.
         to.waiting.fetch_add(QUEUE_BYTES, Relaxed);
-        recorder.finished(&result(), start);
+        recorder.finished(&CallResult::default(), start);
         assert_eq!(to.lost_calls.load(Relaxed), 1);
     }
 }

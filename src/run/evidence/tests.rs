@@ -2,23 +2,11 @@
 
 use super::*;
 use crate::audio::{FRAME, FRAME_TIME, Packet, opus, tone};
-use crate::call::{CallResult, Expect, Floor, Outcome, TurnResult};
+use crate::call::{CallResult, Expect, Outcome, TurnResult};
 use std::time::Duration;
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
-}
-
-/// A queue for this many messages.
-fn sink(room: usize) -> (Sink, Receiver<Message>) {
-    let (takes, inbox) = sync_channel(room);
-    let sink = Sink {
-        takes,
-        waiting: Arc::default(),
-        lost: Arc::default(),
-        lost_calls: Arc::default(),
-    };
-    (sink, inbox)
 }
 
 /// A turn that ended with `outcome`; its utterance begins at `start`.
@@ -170,7 +158,7 @@ async fn evidence_memory_is_bounded() {
 async fn evidence_over_the_size_limit_is_left_out_with_a_notice() {
     let run = tempfile::tempdir().expect("a folder");
     let folder = EvidenceFolder::create(&run.path().join("evidence")).expect("a new folder");
-    let (sink, _inbox) = sink(1);
+    let (sink, _inbox) = queue(1);
     let asked = scenario::EvidenceSelection::default();
     let mut writer = Writer::new(asked, folder, &sink, Arc::default(), Pulses::default());
     (writer.room, writer.reserved) = (600_000, 200_000);
@@ -233,7 +221,7 @@ fn disk_space_is_reserved_for_selected_turns_and_calls() {
 
 #[test]
 fn a_full_queue_drops_takes_without_blocking() {
-    let (sink, inbox) = sink(2);
+    let (sink, inbox) = queue(2);
     let desk = Desk {
         asked: scenario::EvidenceSelection::default(),
         sink,
@@ -280,15 +268,8 @@ fn whole_call(
         result(turn, begins, *outcome, *ttfa)
     });
     let result = CallResult {
-        join: None,
-        agent_present: None,
-        agent_audible: None,
-        greeting: None,
-        failure: None,
-        echoes: 0,
-        floor: Floor::default(),
-        dead_air: None,
         turns: turns.collect(),
+        ..CallResult::default()
     };
     capture.finished(&result, start + Duration::from_secs(seconds.into()));
 }
@@ -362,7 +343,7 @@ async fn the_worst_calls_are_written_as_a_whole() {
 async fn calls_that_do_not_fit_on_disk_are_counted() {
     let run = tempfile::tempdir().expect("a folder");
     let folder = EvidenceFolder::create(&run.path().join("evidence")).expect("a new folder");
-    let (to, inbox) = sink(QUEUE);
+    let (to, inbox) = queue(QUEUE);
     let asked = scenario::EvidenceSelection {
         calls: 4,
         ..scenario::EvidenceSelection::default()
