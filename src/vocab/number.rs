@@ -1,4 +1,4 @@
-//! Parses numbers as people type them.
+//! Parses numbers as people type them, and prints them with a noun.
 //!
 //! In: text from a file, a flag or a variable. Out: a whole number, exactly, even if it is
 //! written `1.0` or `1e3`; for text that is not a number, the number that was probably meant.
@@ -10,6 +10,12 @@ use std::ops::RangeInclusive;
 const DIGITS: usize = 30;
 /// Longest text that a suggestion is made for, in bytes.
 const LONGEST: usize = 64;
+
+/// A number with its noun: `1 call`, `2 calls`.
+pub(crate) fn counted(n: u64, noun: &str) -> String {
+    let ending = if n == 1 { "" } else { "s" };
+    format!("{n} {noun}{ending}")
+}
 
 /// The value of a decimal number if it is whole: `12`, `+12`, `12.0`, `1.2e1`. `None` for any
 /// other text, and for a number of more than 30 digits.

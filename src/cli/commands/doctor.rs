@@ -37,7 +37,7 @@ pub(crate) struct DoctorArgs {
     /// Overrides of the scenario's values.
     #[command(flatten)]
     pub overrides: OverrideArgs,
-    /// The server.
+    /// The server that is checked, and its key.
     #[command(flatten)]
     pub server: ServerArgs,
 }

@@ -8,6 +8,7 @@ use crate::cli::sources::{ScenarioSource, note_unset, warn_of_doubts};
 use crate::cli::trouble::Trouble;
 use crate::scenario::{Extent, Scenario, Unset};
 use crate::vocab::duration;
+use crate::vocab::number::counted;
 use clap::Args;
 
 /// Arguments of `loadgen validate`.
@@ -43,12 +44,11 @@ fn validate(path: &str, env: &Environment) -> Result<Exit, Trouble> {
 }
 
 fn describe(scenario: &Scenario) -> String {
-    let many = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let calls = match scenario.load.extent {
-        Extent::Calls(calls) => many(calls as usize, "call"),
+        Extent::Calls(calls) => counted(calls.into(), "call"),
         Extent::Duration(time) => format!("calls for {}", duration::format(time)),
     };
-    let turns = many(scenario.call.turns.len(), "turn");
-    let utterances = many(scenario.utterances.len(), "utterance");
+    let turns = counted(scenario.call.turns.len() as u64, "turn");
+    let utterances = counted(scenario.utterances.len() as u64, "utterance");
     format!("{calls}, {turns} each, {utterances}")
 }

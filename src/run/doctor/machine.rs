@@ -9,6 +9,7 @@ use crate::os::{cores, cpu_limit, receive_buffer};
 use crate::run::error::RunError;
 use crate::run::room::{self, Free};
 use crate::run::{limits, room::free};
+use crate::vocab::number::counted;
 use std::time::{Duration, Instant};
 
 /// Processor time of a caller whose audio is decoded, in cores; docs/performance.md has the
@@ -90,7 +91,7 @@ pub(super) fn lines(machine: &Machine, needs: Needs) -> Vec<Line> {
     let descriptors = limits::allow(calls, needs.descriptors, needs.open);
     let ports = room::ports(calls, needs.ports);
     let of =
-        |n: u64, what: &str| format!("{} for {}", n.saturating_mul(calls), plural(calls, what));
+        |n: u64, what: &str| format!("{} for {}", n.saturating_mul(calls), counted(calls, what));
     let lines = [
         Some(processor(machine, calls)),
         memory,
@@ -108,13 +109,6 @@ pub(super) fn lines(machine: &Machine, needs: Needs) -> Vec<Line> {
     lines.into_iter().flatten().collect()
 }
 
-fn plural(n: u64, what: &str) -> String {
-    match n {
-        1 => format!("1 {what}"),
-        n => format!("{n} {what}s"),
-    }
-}
-
 /// A resource whose shortage refuses a run.
 fn fits(result: Result<(), RunError>, check: Check, enough: String) -> Line {
     match result {
@@ -129,9 +123,9 @@ fn processor(machine: &Machine, calls: u64) -> Line {
     let needed = calls as f64 * CORES_OF_A_CALL;
     let have = match machine.limit {
         Some(limit) => format!("the control group (container) allows {limit} cores"),
-        None => plural(machine.cores as u64, "core"),
+        None => counted(machine.cores as u64, "core"),
     };
-    let text = format!("{have}; {} need about {needed:.2}", plural(calls, "call"));
+    let text = format!("{have}; {} need about {needed:.2}", counted(calls, "call"));
     if machine.limit.is_some_and(|limit| limit < 1.0) {
         return Line::warn(
             Check::Processor,
@@ -206,13 +200,16 @@ fn calibration(trusted: Option<u64>, calls: u64) -> Line {
             Check::Calibration,
             format!(
                 "{}, but the figures are reliable up to {trusted} only",
-                plural(calls, "call")
+                counted(calls, "call")
             ),
             "use fewer calls at once or another machine; `loadgen calibrate` repeats the measurement",
         ),
         Some(trusted) => Line::ok(
             Check::Calibration,
-            format!("the figures are reliable up to {}", plural(trusted, "call")),
+            format!(
+                "the figures are reliable up to {}",
+                counted(trusted, "call")
+            ),
         ),
     }
 }
@@ -223,7 +220,7 @@ fn bandwidth(calls: u64) -> Line {
         Check::Bandwidth,
         format!(
             "{} take about {:.1} Mbit/s each way (computed, not measured)",
-            plural(calls, "call"),
+            counted(calls, "call"),
             bits / 1e6
         ),
     )

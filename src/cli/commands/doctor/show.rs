@@ -5,6 +5,7 @@
 
 use crate::report::Style;
 use crate::run::{Line, Section, Word};
+use crate::vocab::number::counted;
 use crate::vocab::plain;
 use anstyle::{AnsiColor, Style as Ansi};
 use serde::Serialize;
@@ -72,11 +73,7 @@ fn lines(sections: &[Section]) -> impl Iterator<Item = &Line> {
 
 /// The last line: what all checks together mean.
 pub(super) fn conclusion(sections: &[Section]) -> String {
-    let count = |word: Word| lines(sections).filter(|l| l.word == word).count();
-    let counted = |n: usize, what: &str| match n {
-        1 => format!("1 {what}"),
-        n => format!("{n} {what}s"),
-    };
+    let count = |word: Word| lines(sections).filter(|l| l.word == word).count() as u64;
     match (count(Word::Fail), count(Word::Warn)) {
         (0, 0) => "everything that a run needs is there\n".to_owned(),
         (0, warnings) => format!(
