@@ -352,7 +352,7 @@ impl PrometheusMetrics {
             let (up, down) = (&c.up, &c.down);
             for (direction, expected, lost) in [
                 ("up", up.expected, up.lost),
-                ("down", down.expected, down.lost),
+                ("down", down.stream.expected, down.stream.lost),
             ] {
                 let of = OfDirection { direction };
                 self.expected.get_or_create(&of).inc_by(expected);

@@ -29,7 +29,7 @@ pub(crate) struct ConnectionRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) quality: Option<QualityRecord>,
     /// The caller's stream.
-    pub(crate) up: UpRecord,
+    pub(crate) up: StreamRecord,
     /// The agent's streams.
     pub(crate) down: DownRecord,
     /// The figures between each two instants at which they were taken.
@@ -68,19 +68,21 @@ pub(crate) struct SpreadRecord {
     pub(crate) last_ms: Ms,
 }
 
-/// The caller's stream, as sent and as the server reports it.
+/// The packets of one way. The caller's are those that it sent and that the server reports on, the
+/// agent's those that arrived.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct UpRecord {
-    /// RTP packets sent.
+pub(crate) struct StreamRecord {
+    /// RTP packets sent or received; repeated ones count once.
     pub(crate) packets: u64,
     /// Their size, with headers of RTP and SRTP, without those of UDP and IP.
     pub(crate) bytes: u64,
-    /// Packets that the server's reports cover.
+    /// Packets that the server's reports cover; of the agent's, packets from the first to the newest
+    /// sequence number.
     pub(crate) expected: u64,
-    /// Of these, packets that the server did not receive.
+    /// Of these, packets that did not arrive.
     pub(crate) lost: u64,
-    /// Interarrival jitter that the server reports.
+    /// Interarrival jitter (RFC 3550): as the server reports it, or estimated after each packet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) jitter: Option<SpreadRecord>,
     /// Bits per second, from `bytes`.
@@ -95,14 +97,9 @@ pub(crate) struct UpRecord {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct DownRecord {
-    /// RTP packets received; repeated ones count once.
-    pub(crate) packets: u64,
-    /// Their size, as for `up`.
-    pub(crate) bytes: u64,
-    /// Packets from the first to the newest sequence number.
-    pub(crate) expected: u64,
-    /// Of these, packets that did not arrive.
-    pub(crate) lost: u64,
+    /// What is known of both ways.
+    #[serde(flatten)]
+    pub(crate) stream: StreamRecord,
     /// Packets that arrived after one with a higher sequence number.
     pub(crate) reordered: u64,
     /// Packets that arrived again.
@@ -111,15 +108,6 @@ pub(crate) struct DownRecord {
     pub(crate) late: u64,
     /// Audio that a receiver conceals: the lost and the late packets.
     pub(crate) concealed_ms: Ms,
-    /// Interarrival jitter (RFC 3550), estimated after each packet.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) jitter: Option<SpreadRecord>,
-    /// Bits per second, from `bytes`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) bitrate: Option<u64>,
-    /// Mode, bandwidth, length of a packet and channels of the latest Opus packet.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) codec: Option<String>,
 }
 
 /// The figures of one span of a call.
@@ -162,7 +150,7 @@ impl ConnectionRecord {
             }),
             rtt_ice: SpreadRecord::of(&figures.ice),
             rtt_rtcp: SpreadRecord::of(&figures.rtcp),
-            up: UpRecord {
+            up: StreamRecord {
                 packets: up.packets,
                 bytes: up.bytes,
                 expected: up.expected,
@@ -172,17 +160,19 @@ impl ConnectionRecord {
                 codec: codec_up,
             },
             down: DownRecord {
-                packets: down.packets,
-                bytes: down.bytes,
-                expected: down.expected,
-                lost: down.lost(),
+                stream: StreamRecord {
+                    packets: down.packets,
+                    bytes: down.bytes,
+                    expected: down.expected,
+                    lost: down.lost(),
+                    jitter: SpreadRecord::of(&down.jitter),
+                    bitrate: rate(1),
+                    codec: codec_down,
+                },
                 reordered: down.reordered,
                 repeated: down.repeated,
                 late: measured.late,
                 concealed_ms: (down.frame * u32::try_from(concealed).unwrap_or(u32::MAX)).into(),
-                jitter: SpreadRecord::of(&down.jitter),
-                bitrate: rate(1),
-                codec: codec_down,
             },
             over_time: points
                 .windows(2)
@@ -303,16 +293,19 @@ impl ConnectionRecord {
         });
         Self {
             rtt_ice: rtt,
-            up: UpRecord {
+            up: StreamRecord {
                 expected: 100,
                 lost: 5,
-                ..UpRecord::default()
+                ..StreamRecord::default()
             },
             down: DownRecord {
-                expected: 80,
-                packets: 60,
-                lost: 20,
-                jitter,
+                stream: StreamRecord {
+                    expected: 80,
+                    packets: 60,
+                    lost: 20,
+                    jitter,
+                    ..StreamRecord::default()
+                },
                 ..DownRecord::default()
             },
             ..Self::default()
@@ -363,7 +356,7 @@ mod tests {
         assert_eq!(record.longest_rtt_ms(), Some(ms(80).into()));
         assert_eq!(record.candidates().as_deref(), Some("host-relay udp"));
         assert_eq!((record.up.lost, record.up.bitrate), (4, Some(40_000)));
-        assert_eq!((record.down.lost, record.down.late), (10, 2));
+        assert_eq!((record.down.stream.lost, record.down.late), (10, 2));
         assert_eq!(record.down.concealed_ms, ms(240).into());
         let codec = record.up.codec.as_deref();
         assert_eq!(codec, Some("opus SILK wideband 20 ms mono"));

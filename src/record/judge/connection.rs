@@ -42,7 +42,7 @@ pub(crate) struct ConnectionFigures {
 /// Packets lost in one direction.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct LossFigures {
-    /// Packets expected.
+    /// Packets sent, as far as is known: received or lost.
     pub expected: u64,
     /// Of these, packets that did not arrive.
     pub lost: u64,
@@ -92,7 +92,7 @@ impl ConnectionFigures {
         let mut figures = Self {
             calls: all().count(),
             up: LossFigures::of(all().map(|c| (c.up.expected, c.up.lost))),
-            down: LossFigures::of(all().map(|c| (c.down.expected, c.down.lost))),
+            down: LossFigures::of(all().map(|c| (c.down.stream.expected, c.down.stream.lost))),
             jitter_up_ms: mean.map(Ms::from_micros),
             reordered: all().map(|c| c.down.reordered).sum(),
             repeated: all().map(|c| c.down.repeated).sum(),

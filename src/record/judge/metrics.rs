@@ -203,7 +203,9 @@ impl Metric {
             Self::AgentAudible => calls(true, |c| c.agent_audible_ms),
             Self::Greeting => calls(false, |c| c.greeting_ms),
             Self::Rtt => calls(false, |c| c.connection.as_ref()?.rtt_ms()),
-            Self::Jitter => calls(false, |c| Some(c.connection.as_ref()?.down.jitter?.mean_ms)),
+            Self::Jitter => calls(false, |c| {
+                Some(c.connection.as_ref()?.down.stream.jitter?.mean_ms)
+            }),
             Self::Replied => ValueSource::Share(|t| t.outcome == Outcome::Replied),
             Self::Missed => ValueSource::Share(|t| t.outcome == Outcome::Missed),
             Self::Early => ValueSource::Share(|t| t.outcome == Outcome::Early),
@@ -228,7 +230,7 @@ impl Metric {
                 lost((up.lost, up.expected))
             }),
             Self::LossDown => ValueSource::PartsOfCalls(|c| {
-                let down = &c.connection.as_ref()?.down;
+                let down = &c.connection.as_ref()?.down.stream;
                 lost((down.lost, down.expected))
             }),
         }

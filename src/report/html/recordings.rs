@@ -96,7 +96,7 @@ fn link(path: &str, place: &EvidencePlace, turn: Option<&TurnRecord>) -> Markup 
     }
 }
 
-/// Minutes and seconds.
+/// A length in minutes and seconds: `2:05.3`.
 fn clock(ms: Ms) -> String {
     let tenths = (ms.as_f64().max(0.0) / 100.0).round() as u64;
     let (minutes, rest) = (tenths / 600, tenths % 600);
