@@ -140,7 +140,7 @@ fn is_harmless(page: &str) {
     }
 }
 
-/// In the list of past runs.
+/// What `loadgen list` shows of the run.
 fn listed(record: &RunRecord) {
     let past = PastRun {
         folder: "folder".to_owned(),
@@ -153,7 +153,7 @@ fn listed(record: &RunRecord) {
     assert!(parsed.is_ok());
 }
 
-/// On the screen.
+/// What a run and `loadgen report` show on the screen.
 fn shown(record: &RunRecord) {
     let screen = Screen::default();
     is_plain(&console::brief(&record.summary, screen, None));

@@ -12,7 +12,7 @@ use strum::{IntoStaticStr, VariantArray};
 pub struct Spread {
     /// How many durations there were.
     pub count: u64,
-    /// Their sum.
+    /// The sum of all of them.
     pub sum: Duration,
     /// The shortest; zero if there is none.
     pub min: Duration,
@@ -92,9 +92,9 @@ named!(pub(crate) for ConnectionQuality);
 /// The server's ratings of a caller's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct QualityRatings {
-    /// The worst one.
+    /// The worst rating so far.
     pub worst: ConnectionQuality,
-    /// The latest one.
+    /// The latest rating.
     pub last: ConnectionQuality,
     /// How often it changed.
     pub changes: u32,
@@ -242,9 +242,9 @@ pub(crate) struct ConnectionPoint {
     pub jitter_up: Sum,
     /// Jitter of the streams that we listen to.
     pub jitter_down: Sum,
-    /// Packets expected.
+    /// Packets sent, as far as is known: received or lost.
     pub expected: [u32; 2],
-    /// Packets lost.
+    /// Of these, packets that did not arrive.
     pub lost: [u32; 2],
     /// Bytes of RTP.
     pub bytes: [u64; 2],
