@@ -4,6 +4,7 @@
 //! Out: packets on time, arrivals with their timestamps.
 //! Invariants: a peer lives on one thread; nothing here depends on LiveKit, turns or files.
 
+mod candidate;
 mod claims;
 mod clock;
 mod endpoint;
@@ -39,6 +40,7 @@ pub use srtp::Context as SrtpContext;
 pub use srtp::bench_pair as srtp_bench_pair;
 pub use transport::{Topology, Transport};
 
+pub(crate) use candidate::Candidate;
 pub(crate) use clock::monotonic_ns;
 pub(crate) use engine::PeerEvents;
 pub(crate) use health::{DurationQuantiles, Durations, HealthSnapshot};

@@ -3,6 +3,7 @@
 //! In: nothing. Out: these types. Invariants: text that comes from outside is bounded and
 //! printable; nothing contains a secret; `None` means that a step was not taken.
 
+use crate::net::Candidate;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -143,46 +144,19 @@ pub(crate) struct Permissions {
     pub data: bool,
 }
 
-/// An address at which the server offers to exchange media.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Candidate {
-    pub over_tcp: bool,
-    /// `host`, `srflx`, `prflx` or `relay`.
-    pub kind: &'static str,
-    pub address: SocketAddr,
-}
-
-impl Candidate {
-    /// Reads `candidate:FOUNDATION COMPONENT PROTOCOL PRIORITY ADDRESS PORT typ KIND …`, with or
-    /// without `a=` before it. `None` for candidates of the second component, or with a host name.
-    pub(crate) fn parse(line: &str) -> Option<Self> {
-        let line = line.trim();
-        let line = line.strip_prefix("a=").unwrap_or(line);
-        let mut words = line.strip_prefix("candidate:")?.split_whitespace();
-        let (_foundation, component) = (words.next()?, words.next()?);
-        let protocol = words.next()?;
-        let (_priority, ip, port) = (words.next()?, words.next()?, words.next()?);
-        let kinds = ["host", "srflx", "prflx", "relay"];
-        let kind = (words.next()? == "typ").then(|| words.next())??;
-        let kind = kinds.into_iter().find(|known| *known == kind)?;
-        (component == "1").then_some(())?;
-        Some(Self {
-            over_tcp: protocol.eq_ignore_ascii_case("tcp"),
-            kind,
-            address: SocketAddr::new(ip.parse().ok()?, port.parse().ok()?),
-        })
-    }
-
-    /// The candidates of a session description.
-    pub(crate) fn all_of(description: &str) -> Vec<Self> {
-        let mut found = Vec::new();
-        for candidate in description.lines().filter_map(Self::parse) {
-            if found.len() < CANDIDATES && !found.contains(&candidate) {
-                found.push(candidate);
-            }
+/// The candidates of a session description, for the first component.
+pub(crate) fn candidates_of(description: &str) -> Vec<Candidate> {
+    let lines = description
+        .lines()
+        .filter(|line| line.contains("candidate:"));
+    let mut found = Vec::new();
+    for candidate in lines.filter_map(Candidate::parse) {
+        let is_new = candidate.is_first_component && !found.contains(&candidate);
+        if found.len() < CANDIDATES && is_new {
+            found.push(candidate);
         }
-        found
     }
+    found
 }
 
 #[cfg(test)]
@@ -196,10 +170,10 @@ mod tests {
                    a=candidate:1 1 udp 2130706431 127.0.0.1 7882 typ host\r\n\
                    a=candidate:2 1 TCP 1671430143 10.0.0.1 7881 typ host tcptype passive\r\n\
                    a=candidate:3 1 udp 1 name.local 7882 typ host\r\na=candidate:4 1 udp 1\r\n";
-        let found = Candidate::all_of(sdp);
+        let found = candidates_of(sdp);
         let shown: Vec<String> = found
             .iter()
-            .map(|c| format!("{} {} {}", c.over_tcp, c.kind, c.address))
+            .map(|c| format!("{} {} {}", c.over_tcp, c.kind.name(), c.address))
             .collect();
         assert_eq!(
             shown,
@@ -208,13 +182,13 @@ mod tests {
         let many: String = (0..100)
             .map(|n| format!("candidate:1 1 udp 1 127.0.0.1 {} typ relay\n", 1_000 + n))
             .collect();
-        assert_eq!(Candidate::all_of(&many).len(), CANDIDATES);
+        assert_eq!(candidates_of(&many).len(), CANDIDATES);
     }
 
     #[test]
     fn a_link_keeps_the_shortest_round_trip_and_each_candidate_once() {
         let mut link = Link::default();
-        let candidates = Candidate::all_of("candidate:1 1 udp 1 127.0.0.1 5 typ host");
+        let candidates = candidates_of("candidate:1 1 udp 1 127.0.0.1 5 typ host");
         for ms in [30, 20, 40] {
             link.learn(LinkFact::RoundTrip(Duration::from_millis(ms)));
             link.learn(LinkFact::Candidates(candidates.clone()));

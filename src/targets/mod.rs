@@ -21,7 +21,7 @@ pub use target::OwnAgent;
 pub(crate) use caller_handle::{CallerHandle, CallerJob, Moment};
 pub(crate) use clock::{now, until};
 pub(crate) use examination::{
-    Candidate, Encryption, Examination, HttpFacts, Link, Permissions, TlsFault, TokenFault,
+    Encryption, Examination, HttpFacts, Link, Permissions, TlsFault, TokenFault,
 };
 pub(crate) use media::Media;
 pub(crate) use state_folder::state_folder;

@@ -3,6 +3,7 @@
 //! In: the other side's candidates, the addresses between which media flow. Out: the kinds of both
 //! ends. Invariant: the number of candidates remembered is bounded.
 
+use crate::net::candidate::Candidate;
 use crate::net::stun;
 use crate::vocab::{CandidateKind, CandidatePair};
 use std::net::SocketAddr;
@@ -24,7 +25,8 @@ pub(super) struct Ends {
 impl Ends {
     /// The other side announces a candidate, as in a description: `candidate:…` or what follows it.
     pub(super) fn announced(&mut self, line: &str) {
-        if let Some(candidate) = parsed(line)
+        let candidate = Candidate::parse(line).map(|c| (c.address, c.kind));
+        if let Some(candidate) = candidate
             && self.announced.len() < CANDIDATES
             && !self.announced.contains(&candidate)
         {
@@ -62,16 +64,6 @@ impl Ends {
             remote: known.map_or(CandidateKind::Prflx, |(_, kind)| *kind),
         })
     }
-}
-
-/// Address and kind in a candidate's line (RFC 8839, 5.1).
-fn parsed(line: &str) -> Option<(SocketAddr, CandidateKind)> {
-    let mut words = line.split_ascii_whitespace().skip(4);
-    let (ip, port) = (words.next()?, words.next()?);
-    let address = SocketAddr::new(ip.parse().ok()?, port.parse().ok()?);
-    let name = words.skip_while(|word| *word != "typ").nth(1)?;
-    let kind = CandidateKind::ALL.iter().find(|kind| kind.name() == name)?;
-    Some((address, *kind))
 }
 
 #[cfg(test)]

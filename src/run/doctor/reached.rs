@@ -7,7 +7,9 @@ use super::attempt::{Attempt, Goal, Reply};
 use super::check::{Check, Line};
 use super::server::ms;
 use crate::call::Failure;
-use crate::targets::{Candidate, Permissions};
+use crate::net::Candidate;
+use crate::targets::Permissions;
+use crate::vocab::CandidateKind;
 use std::time::Duration;
 
 /// A round-trip time up to this is good.
@@ -98,7 +100,7 @@ fn permissions(allowed: Permissions) -> Line {
 fn listed(candidates: &[&Candidate]) -> String {
     let each = candidates
         .iter()
-        .map(|c| format!("{} ({})", c.address, c.kind));
+        .map(|c| format!("{} ({})", c.address, c.kind.name()));
     each.collect::<Vec<_>>().join(", ")
 }
 
@@ -131,7 +133,7 @@ fn candidates(first: &Attempt) -> Line {
     let kind = udp
         .iter()
         .find(|c| c.address == remote)
-        .map_or("prflx", |c| c.kind);
+        .map_or(CandidateKind::Prflx.name(), |c| c.kind.name());
     let rest: Vec<&Candidate> = udp.into_iter().filter(|c| c.address != remote).collect();
     let rest = match rest.is_empty() {
         true => String::new(),
@@ -255,7 +257,7 @@ mod tests {
     }
 
     fn healthy() -> Attempt {
-        let udp = Candidate::all_of("candidate:1 1 udp 1 127.0.0.1 7882 typ host");
+        let udp = Candidate::parse("candidate:1 1 udp 1 127.0.0.1 7882 typ host");
         Attempt {
             joined: Some(SHORT),
             agent: Some(SHORT),
@@ -269,8 +271,8 @@ mod tests {
                     subscribe: true,
                     data: true,
                 }),
-                remote: udp.first().map(|c| c.address),
-                candidates: udp,
+                remote: udp.map(|c| c.address),
+                candidates: udp.into_iter().collect(),
                 round_trip: Some(SHORT),
             },
             over_tcp: Vec::new(),

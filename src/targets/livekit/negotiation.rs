@@ -9,7 +9,7 @@ use super::session::{LiveSession, PUBLISHER, SUBSCRIBER};
 use super::signal::{self, Request};
 use crate::call::Failure;
 use crate::net::{Endpoint, Topology, tracks_by_mid};
-use crate::targets::examination::{Candidate, LinkFact};
+use crate::targets::examination::{LinkFact, candidates_of};
 use livekit_protocol as proto;
 use std::collections::HashMap;
 
@@ -132,7 +132,7 @@ impl<E: Endpoint> LiveSession<'_, E> {
 
     /// Reports the candidates of a description, or one by itself, if the owner asks for them.
     async fn learn_candidates(&mut self, text: &str) -> Result<(), Failure> {
-        let found = Candidate::all_of(text);
+        let found = candidates_of(text);
         let found = (!found.is_empty()).then_some(LinkFact::Candidates(found));
         self.learn(found).await
     }
