@@ -109,7 +109,7 @@ pub(super) async fn attempt(
     let mut found = following.found;
     let (failure, turns) = result(&line).await;
     let waited = agent_timeout;
-    let absent = goal != Goal::Room && found.joined.is_some() && found.agent.is_none();
+    let absent = goal == Goal::Agent && found.joined.is_some() && found.agent.is_none();
     let absent = absent.then_some(Failure::AgentAbsent { waited });
     if let Some(failure) = failure.filter(|_| failed).or(absent) {
         found.failure = Some(line.connection.explain(failure, agent_timeout).await);
@@ -195,7 +195,8 @@ impl Following {
                 biased;
                 event = events.recv() => match event {
                     Some(EndEvent::Call(event)) => match *event {
-                        CallEvent::TurnEnded(_) => return false,
+                        // A call that fails ends its turn first.
+                        CallEvent::TurnEnded(turn) => return turn.outcome == Outcome::Failed,
                         CallEvent::Phase(Phase::Failed) => return true,
                         CallEvent::Phase(Phase::Listening) => {
                             self.over.get_or_insert_with(|| now() + LISTEN);
