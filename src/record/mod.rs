@@ -50,7 +50,7 @@ pub use start::{PlannedGate, RunStart};
 pub(crate) use baseline::Baseline;
 pub(crate) use facts::calls::{CallContext, CallCounts};
 pub(crate) use facts::conditions::Conditions;
-pub(crate) use facts::connection::{ConnectionRecord, ConnectionSpan};
+pub(crate) use facts::connection::{ConnectionRecord, ConnectionSpan, StreamRecord};
 pub(crate) use facts::conversation::{ConversationRecord, FloorRecord};
 pub(crate) use facts::evidence::{EVIDENCE_BYTES, EVIDENCE_VERSION, EvidenceFolder, wav_bytes};
 pub(crate) use facts::folder::{DEFAULT_PARENT, EVIDENCE_FOLDER, create_private, write_durably};

@@ -144,7 +144,7 @@ pub(crate) const CALL_COLUMNS: &[Column<CallRecord>] = &[
     Column { name: "rtt_ms", cell: |c| measured(c, |m| m.rtt_ms()) },
     Column { name: "rtt_max_ms", cell: |c| measured(c, |m| m.longest_rtt_ms()) },
     Column { name: "jitter_up_ms", cell: |c| measured(c, |m| Some(m.up.jitter?.mean_ms)) },
-    Column { name: "jitter_down_ms", cell: |c| measured(c, |m| Some(m.down.stream.jitter?.mean_ms)) },
+    Column { name: "jitter_down_ms", cell: |c| measured(c, |m| m.jitter_down_ms()) },
     Column { name: "packets_expected_up", cell: |c| measured(c, |m| Some(m.up.expected)) },
     Column { name: "packets_lost_up", cell: |c| measured(c, |m| Some(m.up.lost)) },
     Column { name: "packets_expected_down", cell: |c| measured(c, |m| Some(m.down.stream.expected)) },

@@ -194,6 +194,11 @@ impl ConnectionRecord {
         Some(Ms::from_micros(sum.checked_div(count)?))
     }
 
+    /// Mean jitter of the agent's streams.
+    pub(crate) fn jitter_down_ms(&self) -> Option<Ms> {
+        Some(self.down.stream.jitter?.mean_ms)
+    }
+
     /// Longest round trip of all kinds.
     pub(crate) fn longest_rtt_ms(&self) -> Option<Ms> {
         let all = [self.rtt_ice, self.rtt_rtcp];

@@ -6,7 +6,7 @@
 
 use super::conversation::{Disturbed, Interrupted};
 use super::samples::{counting_calls, counting_turns, finite, of_call, of_reply_end, of_turn};
-use crate::record::{AgentAccount, CallRecord, Ms, ReplyAudio, TurnRecord};
+use crate::record::{AgentAccount, CallRecord, Ms, ReplyAudio, StreamRecord, TurnRecord};
 use crate::stats::{Distribution, Population, Proportion, Sample};
 use crate::vocab::{Expect, Metric, Outcome};
 use std::collections::BTreeMap;
@@ -75,9 +75,9 @@ const fn calls(awaited: bool, of: fn(&CallRecord) -> Option<Ms>) -> ValueSource 
 }
 
 /// Packets lost of those expected, in one direction of a call; `None` if none were expected.
-fn lost((lost, expected): (u64, u64)) -> Option<(usize, usize)> {
-    let expected = usize::try_from(expected).ok().filter(|n| *n > 0)?;
-    Some((usize::try_from(lost).ok()?.min(expected), expected))
+fn lost(stream: &StreamRecord) -> Option<(usize, usize)> {
+    let expected = usize::try_from(stream.expected).ok().filter(|n| *n > 0)?;
+    Some((usize::try_from(stream.lost).ok()?.min(expected), expected))
 }
 
 /// A share of the turns for which the function has an answer.
@@ -203,9 +203,7 @@ impl Metric {
             Self::AgentAudible => calls(true, |c| c.agent_audible_ms),
             Self::Greeting => calls(false, |c| c.greeting_ms),
             Self::Rtt => calls(false, |c| c.connection.as_ref()?.rtt_ms()),
-            Self::Jitter => calls(false, |c| {
-                Some(c.connection.as_ref()?.down.stream.jitter?.mean_ms)
-            }),
+            Self::Jitter => calls(false, |c| c.connection.as_ref()?.jitter_down_ms()),
             Self::Replied => ValueSource::Share(|t| t.outcome == Outcome::Replied),
             Self::Missed => ValueSource::Share(|t| t.outcome == Outcome::Missed),
             Self::Early => ValueSource::Share(|t| t.outcome == Outcome::Early),
@@ -225,14 +223,10 @@ impl Metric {
             Self::TruncatedHead => of_reply!(|r| r.truncated_head),
             Self::Clipped => of_reply!(|r| r.clipped),
             Self::LevelJump => of_reply!(|r| r.level_jump_db.is_some()),
-            Self::LossUp => ValueSource::PartsOfCalls(|c| {
-                let up = &c.connection.as_ref()?.up;
-                lost((up.lost, up.expected))
-            }),
-            Self::LossDown => ValueSource::PartsOfCalls(|c| {
-                let down = &c.connection.as_ref()?.down.stream;
-                lost((down.lost, down.expected))
-            }),
+            Self::LossUp => ValueSource::PartsOfCalls(|c| lost(&c.connection.as_ref()?.up)),
+            Self::LossDown => {
+                ValueSource::PartsOfCalls(|c| lost(&c.connection.as_ref()?.down.stream))
+            }
         }
     }
 
